@@ -1,0 +1,1 @@
+//! The native window: owns workers and state.

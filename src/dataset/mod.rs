@@ -1,0 +1,1 @@
+//! Readers of dataset layouts, tables and conversation files; presets; the demo generator.

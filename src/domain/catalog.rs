@@ -1,0 +1,62 @@
+//! Everything of a project that the window keeps in memory.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AspectMap, Description, ImageRecord, OpinionScale, PredictorCard, PredictorId, RunRecord, Score,
+};
+
+/// The project as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProjectInfo {
+    /// Path of the project file.
+    pub path: String,
+    /// Name of the dataset in it.
+    pub dataset: String,
+    /// Layout word of the import.
+    pub layout: String,
+    /// Image root as an absolute path.
+    pub root: String,
+    /// Scale of its MOS.
+    pub scale: OpinionScale,
+    /// Whether it is the synthetic demo; every screen says so.
+    pub is_demo: bool,
+}
+
+/// Choices stored in the project.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The predictor in use for each aspect; `None` means the embedded one, if it fits.
+    pub predictor: AspectMap<Option<PredictorId>>,
+    /// The prompt preset's name; `None` means the default.
+    pub preset: Option<String>,
+    /// The model folder's name or path; `None` means the embedded one.
+    pub model: Option<String>,
+}
+
+/// A change of the user's that can be undone, as the Edit menu names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation(pub String);
+
+/// The project in memory: rows and the newest results of each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalog {
+    /// The project.
+    pub info: ProjectInfo,
+    /// Its choices.
+    pub settings: Settings,
+    /// Rows in the order of their path.
+    pub images: Vec<ImageRecord>,
+    /// Every description, oldest first.
+    pub descriptions: Vec<Description>,
+    /// The newest score by (image, aspect, predictor), oldest first.
+    pub scores: Vec<Score>,
+    /// Every predictor of the project.
+    pub predictors: Vec<PredictorCard>,
+    /// Every run, oldest first.
+    pub runs: Vec<RunRecord>,
+    /// What undo would take back.
+    pub undo: Option<Operation>,
+    /// What redo would bring again.
+    pub redo: Option<Operation>,
+}

@@ -1,0 +1,30 @@
+//! The words of the trade: images, aspects, scales, splits, descriptions, conversations, scores, runs.
+//!
+//! Pure data with the rules that belong to it. No files, no threads, no drawing, no tensors.
+//! Every other room speaks in these types, so a value means the same thing from the store to the screen.
+
+mod aspect;
+mod catalog;
+mod conversation;
+mod filter;
+mod image;
+mod import;
+mod model;
+mod run;
+mod score;
+
+pub use aspect::{Aspect, AspectMap};
+pub use catalog::{Catalog, Operation, ProjectInfo, Settings};
+pub use conversation::{
+    Conversation, Description, DescriptionId, Origin, Preset, PresetAspect, Provenance,
+};
+pub use filter::{Filter, SortKey};
+pub use image::{ContentHash, FileState, ImageId, ImageRecord, Picture, Truth};
+pub use import::{
+    ConversationEntry, ImportBatch, ImportRow, ImportSummary, Problem, ProblemKind, SplitEntry,
+};
+pub use model::{Features, ModelCard, ModelTag};
+pub use run::{
+    EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus, TrainSettings,
+};
+pub use score::{Interrupted, OpinionScale, Rating, Score, Split};

@@ -1,0 +1,268 @@
+//! What the window (or the command line) asks of the workers, and what they answer.
+//!
+//! Closed enums: whoever reads these two lists knows all that can happen.
+
+use std::path::PathBuf;
+
+use crate::domain::{
+    Aspect, Catalog, ContentHash, Description, EpochFigures, ImageId, ImageRecord, ImportSummary,
+    ModelCard, Operation, Picture, PredictorCard, PredictorId, RunId, RunRecord, Score, Settings,
+    TrainSettings,
+};
+
+/// A running piece of work, as the jobs strip lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// Work for the workers.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Job {
+    /// Open a project file, or make a project for a dataset folder, a table or a folder of images and open it.
+    Open {
+        /// Project file, folder or table.
+        path: PathBuf,
+    },
+    /// Write the demo dataset (if it is not there yet) where the program keeps its data, and open its project.
+    OpenDemo,
+    /// Read a dataset into the open project.
+    Import(ImportRequest),
+    /// Let the local model describe pictures; skips those that this model and preset have described.
+    Describe {
+        /// Pictures.
+        images: Vec<ImageId>,
+        /// Aspects.
+        aspects: Vec<Aspect>,
+        /// Describe again what is described already; the former description is kept in history.
+        again: bool,
+    },
+    /// Predict scores with the predictors in use; describes first where a description is lacking.
+    Score {
+        /// Pictures.
+        images: Vec<ImageId>,
+        /// Aspects.
+        aspects: Vec<Aspect>,
+    },
+    /// Train a predictor from features and ground truth.
+    Train(TrainSettings),
+    /// Go on with a run that was cut off.
+    ResumeTraining(RunId),
+    /// Take a predictor into use for its aspect (`None`: back to the embedded one), and score again from cached features.
+    UsePredictor {
+        /// Aspect.
+        aspect: Aspect,
+        /// Predictor of the project.
+        predictor: Option<PredictorId>,
+    },
+    /// Write the table.
+    Export(ExportRequest),
+    /// Put a tag on pictures or take it off; can be undone.
+    SetTag {
+        /// Pictures.
+        images: Vec<ImageId>,
+        /// The tag.
+        tag: String,
+        /// Put on (`true`) or take off.
+        on: bool,
+    },
+    /// Look for a picture's missing file below another folder, for all rows of the project.
+    Relocate {
+        /// New image root.
+        root: PathBuf,
+    },
+    /// Take the last change of the user's back.
+    Undo,
+    /// Bring it again.
+    Redo,
+    /// Say what models there are.
+    ListModels,
+    /// Use another model folder (`None`: the embedded one).
+    UseModel {
+        /// Folder with a `model.toml`.
+        folder: Option<PathBuf>,
+    },
+}
+
+/// Small, frequent wishes that are no jobs: newest wins, nothing is listed in the jobs strip.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Thumbnails of what is on screen, most wanted first; replaces the wish before.
+    Thumbnails(Vec<ImageId>),
+    /// The whole picture for Inspect; replaces the wish before.
+    FullPicture(ImageId),
+}
+
+/// What to do with a running job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Stop after the item in hand (within one token for describing).
+    Cancel,
+    /// Hold until resumed.
+    Pause,
+    /// Go on.
+    Resume,
+}
+
+/// A dataset to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImportRequest {
+    /// Folder or table.
+    pub path: PathBuf,
+    /// Layout word; `None` or `auto` means: find out.
+    pub layout: Option<String>,
+    /// Published conversation files.
+    pub conversations: Vec<PathBuf>,
+    /// Column names of a table whose columns have other names: (our name, theirs).
+    pub columns: Vec<(String, String)>,
+}
+
+/// A table to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportRequest {
+    /// `csv` or `jsonl`.
+    pub format: String,
+    /// File to write; replaced only once the new one is whole.
+    pub out: PathBuf,
+    /// Pictures; empty means all.
+    pub images: Vec<ImageId>,
+    /// Aspects.
+    pub aspects: Vec<Aspect>,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Progress {
+    /// Items done.
+    pub done: u64,
+    /// Items in all; 0 while unknown.
+    pub total: u64,
+    /// Items a second over the last ones; `None` until known.
+    pub per_second: Option<f64>,
+    /// Seconds left; `None` until known.
+    pub seconds_left: Option<f64>,
+    /// What is being done, e.g. "Describing quality".
+    pub stage: String,
+}
+
+/// An item that a job could not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedItem {
+    /// The picture, where it is about one.
+    pub image: Option<ImageId>,
+    /// Its path.
+    pub path: String,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
+/// What a job came to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobReport {
+    /// Items done.
+    pub done: u64,
+    /// Items that were done already.
+    pub skipped: u64,
+    /// Items that failed.
+    pub failed: Vec<FailedItem>,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+    /// Seconds it took.
+    pub seconds: f64,
+    /// One sentence for people.
+    pub summary: String,
+}
+
+/// What the workers say. Results of record are on disk when their event is sent.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A project was opened, or changed as a whole (import, relocate, undo).
+    ProjectOpened(Box<Catalog>),
+    /// Rows changed.
+    ImagesChanged(Vec<ImageRecord>),
+    /// An import ended.
+    Imported(ImportSummary),
+    /// A description grows: text so far. Not on disk.
+    Streaming {
+        /// Picture.
+        image: ImageId,
+        /// Aspect.
+        aspect: Aspect,
+        /// Text so far.
+        text: String,
+    },
+    /// A description was saved.
+    Described(Description),
+    /// Scores were saved.
+    Scored(Vec<Score>),
+    /// A run began, went on an epoch, or ended; saved.
+    RunChanged(RunRecord),
+    /// Live figures within an epoch: (run, epoch, step, steps, running loss). Not on disk.
+    TrainStep {
+        /// Run.
+        run: RunId,
+        /// Epoch, counted from 1.
+        epoch: u32,
+        /// Step within the epoch, counted from 1.
+        step: u32,
+        /// Steps an epoch.
+        steps: u32,
+        /// Mean loss of the epoch so far.
+        loss: f64,
+    },
+    /// An epoch's figures were saved.
+    EpochDone(RunId, EpochFigures),
+    /// A predictor was saved.
+    PredictorSaved(PredictorCard),
+    /// The project's choices changed.
+    SettingsChanged(Settings),
+    /// What undo and redo would do now.
+    UndoChanged {
+        /// Undo.
+        undo: Option<Operation>,
+        /// Redo.
+        redo: Option<Operation>,
+    },
+    /// The models that there are; the first is the one in use.
+    Models(Vec<ModelCard>),
+    /// The embedded predictors that fit the model in use.
+    EmbeddedPredictors(Vec<PredictorCard>),
+    /// A thumbnail: at most 256 pixels on its longer side.
+    Thumbnail {
+        /// Content hash of the picture it shows.
+        hash: ContentHash,
+        /// Picture.
+        image: ImageId,
+        /// Pixels.
+        picture: Picture,
+    },
+    /// A picture could not be decoded for the screen.
+    PictureFailed {
+        /// Picture.
+        image: ImageId,
+        /// Why.
+        reason: String,
+    },
+    /// The whole picture for Inspect.
+    FullPicture {
+        /// Picture.
+        image: ImageId,
+        /// Pixels.
+        picture: Picture,
+    },
+    /// A job was taken up.
+    JobStarted {
+        /// Job.
+        job: JobId,
+        /// What it is, e.g. "Describe 597 images".
+        title: String,
+        /// Whether pausing makes sense.
+        can_pause: bool,
+    },
+    /// A job got on.
+    JobProgress(JobId, Progress),
+    /// A job ended, whole or cancelled.
+    JobDone(JobId, JobReport),
+    /// A job ended by an error or a panic; the program goes on.
+    JobFailed(JobId, String),
+    /// Something worth saying that belongs to no job.
+    Notice(String),
+}

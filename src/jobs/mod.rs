@@ -1,0 +1,3 @@
+//! Messages, workers and the pipeline.
+
+pub mod message;

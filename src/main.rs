@@ -1,0 +1,3 @@
+//! The `assay` program: a window without arguments, commands with them.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Decoding, thumbnails, and prompts read out of image files.

@@ -1,0 +1,1 @@
+//! The local multimodal model, the predictor, and their training.

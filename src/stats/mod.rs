@@ -1,0 +1,1 @@
+//! Correlations, fits, bootstrap and classification figures. Slices in, `Result` out.

@@ -1,0 +1,1 @@
+//! The project file and the feature cache beside it.
