@@ -1,1 +1,5 @@
 //! The local multimodal model, the predictor, and their training.
+
+pub mod error;
+
+pub use error::MlError;
