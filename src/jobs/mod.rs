@@ -1,3 +1,17 @@
 //! Messages, workers and the pipeline.
+//!
+//! The window and the command line ask with a [`message::Job`] and listen for [`message::Event`]s.
+//! Every thread of the program except the window's is started here, has a name, and is joined when [`Workers`] is dropped.
+//! Nothing is shared between them but the flags that stop a job and its throttled progress.
 
+mod context;
+mod dispatch;
+mod error;
+mod home;
 pub mod message;
+mod progress;
+mod workers;
+
+pub use error::JobError;
+pub use home::Home;
+pub use workers::{Waker, WorkerOptions, Workers};

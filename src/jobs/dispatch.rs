@@ -1,0 +1,97 @@
+//! Which worker does a job, and how the jobs strip calls it.
+
+use std::path::Path;
+
+use super::message::Job;
+
+/// The workers that jobs go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Changes of the project alone, done at once.
+    Store,
+    /// Reading datasets and writing tables.
+    Files,
+    /// Everything that needs the model or a predictor. Training begins here: it may need descriptions first.
+    Model,
+}
+
+/// Where a job goes.
+pub(super) const fn place(job: &Job) -> Place {
+    match job {
+        Job::SetTag { .. } | Job::Undo | Job::Redo | Job::ListModels => Place::Store,
+        Job::Open { .. }
+        | Job::OpenDemo
+        | Job::Import(_)
+        | Job::Relocate { .. }
+        | Job::Export(_) => Place::Files,
+        Job::Describe { .. }
+        | Job::Score { .. }
+        | Job::Train(_)
+        | Job::ResumeTraining(_)
+        | Job::UsePredictor { .. }
+        | Job::UseModel { .. } => Place::Model,
+    }
+}
+
+/// Whether pausing makes sense: for work that goes on item by item for minutes.
+pub(super) const fn can_pause(job: &Job) -> bool {
+    matches!(
+        job,
+        Job::Describe { .. } | Job::Score { .. } | Job::Train(_) | Job::ResumeTraining(_)
+    )
+}
+
+/// The job's name for people.
+pub(super) fn title(job: &Job) -> String {
+    match job {
+        Job::Open { path } => format!("Open {}", file_name(path)),
+        Job::OpenDemo => "Open the demo".to_owned(),
+        Job::Import(request) => format!("Import {}", file_name(&request.path)),
+        Job::Describe { images, .. } => format!("Describe {}", images_words(images.len())),
+        Job::Score { images, .. } => format!("Score {}", images_words(images.len())),
+        Job::Train(settings) => format!("Train a {} predictor", settings.aspect),
+        Job::ResumeTraining(run) => format!("Resume training run {}", run.0),
+        Job::UsePredictor { aspect, .. } => format!("Change the {aspect} predictor"),
+        Job::Export(request) => format!("Export {}", file_name(&request.out)),
+        Job::SetTag { tag, on: true, .. } => format!("Tag {tag}"),
+        Job::SetTag { tag, on: false, .. } => format!("Remove tag {tag}"),
+        Job::Relocate { root } => format!("Look for pictures in {}", file_name(root)),
+        Job::Undo => "Undo".to_owned(),
+        Job::Redo => "Redo".to_owned(),
+        Job::ListModels => "List models".to_owned(),
+        Job::UseModel { .. } => "Change the model".to_owned(),
+    }
+}
+
+/// "1 image", "597 images".
+pub(super) fn images_words(count: usize) -> String {
+    match count {
+        1 => "1 image".to_owned(),
+        count => format!("{count} images"),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Aspect;
+    use crate::domain::ImageId;
+
+    #[test]
+    fn titles_count_their_pictures() {
+        let job = |count| Job::Describe {
+            images: vec![ImageId(1); count],
+            aspects: vec![Aspect::Quality],
+            again: false,
+        };
+        assert_eq!(title(&job(1)), "Describe 1 image");
+        assert_eq!(title(&job(597)), "Describe 597 images");
+    }
+}

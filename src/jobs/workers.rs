@@ -1,0 +1,162 @@
+//! The threads, their queues, and the one handle on them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
+use crossbeam_channel::bounded;
+use crossbeam_channel::never;
+
+use crate::jobs::context::EventSender;
+use crate::jobs::context::JobContext;
+use crate::jobs::context::Register;
+use crate::jobs::dispatch;
+use crate::jobs::error::JobError;
+use crate::jobs::home::Home;
+use crate::jobs::message::Control;
+use crate::jobs::message::Event;
+use crate::jobs::message::Job;
+use crate::jobs::message::JobId;
+use crate::jobs::message::Wish;
+
+/// Called after every event: the window asks for a frame in it.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// Jobs that may wait before a worker; nobody piles up more by hand.
+const MAX_WAITING_JOBS: usize = 256;
+
+/// Events that may wait for the listener before workers wait for it.
+const MAX_WAITING_EVENTS: usize = 1024;
+
+/// What the workers need to know at the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerOptions {
+    /// Where the program keeps its own data.
+    pub home: Home,
+    /// Device word: `auto`, `cpu`, `cuda:N` or `metal`.
+    pub device: String,
+    /// Model folder; `None` means the project's choice, or else the embedded model.
+    pub model: Option<PathBuf>,
+    /// Where the project of an opened dataset goes; `None` means the program's data folder.
+    pub project: Option<PathBuf>,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+impl WorkerOptions {
+    /// The choices of somebody who chose nothing.
+    pub fn new(home: Home) -> Self {
+        Self {
+            home,
+            device: "auto".to_owned(),
+            model: None,
+            project: None,
+            seed: 42,
+        }
+    }
+}
+
+/// A job on its way to a worker.
+pub(super) struct Task {
+    pub(super) job: Job,
+    pub(super) context: JobContext,
+}
+
+/// The handle on all workers. Dropping it cancels what runs and waits until every thread has ended.
+pub struct Workers {
+    tasks: Option<Sender<Task>>,
+    events: Receiver<Event>,
+    sender: EventSender,
+    register: Register,
+    next_job: AtomicU64,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts the threads. A project is opened by the first [`Job::Open`] or [`Job::OpenDemo`].
+    pub fn start(options: WorkerOptions, waker: Waker) -> Result<Self, JobError> {
+        let (sender, events) = bounded(MAX_WAITING_EVENTS);
+        let sender = EventSender::new(sender, waker);
+        let (tasks, waiting) = bounded::<Task>(MAX_WAITING_JOBS);
+        let mut threads = Vec::new();
+        threads.push(spawn("assay-dispatch", move || {
+            drop(options);
+            for task in waiting {
+                announce(&task);
+                task.context.run(|_| Err(JobError::NoProject));
+            }
+        })?);
+        Ok(Self {
+            tasks: Some(tasks),
+            events,
+            sender,
+            register: Register::default(),
+            next_job: AtomicU64::new(1),
+            threads,
+        })
+    }
+
+    /// Hands a job in; it waits its turn. What becomes of it comes as events with the number returned here.
+    pub fn submit(&self, job: Job) -> JobId {
+        let id = JobId(self.next_job.fetch_add(1, Ordering::Relaxed));
+        let context = JobContext::new(id, &self.register, self.sender.clone());
+        if let Some(tasks) = &self.tasks {
+            // A full queue drops the job rather than stop the window; 256 waiting jobs are no work of a person's hand.
+            tasks.try_send(Task { job, context }).ok();
+        }
+        id
+    }
+
+    /// Cancels, pauses or resumes a job that has not ended.
+    pub fn control(&self, job: JobId, control: Control) {
+        self.register.control(job, control);
+    }
+
+    /// Asks for pictures for the screen. Newer wishes replace older ones.
+    pub fn wish(&self, wish: Wish) {
+        drop(wish);
+    }
+
+    /// What the workers say, in the order in which it happened.
+    pub const fn events(&self) -> &Receiver<Event> {
+        &self.events
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.register.cancel_all();
+        self.tasks = None;
+        // Whoever waits to send to a full queue is let go by this.
+        self.events = never();
+        for thread in self.threads.drain(..) {
+            // A thread that died of a panic has nothing more to lose.
+            thread.join().ok();
+        }
+    }
+}
+
+/// Says that a job was taken in.
+fn announce(task: &Task) {
+    task.context.events().send(Event::JobStarted {
+        job: task.context.id(),
+        title: dispatch::title(&task.job),
+        can_pause: dispatch::can_pause(&task.job),
+    });
+}
+
+/// Starts a named thread.
+pub(super) fn spawn(
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, JobError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|source| JobError::Thread { name, source })
+}
