@@ -1,1 +1,10 @@
 //! Devices, memory-mapped weights and fused kernels: the only room with `unsafe` and feature gates.
+//!
+//! Every other room compiles the same with or without a GPU.
+
+mod device;
+pub mod kernels;
+mod weights;
+
+pub use device::{DeviceChoice, OpenDevice};
+pub use weights::{MappedWeights, builder_from_bytes};

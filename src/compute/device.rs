@@ -1,0 +1,122 @@
+//! Choosing where tensors live, and saying why.
+
+use std::str::FromStr;
+
+use candle_core::Device;
+
+/// What the user asked for with `--device`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU that this build can use, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The CUDA GPU of this number.
+    Cuda(usize),
+    /// The Metal GPU.
+    Metal,
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "metal" => Ok(Self::Metal),
+            "cuda" => Ok(Self::Cuda(0)),
+            other => other
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| format!("expected auto, cpu, cuda:N or metal, got {other:?}")),
+        }
+    }
+}
+
+/// An opened device and the sentence that explains the choice.
+#[derive(Debug, Clone)]
+pub struct OpenDevice {
+    /// The device.
+    pub device: Device,
+    /// Its name, e.g. "CPU" or "CUDA 0".
+    pub name: String,
+    /// Why this one.
+    pub reason: String,
+}
+
+impl DeviceChoice {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// A device that was asked for by name and cannot be had is an error that says which build is needed;
+    /// `Auto` never fails.
+    pub fn open(self) -> Result<OpenDevice, String> {
+        match self {
+            Self::Cpu => Ok(cpu("asked for")),
+            Self::Cuda(number) => cuda(number),
+            Self::Metal => metal(),
+            Self::Auto => Ok(cuda(0)
+                .or_else(|_| metal())
+                .unwrap_or_else(|_| cpu("no GPU that this build can use"))),
+        }
+    }
+}
+
+fn cpu(reason: &str) -> OpenDevice {
+    OpenDevice {
+        device: Device::Cpu,
+        name: "CPU".to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn cuda(number: usize) -> Result<OpenDevice, String> {
+    if !cfg!(feature = "cuda") {
+        return Err(
+            "this build has no CUDA: build with `cargo build --release --features cuda`".to_owned(),
+        );
+    }
+    let device = Device::new_cuda(number)
+        .map_err(|error| format!("CUDA device {number} does not open: {error}"))?;
+    Ok(OpenDevice {
+        device,
+        name: format!("CUDA {number}"),
+        reason: "a CUDA GPU is there".to_owned(),
+    })
+}
+
+fn metal() -> Result<OpenDevice, String> {
+    if !cfg!(feature = "metal") {
+        return Err(
+            "this build has no Metal: build with `cargo build --release --features metal`"
+                .to_owned(),
+        );
+    }
+    let device =
+        Device::new_metal(0).map_err(|error| format!("the Metal device does not open: {error}"))?;
+    Ok(OpenDevice {
+        device,
+        name: "Metal".to_owned(),
+        reason: "a Metal GPU is there".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_words_parse() {
+        assert_eq!("cuda:2".parse(), Ok(DeviceChoice::Cuda(2)));
+        assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
+        assert!("gpu".parse::<DeviceChoice>().is_err());
+    }
+
+    #[test]
+    fn auto_always_opens_something() {
+        assert!(DeviceChoice::Auto.open().is_ok());
+    }
+}

@@ -1,0 +1,259 @@
+//! Batch norm over channels followed by ReLU, in one pass each way (Ioffe and Szegedy 2015, algorithm 1).
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
+
+use super::values;
+
+/// `relu((x - mean) / sqrt(var + eps) * scale + shift)` with mean and variance of each channel over all other
+/// dimensions of `x (..., channels)`; f32, contiguous.
+///
+/// # Errors
+/// Wrong types or sizes.
+pub fn batch_norm_relu(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    x.apply_op3(scale, shift, BatchNormRelu)
+}
+
+/// Mean and (biased) variance of each channel of `x (..., channels)`.
+///
+/// # Errors
+/// Wrong types.
+pub fn channel_moments(x: &Tensor) -> Result<(Vec<f32>, Vec<f32>)> {
+    let channels = x.dim(candle_core::D::Minus1)?;
+    let values = x.flatten_all()?.to_vec1::<f32>()?;
+    Ok(moments(&values, channels))
+}
+
+/// Added to the variance.
+pub(crate) const EPS: f32 = 1e-5;
+
+/// Positions that one task works on; fixed, so that sums do not depend on the number of threads.
+const CHUNK: usize = 4096;
+
+struct BatchNormRelu;
+
+fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
+    let count = (x.len() / channels) as f64;
+    let sums: Vec<(Vec<f64>, Vec<f64>)> = x
+        .par_chunks(CHUNK * channels)
+        .map(|chunk| {
+            let (mut sum, mut square) = (vec![0f32; channels], vec![0f32; channels]);
+            let (mut sum_all, mut square_all) = (vec![0f64; channels], vec![0f64; channels]);
+            for block in chunk.chunks(64 * channels) {
+                sum.fill(0.0);
+                square.fill(0.0);
+                for row in block.chunks_exact(channels) {
+                    for ((s, q), v) in sum.iter_mut().zip(&mut square).zip(row) {
+                        *s += v;
+                        *q += v * v;
+                    }
+                }
+                for c in 0..channels {
+                    sum_all[c] += f64::from(sum[c]);
+                    square_all[c] += f64::from(square[c]);
+                }
+            }
+            (sum_all, square_all)
+        })
+        .collect();
+    let total = |part: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>, c: usize| {
+        sums.iter().map(|s| part(s)[c]).sum::<f64>() / count
+    };
+    let mean: Vec<f64> = (0..channels).map(|c| total(|s| &s.0, c)).collect();
+    let var = (0..channels)
+        .map(|c| (total(|s| &s.1, c) - mean[c] * mean[c]).max(0.0) as f32)
+        .collect();
+    (mean.into_iter().map(|m| m as f32).collect(), var)
+}
+
+/// Per channel: factor and offset that make `relu(x * factor + offset)` of the normalised form.
+fn affine(x: &[f32], scale: &[f32], shift: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let (mean, var) = moments(x, scale.len());
+    let inverse: Vec<f32> = var.iter().map(|v| (v + EPS).sqrt().recip()).collect();
+    let factor: Vec<f32> = scale.iter().zip(&inverse).map(|(s, i)| s * i).collect();
+    let offset = (0..scale.len())
+        .map(|c| shift[c] - mean[c] * factor[c])
+        .collect();
+    (factor, offset, inverse)
+}
+
+impl CustomOp3 for BatchNormRelu {
+    fn name(&self) -> &'static str {
+        "batch-norm-relu"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let name = "batch-norm-relu";
+        let (x, scale, shift) = (
+            values(s1, l1, name)?,
+            values(s2, l2, name)?,
+            values(s3, l3, name)?,
+        );
+        let channels = scale.len();
+        if l1.dims().last() != Some(&channels) || shift.len() != channels {
+            bail!(
+                "{name} expects {channels} channels last, got {:?}",
+                l1.dims()
+            )
+        }
+        let (factor, offset, _) = affine(x, scale, shift);
+        let mut out = vec![0f32; x.len()];
+        out.par_chunks_mut(CHUNK * channels)
+            .zip(x.par_chunks(CHUNK * channels))
+            .for_each(|(out, x)| {
+                for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                    for c in 0..channels {
+                        out[c] = (x[c] * factor[c] + offset[c]).max(0.0);
+                    }
+                }
+            });
+        Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        scale: &Tensor,
+        shift: &Tensor,
+        out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let flat = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+        let (xs, out, grad) = (flat(x)?, flat(out)?, flat(grad)?);
+        let (scales, shifts) = (flat(scale)?, flat(shift)?);
+        let grads = backward(&xs, (&out, &grad), &scales, &shifts);
+        let device = x.device();
+        Ok((
+            Some(Tensor::from_vec(grads.x, x.shape(), device)?),
+            Some(Tensor::from_vec(grads.scale, scale.shape(), device)?),
+            Some(Tensor::from_vec(grads.shift, shift.shape(), device)?),
+        ))
+    }
+}
+
+struct Gradients {
+    x: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+fn backward(x: &[f32], (out, grad): (&[f32], &[f32]), scale: &[f32], shift: &[f32]) -> Gradients {
+    let channels = scale.len();
+    let (mean, _) = moments(x, channels);
+    let (factor, _, inverse) = affine(x, scale, shift);
+    // Sums over positions of the gradient behind the ReLU, plain and times the normalised input.
+    let parts: Vec<(Vec<f32>, Vec<f32>)> = x
+        .par_chunks(CHUNK * channels)
+        .zip(out.par_chunks(CHUNK * channels))
+        .zip(grad.par_chunks(CHUNK * channels))
+        .map(|((x, out), grad)| {
+            let (mut plain, mut times) = (vec![0f32; channels], vec![0f32; channels]);
+            for ((x, out), grad) in x
+                .chunks_exact(channels)
+                .zip(out.chunks_exact(channels))
+                .zip(grad.chunks_exact(channels))
+            {
+                for c in 0..channels {
+                    let g = if out[c] > 0.0 { grad[c] } else { 0.0 };
+                    plain[c] += g;
+                    times[c] += g * (x[c] - mean[c]) * inverse[c];
+                }
+            }
+            (plain, times)
+        })
+        .collect();
+    let sum = |pick: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| -> Vec<f32> {
+        (0..channels)
+            .map(|c| parts.iter().map(|p| f64::from(pick(p)[c])).sum::<f64>() as f32)
+            .collect()
+    };
+    let (grad_shift, grad_scale) = (sum(|p| &p.0), sum(|p| &p.1));
+    let count = (x.len() / channels) as f32;
+    let mut grad_x = vec![0f32; x.len()];
+    grad_x
+        .par_chunks_mut(CHUNK * channels)
+        .zip(x.par_chunks(CHUNK * channels))
+        .zip(out.par_chunks(CHUNK * channels))
+        .zip(grad.par_chunks(CHUNK * channels))
+        .for_each(|(((grad_x, x), out), grad)| {
+            let rows = x
+                .chunks_exact(channels)
+                .zip(out.chunks_exact(channels))
+                .zip(grad.chunks_exact(channels));
+            for (grad_x, ((x, out), grad)) in grad_x.chunks_exact_mut(channels).zip(rows) {
+                for c in 0..channels {
+                    let g = if out[c] > 0.0 { grad[c] } else { 0.0 };
+                    let normalised = (x[c] - mean[c]) * inverse[c];
+                    grad_x[c] =
+                        factor[c] * (g - (grad_shift[c] + normalised * grad_scale[c]) / count);
+                }
+            }
+        });
+    Gradients {
+        x: grad_x,
+        scale: grad_scale,
+        shift: grad_shift,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn gradients_equal_finite_differences() -> Result<()> {
+        let values: Vec<f32> = (0..24)
+            .map(|i| ((i * 37 % 23) as f32 * 0.31).sin())
+            .collect();
+        let x = Var::from_vec(values, (2, 2, 2, 3), &Device::Cpu)?;
+        let scale = Var::from_vec(vec![1.0f32, 0.5, -0.8], 3, &Device::Cpu)?;
+        let shift = Var::from_vec(vec![0.3f32, -0.1, 0.6], 3, &Device::Cpu)?;
+        let mix = Tensor::from_vec(
+            (0..24).map(|i| (i as f32 * 0.7).cos()).collect(),
+            (2, 2, 2, 3),
+            &Device::Cpu,
+        )?;
+        let loss = |x: &Tensor, scale: &Tensor, shift: &Tensor| {
+            (batch_norm_relu(x, scale, shift)? * &mix)?.sum_all()
+        };
+        let grads = loss(&x, &scale, &shift)?.backward()?;
+        for (which, var) in [&x, &scale, &shift].into_iter().enumerate() {
+            let grad = grads
+                .get(var)
+                .expect("has a gradient")
+                .flatten_all()?
+                .to_vec1::<f32>()?;
+            let values = var.flatten_all()?.to_vec1::<f32>()?;
+            for probe in 0..values.len() {
+                let at = |delta: f32| -> Result<f64> {
+                    let mut moved = values.clone();
+                    moved[probe] += delta;
+                    let moved = Tensor::from_vec(moved, var.shape(), &Device::Cpu)?;
+                    let value = match which {
+                        0 => loss(&moved, &scale, &shift)?,
+                        1 => loss(&x, &moved, &shift)?,
+                        _ => loss(&x, &scale, &moved)?,
+                    };
+                    Ok(f64::from(value.to_scalar::<f32>()?))
+                };
+                let numeric = (at(2e-3)? - at(-2e-3)?) / 4e-3;
+                let analytic = f64::from(grad[probe]);
+                assert!(
+                    (numeric - analytic).abs() < 1e-2 * (1.0 + analytic.abs()),
+                    "{which} {probe} {numeric} {analytic}"
+                );
+            }
+        }
+        Ok(())
+    }
+}

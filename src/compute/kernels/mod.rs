@@ -1,0 +1,26 @@
+//! Fused operations with a backward pass of their own, as candle custom operations.
+//!
+//! candle's own convolution is several times slower than torch's on a CPU, and a batch norm made of elementwise
+//! operations reads memory twenty times. These run on all cores, and every backward pass is held against finite
+//! differences. They have a CPU form only: on a GPU the models that ship use folded weights and plain operations.
+
+mod batch_norm;
+mod conv;
+mod matmul;
+
+pub use batch_norm::{batch_norm_relu, channel_moments};
+pub use conv::{ConvSpec, conv2d};
+pub use matmul::{Matrix, multiply};
+
+use candle_core::{CpuStorage, Layout, Result, bail};
+
+/// The contiguous f32 values of an operand.
+fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Result<&'a [f32]> {
+    let CpuStorage::F32(data) = storage else {
+        bail!("{op} expects f32")
+    };
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&data[start..end]),
+        None => bail!("{op} expects contiguous operands"),
+    }
+}
