@@ -1,0 +1,92 @@
+//! Descriptions: one committed row each.
+
+use rusqlite::Connection;
+use rusqlite::Row;
+
+use super::Project;
+use super::StoreError;
+use super::image;
+use super::value;
+use crate::domain::Description;
+use crate::domain::DescriptionId;
+use crate::domain::ImageId;
+
+impl Project {
+    /// Saves a description and answers it with its number.
+    pub fn add_description(
+        &mut self,
+        description: &Description,
+    ) -> Result<Description, StoreError> {
+        self.write("save a description", |tx| {
+            if image::file(tx, description.image)?.is_none() {
+                return Err(StoreError::Unknown {
+                    noun: "image",
+                    id: description.image.0,
+                }
+                .into());
+            }
+            let id = insert(tx, description)?;
+            Ok(Description {
+                id,
+                ..description.clone()
+            })
+        })
+    }
+}
+
+/// Adds a row and answers its number; `description.id` is not looked at.
+pub(super) fn insert(
+    conn: &Connection,
+    description: &Description,
+) -> rusqlite::Result<DescriptionId> {
+    let made = &description.made;
+    conn.prepare_cached(
+        "INSERT INTO description (image_id, image_hash, aspect, origin, request, text, question, answer,
+             model_name, model_sha256, preset, settings, seed, program_version, unix_time)
+         VALUES (?1, (SELECT hash FROM image WHERE id = ?1), ?2, ?3, ?4, ?5, ?6, ?7,
+             ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute((
+        description.image.0,
+        description.aspect.name(),
+        description.origin.name(),
+        &description.request,
+        &description.text,
+        &description.question,
+        &description.answer,
+        made.model.as_ref().map(|model| &model.name),
+        made.model.as_ref().map(|model| &model.sha256),
+        &made.preset,
+        value::to_json(&made.settings)?,
+        made.seed.cast_signed(),
+        &made.program_version,
+        made.unix_time,
+    ))?;
+    Ok(DescriptionId(conn.last_insert_rowid()))
+}
+
+/// Every description of the pictures as they are now, oldest first. Imported ones are about the dataset's
+/// picture, whichever file stands for it; our own are about the bytes that were looked at.
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<Description>> {
+    conn.prepare_cached(
+        "SELECT description.* FROM description JOIN image ON image.id = image_id
+         WHERE origin <> 'local' OR image_hash IS NULL OR image.hash IS NULL OR image_hash = image.hash
+         ORDER BY description.id",
+    )?
+    .query_map((), from_row)?
+    .collect()
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Description> {
+    Ok(Description {
+        id: DescriptionId(row.get("id")?),
+        image: ImageId(row.get("image_id")?),
+        aspect: value::aspect(row)?,
+        origin: value::origin(row)?,
+        request: row.get("request")?,
+        text: row.get("text")?,
+        question: row.get("question")?,
+        answer: row.get("answer")?,
+        made: value::provenance(row)?,
+    })
+}

@@ -1,0 +1,139 @@
+//! Hidden states on disk, so that scoring and training never run the language model twice for the same thing.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use half::f16;
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use super::StoreError;
+use super::cache;
+use crate::domain::ContentHash;
+use crate::domain::Conversation;
+use crate::domain::Features;
+
+const MAGIC: [u8; 4] = *b"ASYF";
+
+/// Digits of the model's hash that name its folder.
+const MODEL_PREFIX_LEN: usize = 16;
+
+/// Everything that features depend on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FeatureKey {
+    /// The picture.
+    pub image: ContentHash,
+    /// The MLLM, as [`crate::domain::ModelTag`] has it.
+    pub model_sha256: String,
+    /// SHA-256 of messages 1 to 3.
+    pub conversation: [u8; 32],
+    /// Limit on tokens, where the sequence is cut.
+    pub max_len: usize,
+}
+
+impl FeatureKey {
+    /// The key of a picture's features under a conversation.
+    pub fn new(
+        image: ContentHash,
+        model_sha256: &str,
+        conversation: &Conversation,
+        max_len: usize,
+    ) -> Self {
+        let mut hasher = Sha256::new();
+        let messages = [
+            &conversation.request,
+            &conversation.description,
+            &conversation.question,
+        ];
+        for message in messages {
+            // Lengths keep "ab" + "c" apart from "a" + "bc".
+            hasher.update((message.len() as u64).to_le_bytes());
+            hasher.update(message);
+        }
+        Self {
+            image,
+            model_sha256: model_sha256.to_owned(),
+            conversation: hasher.finalize().into(),
+            max_len,
+        }
+    }
+
+    /// Where the features stand below the cache's folder.
+    fn file(&self) -> PathBuf {
+        let mut hasher = Sha256::new();
+        hasher.update(self.image.0);
+        hasher.update(self.conversation);
+        hasher.update((self.max_len as u64).to_le_bytes());
+        hasher.update(&self.model_sha256);
+        let name = ContentHash(hasher.finalize().into());
+        let digits = self.model_sha256.chars();
+        let model: String = digits
+            .filter(char::is_ascii_alphanumeric)
+            .take(MODEL_PREFIX_LEN)
+            .collect();
+        Path::new(&model).join(format!("{name}.f16"))
+    }
+}
+
+/// Features by key, one file each, in `NAME.assay.cache/features`.
+#[derive(Debug, Clone)]
+pub struct FeatureCache {
+    folder: PathBuf,
+}
+
+impl FeatureCache {
+    /// The features in a cache folder (see [`super::cache_folder`]). Touches no file.
+    pub fn open(cache_folder: &Path) -> Self {
+        Self {
+            folder: cache_folder.join("features"),
+        }
+    }
+
+    /// The features of a key; `None` where there are none that can be trusted.
+    pub fn get(&self, key: &FeatureKey) -> Option<Features> {
+        let entry = cache::read(&self.folder.join(key.file()), MAGIC)?;
+        let [num_tokens, hidden] = entry.numbers.map(|number| number as usize);
+        if num_tokens.checked_mul(hidden)?.checked_mul(2)? != entry.payload.len() {
+            return None;
+        }
+        let values: Arc<[f16]> = entry
+            .payload
+            .chunks_exact(2)
+            .map(|pair| f16::from_le_bytes([pair[0], pair[1]]))
+            .collect();
+        Some(Features {
+            num_tokens,
+            hidden,
+            values,
+        })
+    }
+
+    /// Whether there is a file for the key; [`FeatureCache::get`] may still find that it cannot be trusted.
+    pub fn contains(&self, key: &FeatureKey) -> bool {
+        self.folder.join(key.file()).is_file()
+    }
+
+    /// Keeps the features of a key.
+    pub fn put(&self, key: &FeatureKey, features: &Features) -> Result<(), StoreError> {
+        let mut payload = Vec::with_capacity(features.values.len() * 2);
+        for value in features.values.iter() {
+            payload.extend(value.to_le_bytes());
+        }
+        let entry = cache::Entry {
+            numbers: [features.num_tokens as u32, features.hidden as u32],
+            payload,
+        };
+        cache::write(&self.folder.join(key.file()), MAGIC, &entry)
+    }
+
+    /// Bytes of all features on disk.
+    pub fn size_bytes(&self) -> u64 {
+        cache::size_bytes(&self.folder)
+    }
+
+    /// Deletes the oldest features until at most `max_bytes` are left; answers the bytes freed.
+    pub fn prune(&self, max_bytes: u64) -> Result<u64, StoreError> {
+        cache::prune(&self.folder, max_bytes)
+    }
+}

@@ -1,0 +1,412 @@
+//! Taking in what a reader of datasets hands over.
+//!
+//! Rows are matched by path, so importing the same dataset twice changes nothing. A row whose picture stands
+//! under a new name (same content, old file gone) keeps its number, and with it everything said about it. What
+//! an import does not say (an empty prompt, no ground truth) leaves what is known as it is.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::Project;
+use super::StoreError;
+use super::catalog;
+use super::description;
+use super::error::Fault;
+use super::image;
+use crate::domain::Aspect;
+use crate::domain::AspectMap;
+use crate::domain::ContentHash;
+use crate::domain::ConversationEntry;
+use crate::domain::Description;
+use crate::domain::DescriptionId;
+use crate::domain::FileState;
+use crate::domain::ImageId;
+use crate::domain::ImageRecord;
+use crate::domain::ImportBatch;
+use crate::domain::ImportRow;
+use crate::domain::ImportSummary;
+use crate::domain::Origin;
+use crate::domain::Problem;
+use crate::domain::ProblemKind;
+use crate::domain::ProjectInfo;
+use crate::domain::Provenance;
+
+impl Project {
+    /// Takes a dataset in, as one transaction. `unix_time` is noted with the descriptions that come in.
+    pub fn import(
+        &mut self,
+        batch: &ImportBatch,
+        unix_time: i64,
+    ) -> Result<ImportSummary, StoreError> {
+        let home = self.home();
+        self.write("import the dataset", |tx| {
+            let images = image::all(tx)?;
+            let info = catalog::info(tx)?;
+            check_fits(&info, &images, batch)?;
+            set_project(tx, batch, &home)?;
+            import(tx, images, &info.root, batch, unix_time)
+        })
+    }
+}
+
+/// A row on its way in.
+struct Pending {
+    record: ImageRecord,
+    /// Tags of this import.
+    tags: Vec<String>,
+    /// Whether this import has the row.
+    is_listed: bool,
+    is_changed: bool,
+}
+
+/// One dataset and one scale a project. The same dataset may come from a new place, the same folder with a table.
+fn check_fits(
+    info: &ProjectInfo,
+    images: &[ImageRecord],
+    batch: &ImportBatch,
+) -> Result<(), StoreError> {
+    if images.is_empty() {
+        return Ok(());
+    }
+    if info.dataset != batch.dataset && info.root != batch.root {
+        return Err(StoreError::OtherDataset {
+            held: info.dataset.clone(),
+            held_root: info.root.clone(),
+            offered: batch.dataset.clone(),
+            offered_root: batch.root.clone(),
+        });
+    }
+    let has_truth = |aspect| images.iter().any(|image| image.mos(aspect).is_some());
+    if info.scale != batch.scale && Aspect::ALL.into_iter().any(has_truth) {
+        return Err(StoreError::OtherScale {
+            held: info.scale,
+            offered: batch.scale,
+        });
+    }
+    Ok(())
+}
+
+fn set_project(conn: &Connection, batch: &ImportBatch, home: &str) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE project SET dataset = ?1, layout = ?2, root = ?3, home = ?4, scale_min = ?5, scale_max = ?6",
+        (
+            &batch.dataset,
+            &batch.layout,
+            &batch.root,
+            home,
+            batch.scale.min,
+            batch.scale.max,
+        ),
+    )?;
+    Ok(())
+}
+
+fn import(
+    conn: &Connection,
+    images: Vec<ImageRecord>,
+    old_root: &str,
+    batch: &ImportBatch,
+    unix_time: i64,
+) -> Result<ImportSummary, Fault> {
+    let mut problems = batch.problems.clone();
+    let mut pending = merge(images, old_root, batch);
+    let by_name = names(&pending);
+    set_splits(&mut pending, &by_name, batch, &mut problems);
+    let changed = save(conn, &mut pending)?;
+    let descriptions = add_conversations(
+        conn,
+        &pending,
+        &by_name,
+        &batch.conversations,
+        unix_time,
+        &mut problems,
+    )?;
+
+    let listed = || pending.iter().filter(|row| row.is_listed);
+    let count =
+        |test: fn(&FileState) -> bool| listed().filter(|row| test(&row.record.file)).count();
+    Ok(ImportSummary {
+        rows: listed().count(),
+        with_file: count(FileState::is_present),
+        missing: count(|file| matches!(file, FileState::Missing { .. })),
+        unreadable: count(|file| matches!(file, FileState::Unreadable { .. })),
+        rejected: problems
+            .iter()
+            .filter(|problem| problem.kind == ProblemKind::Rejected)
+            .count(),
+        changed,
+        descriptions,
+        problems,
+    })
+}
+
+/// The project's rows with those of the import laid over them; new ones have number 0.
+fn merge(images: Vec<ImageRecord>, old_root: &str, batch: &ImportBatch) -> Vec<Pending> {
+    let mut pending: Vec<Pending> = images
+        .into_iter()
+        .map(|record| Pending {
+            record,
+            tags: Vec::new(),
+            is_listed: false,
+            is_changed: false,
+        })
+        .collect();
+    let mut by_path: HashMap<String, usize> = pending
+        .iter()
+        .enumerate()
+        .map(|(idx, row)| (row.record.path.clone(), idx))
+        .collect();
+    let listed: HashSet<&str> = batch.rows.iter().map(|row| row.path.as_str()).collect();
+    let mut renamed = left_behind(&pending, &listed, old_root, &batch.root);
+
+    for row in &batch.rows {
+        let known = by_path
+            .get(&row.path)
+            .copied()
+            .or_else(|| renamed.remove(&row.file.hash()?));
+        let idx = known.unwrap_or_else(|| {
+            pending.push(empty(&row.path));
+            pending.len() - 1
+        });
+        by_path.insert(row.path.clone(), idx);
+        lay_over(&mut pending[idx], row);
+    }
+    pending
+}
+
+/// Rows by content that the import does not name and whose file is gone: a new path of that content is a move.
+fn left_behind(
+    pending: &[Pending],
+    listed: &HashSet<&str>,
+    old_root: &str,
+    new_root: &str,
+) -> HashMap<ContentHash, usize> {
+    let is_gone = |path: &str| {
+        [old_root, new_root]
+            .iter()
+            .all(|root| !Path::new(root).join(path).exists())
+    };
+    pending
+        .iter()
+        .enumerate()
+        .filter(|(_, row)| !listed.contains(row.record.path.as_str()))
+        .filter_map(|(idx, row)| Some((row.record.file.hash()?, idx)))
+        .filter(|(_, idx)| is_gone(&pending[*idx].record.path))
+        .collect()
+}
+
+fn empty(path: &str) -> Pending {
+    Pending {
+        record: ImageRecord {
+            id: ImageId(0),
+            path: path.to_owned(),
+            file: FileState::Missing {
+                reason: String::new(),
+            },
+            prompt: String::new(),
+            prompt_source: String::new(),
+            generator: None,
+            style: None,
+            tags: Vec::new(),
+            truth: AspectMap::default(),
+            split: AspectMap::default(),
+        },
+        tags: Vec::new(),
+        is_listed: false,
+        is_changed: true,
+    }
+}
+
+fn lay_over(pending: &mut Pending, row: &ImportRow) {
+    let before = pending.record.clone();
+    let record = &mut pending.record;
+    record.path.clone_from(&row.path);
+    record.file = row.file.clone();
+    if !row.prompt.is_empty() {
+        record.prompt.clone_from(&row.prompt);
+        record.prompt_source.clone_from(&row.prompt_source);
+    }
+    record.generator = row.generator.clone().or(record.generator.take());
+    record.style = row.style.clone().or(record.style.take());
+    for aspect in Aspect::ALL {
+        let truth = record.truth.get_mut(aspect);
+        *truth = row.truth.get(aspect).or(*truth);
+        let split = record.split.get_mut(aspect);
+        *split = row.split.get(aspect).or(*split);
+    }
+    pending.tags.clone_from(&row.tags);
+    pending.is_listed = true;
+    pending.is_changed |= pending.record != before;
+}
+
+/// Rows by file name: several where the same name stands in several folders.
+fn names(pending: &[Pending]) -> HashMap<String, Vec<usize>> {
+    let mut names: HashMap<String, Vec<usize>> = HashMap::new();
+    for (idx, row) in pending.iter().enumerate() {
+        let name = row.record.file_name().to_owned();
+        names.entry(name).or_default().push(idx);
+    }
+    names
+}
+
+fn set_splits(
+    pending: &mut [Pending],
+    by_name: &HashMap<String, Vec<usize>>,
+    batch: &ImportBatch,
+    problems: &mut Vec<Problem>,
+) {
+    let mut strays = Strays::default();
+    for entry in &batch.splits {
+        let source = format!("{} {} list", entry.aspect, entry.split);
+        let Some(idx) = strays.find(by_name, &entry.file_name, &source) else {
+            continue;
+        };
+        let row = &mut pending[idx];
+        let split = row.record.split.get_mut(entry.aspect);
+        row.is_changed |= *split != Some(entry.split);
+        *split = Some(entry.split);
+    }
+    problems.extend(strays.problems());
+}
+
+/// Writes new and changed rows and their tags; answers how many there were.
+fn save(conn: &Connection, pending: &mut [Pending]) -> rusqlite::Result<usize> {
+    let imported = image::imported_tags(conn)?;
+    let mut changed = 0;
+    for row in pending.iter_mut() {
+        if row.record.id.0 == 0 {
+            row.record.id = image::insert(conn, &row.record)?;
+        } else if row.is_changed {
+            image::update(conn, row.record.id, &row.record)?;
+        }
+        let mut seen = imported.get(&row.record.id).cloned().unwrap_or_default();
+        let num_seen = seen.len();
+        for tag in &row.tags {
+            if !seen.contains(tag) {
+                image::set_tag(conn, row.record.id, tag, true)?;
+                seen.push(tag.clone());
+            }
+        }
+        if seen.len() > num_seen {
+            row.is_changed = true;
+            image::set_imported_tags(conn, row.record.id, &seen)?;
+        }
+        changed += usize::from(row.is_changed);
+    }
+    Ok(changed)
+}
+
+/// What makes two imported conversations the same one.
+type ConversationKey = (ImageId, Aspect, Origin, String, Option<String>);
+
+fn add_conversations(
+    conn: &Connection,
+    pending: &[Pending],
+    by_name: &HashMap<String, Vec<usize>>,
+    entries: &[ConversationEntry],
+    unix_time: i64,
+    problems: &mut Vec<Problem>,
+) -> rusqlite::Result<usize> {
+    if entries.is_empty() {
+        return Ok(0);
+    }
+    let mut known: HashSet<ConversationKey> = description::all(conn)?
+        .into_iter()
+        .map(|d| (d.image, d.aspect, d.origin, d.text, d.answer))
+        .collect();
+    let mut strays = Strays::default();
+    let mut added = 0;
+    for entry in entries {
+        let Some(idx) = strays.find(by_name, &entry.file_name, &entry.source) else {
+            continue;
+        };
+        let description = imported(pending[idx].record.id, entry, unix_time);
+        let key = (
+            description.image,
+            description.aspect,
+            description.origin,
+            description.text.clone(),
+            description.answer.clone(),
+        );
+        if known.insert(key) {
+            description::insert(conn, &description)?;
+            added += 1;
+        }
+    }
+    problems.extend(strays.problems());
+    Ok(added)
+}
+
+fn imported(image: ImageId, entry: &ConversationEntry, unix_time: i64) -> Description {
+    Description {
+        id: DescriptionId(0),
+        image,
+        aspect: entry.aspect,
+        origin: entry.origin,
+        request: entry.request.clone(),
+        text: entry.description.clone(),
+        question: entry.question.clone(),
+        answer: entry.answer.clone(),
+        made: Provenance {
+            model: None,
+            preset: None,
+            settings: serde_json::json!({ "imported_from": entry.source }),
+            seed: 0,
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            unix_time,
+        },
+    }
+}
+
+/// File names that could not be matched to one row, gathered so that each list gives one problem, not thousands.
+#[derive(Default)]
+struct Strays {
+    unknown: BTreeMap<String, Vec<String>>,
+    ambiguous: BTreeMap<String, Vec<String>>,
+}
+
+impl Strays {
+    fn find(
+        &mut self,
+        by_name: &HashMap<String, Vec<usize>>,
+        name: &str,
+        source: &str,
+    ) -> Option<usize> {
+        let list = match by_name.get(name).map(Vec::as_slice) {
+            Some([idx]) => return Some(*idx),
+            Some(_) => &mut self.ambiguous,
+            None => &mut self.unknown,
+        };
+        list.entry(source.to_owned())
+            .or_default()
+            .push(name.to_owned());
+        None
+    }
+
+    fn problems(self) -> impl Iterator<Item = Problem> {
+        let words = |what: &'static str| {
+            move |(file, names): (String, Vec<String>)| Problem {
+                kind: ProblemKind::Warning,
+                message: format!(
+                    "{} entries left out, e.g. {}: {what}",
+                    names.len(),
+                    names.first().map_or("", String::as_str)
+                ),
+                file,
+                line: None,
+            }
+        };
+        let unknown =
+            words("no image of the dataset has this file name; check that the file belongs to it");
+        let ambiguous =
+            words("several images of the dataset have this file name; give each its own");
+        self.unknown
+            .into_iter()
+            .map(unknown)
+            .chain(self.ambiguous.into_iter().map(ambiguous))
+    }
+}

@@ -1,0 +1,59 @@
+//! From any earlier version of the project file to the present one, by numbered steps.
+//!
+//! `PRAGMA user_version` is the file's version. A step is never edited once a program with it was released:
+//! a change of the schema is a new step at the end.
+
+use rusqlite::Connection;
+use rusqlite::TransactionBehavior;
+
+/// `PRAGMA application_id` of a project: "ASAY" in ASCII. Tells projects from other SQLite files.
+pub(super) const APPLICATION_ID: i64 = 0x4153_4159;
+
+/// One step: the version that it leads to, and its SQL in order.
+pub(super) struct Step {
+    pub(super) version: i64,
+    pub(super) sql: &'static [&'static str],
+}
+
+/// Every step, oldest first.
+pub(super) const STEPS: &[Step] = &[Step {
+    version: 1,
+    sql: &[
+        include_str!("schema/project.sql"),
+        include_str!("schema/settings.sql"),
+        include_str!("schema/image.sql"),
+        include_str!("schema/description.sql"),
+        include_str!("schema/score.sql"),
+        include_str!("schema/run.sql"),
+        include_str!("schema/predictor.sql"),
+        include_str!("schema/undo.sql"),
+    ],
+}];
+
+/// The version that `steps` lead to.
+pub(super) fn newest(steps: &[Step]) -> i64 {
+    steps.last().map_or(0, |step| step.version)
+}
+
+/// The file's version; 0 for an empty file.
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Takes the file to the newest version in one transaction: killed half-way, it is as it was.
+pub(super) fn migrate(conn: &mut Connection, steps: &[Step]) -> rusqlite::Result<()> {
+    if version(conn)? >= newest(steps) {
+        return Ok(());
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Read again under the lock: another program may have been quicker.
+    let from = version(&tx)?;
+    for step in steps.iter().filter(|step| step.version > from) {
+        for sql in step.sql {
+            tx.execute_batch(sql)?;
+        }
+        tx.pragma_update(None, "user_version", step.version)?;
+    }
+    tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    tx.commit()
+}

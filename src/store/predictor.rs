@@ -1,0 +1,121 @@
+//! Predictors of the project: their cards, and their weights as one blob each.
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use rusqlite::Row;
+
+use super::Project;
+use super::StoreError;
+use super::value;
+use crate::domain::OpinionScale;
+use crate::domain::PredictorCard;
+use crate::domain::PredictorId;
+use crate::domain::RunId;
+
+/// Columns of the card: everything but the weights, so that a catalog never reads those.
+const CARD: &str = "id, name, aspect, scale_min, scale_max, dataset, split, model_name, model_sha256, preset, \
+                    head, val, test, run_id";
+
+impl Project {
+    /// Saves a predictor and answers its card with its number.
+    pub fn add_predictor(
+        &mut self,
+        card: &PredictorCard,
+        weights: &[u8],
+    ) -> Result<PredictorCard, StoreError> {
+        self.write("save a predictor", |tx| Ok(insert(tx, card, weights)?))
+    }
+
+    /// The card of one predictor.
+    pub fn predictor(&self, id: PredictorId) -> Result<PredictorCard, StoreError> {
+        self.read("read a predictor", |conn| {
+            conn.query_row(
+                &format!("SELECT {CARD} FROM predictor WHERE id = ?1"),
+                [id.0],
+                from_row,
+            )
+            .optional()
+        })?
+        .ok_or(unknown(id))
+    }
+
+    /// The weights of one predictor, byte for byte as they were saved.
+    pub fn predictor_weights(&self, id: PredictorId) -> Result<Vec<u8>, StoreError> {
+        self.read("read a predictor's weights", |conn| {
+            conn.query_row(
+                "SELECT weights FROM predictor WHERE id = ?1",
+                [id.0],
+                |row| row.get(0),
+            )
+            .optional()
+        })?
+        .ok_or(unknown(id))
+    }
+}
+
+const fn unknown(id: PredictorId) -> StoreError {
+    StoreError::Unknown {
+        noun: "predictor",
+        id: id.0,
+    }
+}
+
+pub(super) fn insert(
+    conn: &Connection,
+    card: &PredictorCard,
+    weights: &[u8],
+) -> rusqlite::Result<PredictorCard> {
+    let optional = |figures: &Option<_>| figures.as_ref().map(value::to_json).transpose();
+    conn.prepare_cached(
+        "INSERT INTO predictor (name, aspect, scale_min, scale_max, dataset, split, model_name, model_sha256,
+             preset, head, val, test, run_id, weights)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute((
+        &card.name,
+        card.aspect.name(),
+        card.scale.min,
+        card.scale.max,
+        &card.dataset,
+        &card.split,
+        &card.model.name,
+        &card.model.sha256,
+        &card.preset,
+        &card.head,
+        optional(&card.val)?,
+        optional(&card.test)?,
+        card.run.map(|run| run.0),
+        weights,
+    ))?;
+    Ok(PredictorCard {
+        id: PredictorId(conn.last_insert_rowid()),
+        ..card.clone()
+    })
+}
+
+/// Every card, oldest first.
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<PredictorCard>> {
+    conn.prepare_cached(&format!("SELECT {CARD} FROM predictor ORDER BY id"))?
+        .query_map((), from_row)?
+        .collect()
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<PredictorCard> {
+    Ok(PredictorCard {
+        id: PredictorId(row.get("id")?),
+        name: row.get("name")?,
+        aspect: value::aspect(row)?,
+        scale: OpinionScale {
+            min: row.get("scale_min")?,
+            max: row.get("scale_max")?,
+        },
+        dataset: row.get("dataset")?,
+        split: row.get("split")?,
+        model: value::model(row)?,
+        preset: row.get("preset")?,
+        head: row.get("head")?,
+        val: value::optional_json(row, "val")?,
+        test: value::optional_json(row, "test")?,
+        run: row.get::<_, Option<i64>>("run_id")?.map(RunId),
+    })
+}

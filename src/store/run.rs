@@ -1,0 +1,172 @@
+//! Training runs and what they resume from.
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use rusqlite::Row;
+
+use super::Project;
+use super::StoreError;
+use super::predictor;
+use super::value;
+use crate::domain::PredictorCard;
+use crate::domain::PredictorId;
+use crate::domain::RunId;
+use crate::domain::RunRecord;
+
+impl Project {
+    /// Saves a run: a new one where its number is 0, else over the one with its number.
+    pub fn save_run(&mut self, run: &RunRecord) -> Result<RunRecord, StoreError> {
+        self.write("save a run", |tx| Ok(save(tx, run)?))
+    }
+
+    /// Saves a run together with the state that it resumes from, so that the two always agree.
+    pub fn save_epoch(
+        &mut self,
+        run: &RunRecord,
+        checkpoint: &[u8],
+    ) -> Result<RunRecord, StoreError> {
+        self.write("save an epoch", |tx| {
+            let run = save(tx, run)?;
+            set_checkpoint(tx, run.id, checkpoint)?;
+            Ok(run)
+        })
+    }
+
+    /// Ends a run in one act: its predictor comes in, the run names it, and nothing is left to resume.
+    pub fn finish_run(
+        &mut self,
+        run: &RunRecord,
+        card: &PredictorCard,
+        weights: &[u8],
+    ) -> Result<(RunRecord, PredictorCard), StoreError> {
+        self.write("save a finished run", |tx| {
+            let run = save(tx, run)?;
+            let card = PredictorCard {
+                run: Some(run.id),
+                ..card.clone()
+            };
+            let card = predictor::insert(tx, &card, weights)?;
+            let run = RunRecord {
+                predictor: Some(card.id),
+                ..run
+            };
+            save(tx, &run)?;
+            tx.execute("DELETE FROM checkpoint WHERE run_id = ?1", [run.id.0])?;
+            Ok((run, card))
+        })
+    }
+
+    /// Saves the state that a run resumes from, in place of the one before.
+    pub fn save_checkpoint(&mut self, run: RunId, checkpoint: &[u8]) -> Result<(), StoreError> {
+        self.write("save a checkpoint", |tx| {
+            Ok(set_checkpoint(tx, run, checkpoint)?)
+        })
+    }
+
+    /// The state that a run resumes from, if it has one.
+    pub fn checkpoint(&self, run: RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read("read a checkpoint", |conn| {
+            conn.query_row(
+                "SELECT bytes FROM checkpoint WHERE run_id = ?1",
+                [run.0],
+                |row| row.get(0),
+            )
+            .optional()
+        })
+    }
+
+    /// Forgets the state that a run resumes from.
+    pub fn drop_checkpoint(&mut self, run: RunId) -> Result<(), StoreError> {
+        self.write("drop a checkpoint", |tx| {
+            tx.execute("DELETE FROM checkpoint WHERE run_id = ?1", [run.0])?;
+            Ok(())
+        })
+    }
+
+    /// One run.
+    pub fn run(&self, id: RunId) -> Result<RunRecord, StoreError> {
+        self.read("read a run", |conn| {
+            conn.query_row("SELECT * FROM run WHERE id = ?1", [id.0], from_row)
+                .optional()
+        })?
+        .ok_or(StoreError::Unknown {
+            noun: "run",
+            id: id.0,
+        })
+    }
+}
+
+fn set_checkpoint(conn: &Connection, run: RunId, bytes: &[u8]) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT OR REPLACE INTO checkpoint (run_id, bytes) VALUES (?1, ?2)",
+        (run.0, bytes),
+    )?;
+    Ok(())
+}
+
+fn save(conn: &Connection, run: &RunRecord) -> rusqlite::Result<RunRecord> {
+    let id = (run.id.0 != 0).then_some(run.id.0);
+    let [num_train, num_val, num_test] = run.num_images.map(|num| num as i64);
+    let optional = |figures: &Option<_>| figures.as_ref().map(value::to_json).transpose();
+    // Not INSERT OR REPLACE: that would delete the row first, and its checkpoint with it.
+    conn.prepare_cached(
+        "INSERT INTO run (id, settings, model_name, model_sha256, preset, num_train, num_val, num_test,
+             status, epochs, best_epoch, previous_id, predictor_id, test_before, test_after, unix_time)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+         ON CONFLICT (id) DO UPDATE SET settings = ?2, model_name = ?3, model_sha256 = ?4, preset = ?5,
+             num_train = ?6, num_val = ?7, num_test = ?8, status = ?9, epochs = ?10, best_epoch = ?11,
+             previous_id = ?12, predictor_id = ?13, test_before = ?14, test_after = ?15, unix_time = ?16",
+    )?
+    .execute((
+        id,
+        value::to_json(&run.settings)?,
+        &run.model.name,
+        &run.model.sha256,
+        &run.preset,
+        num_train,
+        num_val,
+        num_test,
+        value::to_json(&run.status)?,
+        value::to_json(&run.epochs)?,
+        run.best_epoch,
+        run.previous.map(|predictor| predictor.0),
+        run.predictor.map(|predictor| predictor.0),
+        optional(&run.test_before)?,
+        optional(&run.test_after)?,
+        run.unix_time,
+    ))?;
+    Ok(RunRecord {
+        id: RunId(id.unwrap_or_else(|| conn.last_insert_rowid())),
+        ..run.clone()
+    })
+}
+
+/// Every run, oldest first.
+pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<RunRecord>> {
+    conn.prepare_cached("SELECT * FROM run ORDER BY id")?
+        .query_map((), from_row)?
+        .collect()
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    let count = |column| row.get::<_, i64>(column).map(|num| num as usize);
+    let predictor = |column| {
+        let id: rusqlite::Result<Option<i64>> = row.get(column);
+        id.map(|id| id.map(PredictorId))
+    };
+    Ok(RunRecord {
+        id: RunId(row.get("id")?),
+        settings: value::json(row, "settings")?,
+        model: value::model(row)?,
+        preset: row.get("preset")?,
+        num_images: [count("num_train")?, count("num_val")?, count("num_test")?],
+        status: value::json(row, "status")?,
+        epochs: value::json(row, "epochs")?,
+        best_epoch: row.get("best_epoch")?,
+        previous: predictor("previous_id")?,
+        predictor: predictor("predictor_id")?,
+        test_before: value::optional_json(row, "test_before")?,
+        test_after: value::optional_json(row, "test_after")?,
+        unix_time: row.get("unix_time")?,
+    })
+}

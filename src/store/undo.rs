@@ -1,0 +1,220 @@
+//! Changes of the user's, and how they are taken back.
+//!
+//! A [`Change`] is applied and answered by its inverse; the inverses of an operation are written in the same
+//! transaction as the operation. Undoing applies them and keeps what they answer for redoing.
+
+use rusqlite::Connection;
+use rusqlite::OptionalExtension as _;
+use serde::Deserialize;
+use serde::Serialize;
+
+use super::Project;
+use super::StoreError;
+use super::image;
+use super::settings;
+use super::value;
+use crate::domain::FileState;
+use crate::domain::ImageId;
+use crate::domain::Operation;
+use crate::domain::Settings;
+
+/// Operations that can be undone at most; older ones are forgotten.
+const MAX_DEPTH: i64 = 200;
+
+/// A change that knows its inverse.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Change {
+    /// A tag on (or off) pictures.
+    Tag {
+        tag: String,
+        images: Vec<ImageId>,
+        on: bool,
+    },
+    /// Other choices.
+    Settings(Box<Settings>),
+    /// Another image root.
+    Root { root: String, home: String },
+    /// Other states of files, as a change of the root brings.
+    Files(Vec<(ImageId, FileState)>),
+}
+
+impl Project {
+    /// Puts a tag on pictures or takes it off; can be undone. Nothing is noted where nothing changes.
+    pub fn set_tag(&mut self, images: &[ImageId], tag: &str, on: bool) -> Result<(), StoreError> {
+        let operation = Operation(tag_words(images.len(), tag, on));
+        let change = Change::Tag {
+            tag: tag.trim().to_owned(),
+            images: images.to_vec(),
+            on,
+        };
+        self.write("change tags", |tx| Ok(transact(tx, &operation, &[change])?))
+    }
+
+    /// Takes another folder as image root; can be undone.
+    pub fn set_root(&mut self, root: &str) -> Result<(), StoreError> {
+        self.relocate(root, &[])
+    }
+
+    /// Takes another folder as image root together with what was found of the files there; undone as one.
+    pub fn relocate(
+        &mut self,
+        root: &str,
+        states: &[(ImageId, FileState)],
+    ) -> Result<(), StoreError> {
+        let changes = [
+            Change::Root {
+                root: root.to_owned(),
+                home: self.home(),
+            },
+            Change::Files(states.to_vec()),
+        ];
+        self.write("change the image root", |tx| {
+            let operation = Operation("Relocate images".to_owned());
+            Ok(transact(tx, &operation, &changes)?)
+        })
+    }
+
+    /// Takes back the user's last change and answers what it was.
+    pub fn undo(&mut self) -> Result<Option<Operation>, StoreError> {
+        self.write("undo", |tx| Ok(turn(tx, "undo", "redo")?))
+    }
+
+    /// Brings again what was last taken back and answers what it was.
+    pub fn redo(&mut self) -> Result<Option<Operation>, StoreError> {
+        self.write("redo", |tx| Ok(turn(tx, "redo", "undo")?))
+    }
+
+    /// What [`Project::undo`] and [`Project::redo`] would do now.
+    pub fn undo_state(&self) -> Result<(Option<Operation>, Option<Operation>), StoreError> {
+        self.read("read the undo list", state)
+    }
+}
+
+/// The tops of both stacks: undo, redo.
+pub(super) fn state(conn: &Connection) -> rusqlite::Result<(Option<Operation>, Option<Operation>)> {
+    let words = |top: Option<Entry>| top.map(|entry| Operation(entry.operation));
+    Ok((words(top(conn, "undo")?), words(top(conn, "redo")?)))
+}
+
+/// Applies the changes of one operation and keeps their inverses. What was undone before cannot be redone then.
+pub(super) fn transact(
+    conn: &Connection,
+    operation: &Operation,
+    changes: &[Change],
+) -> rusqlite::Result<()> {
+    let inverses = apply_all(conn, changes)?;
+    if inverses.is_empty() {
+        return Ok(());
+    }
+    conn.execute("DELETE FROM undo WHERE stack = 'redo'", ())?;
+    push(conn, "undo", &operation.0, &inverses)?;
+    conn.execute(
+        "DELETE FROM undo WHERE id <= (SELECT max(id) FROM undo) - ?1 AND stack = 'undo'",
+        [MAX_DEPTH],
+    )?;
+    Ok(())
+}
+
+struct Entry {
+    id: i64,
+    operation: String,
+    changes: Vec<Change>,
+}
+
+fn top(conn: &Connection, stack: &str) -> rusqlite::Result<Option<Entry>> {
+    conn.prepare_cached("SELECT * FROM undo WHERE stack = ?1 ORDER BY id DESC LIMIT 1")?
+        .query_row([stack], |row| {
+            Ok(Entry {
+                id: row.get("id")?,
+                operation: row.get("operation")?,
+                changes: value::json(row, "changes")?,
+            })
+        })
+        .optional()
+}
+
+fn push(
+    conn: &Connection,
+    stack: &str,
+    operation: &str,
+    changes: &[Change],
+) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT INTO undo (stack, operation, changes) VALUES (?1, ?2, ?3)",
+        (stack, operation, value::to_json(&changes)?),
+    )?;
+    Ok(())
+}
+
+/// Applies the top of one stack and puts its inverse on the other.
+fn turn(conn: &Connection, from: &str, to: &str) -> rusqlite::Result<Option<Operation>> {
+    let Some(entry) = top(conn, from)? else {
+        return Ok(None);
+    };
+    let inverses = apply_all(conn, &entry.changes)?;
+    conn.execute("DELETE FROM undo WHERE id = ?1", [entry.id])?;
+    push(conn, to, &entry.operation, &inverses)?;
+    Ok(Some(Operation(entry.operation)))
+}
+
+/// Applies changes in order; the inverses come back in the order that takes them back. Empty if nothing changed.
+fn apply_all(conn: &Connection, changes: &[Change]) -> rusqlite::Result<Vec<Change>> {
+    let mut inverses = Vec::new();
+    for change in changes {
+        inverses.extend(apply(conn, change)?);
+    }
+    inverses.reverse();
+    Ok(inverses)
+}
+
+fn apply(conn: &Connection, change: &Change) -> rusqlite::Result<Option<Change>> {
+    match change {
+        Change::Tag { tag, images, on } => {
+            let mut changed = Vec::new();
+            for image in images {
+                if image::file(conn, *image)?.is_some() && image::set_tag(conn, *image, tag, *on)? {
+                    changed.push(*image);
+                }
+            }
+            Ok((!changed.is_empty()).then(|| Change::Tag {
+                tag: tag.clone(),
+                images: changed,
+                on: !on,
+            }))
+        }
+        Change::Settings(new) => {
+            let old = settings::get(conn)?;
+            settings::set(conn, new)?;
+            Ok(Some(Change::Settings(Box::new(old))))
+        }
+        Change::Root { root, home } => {
+            let (old_root, old_home): (String, String) =
+                conn.query_row("SELECT root, home FROM project", (), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+            conn.execute("UPDATE project SET root = ?1, home = ?2", (root, home))?;
+            Ok((old_root != *root).then_some(Change::Root {
+                root: old_root,
+                home: old_home,
+            }))
+        }
+        Change::Files(states) => {
+            let mut old = Vec::new();
+            for (image, state) in states {
+                if let Some(before) = image::file(conn, *image)? {
+                    old.push((*image, before));
+                    image::set_file(conn, *image, state)?;
+                }
+            }
+            Ok((!old.is_empty()).then_some(Change::Files(old)))
+        }
+    }
+}
+
+fn tag_words(num_images: usize, tag: &str, on: bool) -> String {
+    let verb = if on { "Tag" } else { "Untag" };
+    match num_images {
+        1 => format!("{verb} one image \u{201c}{tag}\u{201d}"),
+        num => format!("{verb} {num} images \u{201c}{tag}\u{201d}"),
+    }
+}
