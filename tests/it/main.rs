@@ -1,1 +1,3 @@
 //! Stories told through the public interface, one file each.
+
+mod datasets;
