@@ -1,1 +1,10 @@
-//! Drawing.
+//! Drawing: tokens, widgets, textures, and a file for each screen.
+//!
+//! Every screen is one function with the same signature: it reads the state, draws, and pushes the commands that the
+//! user gave onto `out`. It never changes the state, and it touches no file and no model.
+
+pub mod compare;
+pub mod models;
+pub mod textures;
+pub mod tokens;
+pub mod train;

@@ -1,0 +1,165 @@
+//! An event of the workers becomes visible. Results are on disk by the time they come here.
+
+use crate::domain::Catalog;
+use crate::jobs::message::Event;
+use crate::jobs::message::JobId;
+use crate::jobs::message::JobReport;
+
+use super::AppState;
+use super::command::Screen;
+use super::notices::Tone;
+use super::project::Project;
+use super::selection::SelectionCommand;
+use super::train::LiveStep;
+use super::view::View;
+
+/// Takes an event in. Pictures are the app's: they become textures and never come here.
+pub fn apply(state: &mut AppState, event: Event) {
+    match event {
+        Event::ProjectOpened(catalog) => open(state, *catalog),
+        Event::Imported(summary) => state.import = Some(summary),
+        Event::JobStarted {
+            job,
+            title,
+            can_pause,
+        } => state.jobs.start(job, title, can_pause),
+        Event::JobProgress(job, progress) => state.jobs.progress(job, progress),
+        Event::JobDone(job, report) => end(state, job, Ok(report)),
+        Event::JobFailed(job, reason) => end(state, job, Err(reason)),
+        Event::Notice(text) => state.notices.say(Tone::Info, text),
+        Event::Models(cards) => state.models.cards = cards,
+        Event::EmbeddedPredictors(cards) => {
+            state.embedded.clone_from(&cards);
+            if let Some(project) = &mut state.project {
+                project.embedded = cards;
+            }
+        }
+        Event::TrainStep {
+            run,
+            epoch,
+            step,
+            steps,
+            loss,
+        } => {
+            state.train.live = Some(LiveStep {
+                run,
+                epoch,
+                step,
+                steps,
+                loss,
+            });
+        }
+        Event::Thumbnail { .. } | Event::FullPicture { .. } => {}
+        Event::PictureFailed { image, reason } => {
+            state.picture_failures.insert(image, reason);
+        }
+        other => change(state, other),
+    }
+}
+
+/// Events about rows and results of the open project.
+fn change(state: &mut AppState, event: Event) {
+    let Some(project) = &mut state.project else {
+        return;
+    };
+    match event {
+        Event::ImagesChanged(records) => {
+            project.change_rows(records);
+            state.refresh_view();
+            return;
+        }
+        Event::Streaming {
+            image,
+            aspect,
+            text,
+        } => {
+            project.stream(image, aspect, text);
+            return;
+        }
+        Event::Described(description) => project.add_description(description),
+        Event::Scored(scores) => project.add_scores(scores),
+        Event::RunChanged(run) => {
+            project.change_run(run);
+            return;
+        }
+        Event::EpochDone(run, figures) => {
+            if let Some(record) = project.runs.iter_mut().find(|record| record.id == run) {
+                record.epochs.retain(|known| known.epoch != figures.epoch);
+                record.epochs.push(figures);
+            }
+            return;
+        }
+        Event::PredictorSaved(card) => project.add_predictor(card),
+        Event::SettingsChanged(settings) => project.change_settings(settings),
+        Event::UndoChanged { undo, redo } => {
+            project.undo = undo;
+            project.redo = redo;
+            return;
+        }
+        _ => return,
+    }
+    state.view.is_stale |= state.view.depends_on_results();
+    state.compare.is_stale = true;
+    state.recount();
+}
+
+fn open(state: &mut AppState, catalog: Catalog) {
+    let is_same = state
+        .project
+        .as_ref()
+        .is_some_and(|project| project.info.path == catalog.info.path);
+    let project = Project::new(catalog, state.embedded.clone());
+    if is_same {
+        state.selection.keep_known(&project);
+        state.project = Some(project);
+        state.refresh_view();
+    } else {
+        state.view = View::default();
+        state.view.refresh(&project);
+        state.selection.images.clear();
+        state.selection.focus = None;
+        state
+            .selection
+            .update(SelectionCommand::First, &project, &state.view);
+        state.picture_failures.clear();
+        state.import = None;
+        state.project = Some(project);
+        state.screen = Screen::Gallery;
+        state.recount();
+    }
+    state.compare.is_stale = true;
+    if state.screen == Screen::Start {
+        state.screen = Screen::Gallery;
+    }
+    refresh_compare(state);
+}
+
+fn end(state: &mut AppState, job: JobId, outcome: Result<JobReport, String>) {
+    match &outcome {
+        Ok(report) if !report.summary.is_empty() => {
+            let tone = match report.failed.is_empty() {
+                true => Tone::Info,
+                false => Tone::Error,
+            };
+            state.notices.say(tone, report.summary.clone());
+        }
+        Ok(_) => {}
+        Err(reason) => state.notices.say(Tone::Error, reason.clone()),
+    }
+    state.jobs.end(job, outcome);
+    state.train.live = None;
+    if state.jobs.running.is_empty()
+        && let Some(project) = &mut state.project
+    {
+        project.drop_streaming();
+    }
+    refresh_compare(state);
+}
+
+fn refresh_compare(state: &mut AppState) {
+    if state.screen == Screen::Compare
+        && let Some(project) = &state.project
+    {
+        state.compare.refresh(project, &state.view);
+    }
+}

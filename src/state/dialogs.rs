@@ -1,0 +1,253 @@
+//! Dialogs over the screens: open, map the columns of a table, export, keys of the screen.
+
+use std::path::PathBuf;
+
+use crate::domain::{Aspect, ImageId};
+use crate::jobs::message::ExportRequest;
+use crate::jobs::message::ImportRequest;
+use crate::jobs::message::Job;
+
+use super::command::Effect;
+use super::command::Pick;
+
+/// Columns of ours that a table's own columns can be mapped to, with what they hold.
+pub const COLUMNS: [(&str, &str); 11] = [
+    ("image_path", "File name or path of the picture"),
+    ("prompt", "Prompt that made the picture"),
+    ("generator", "Model that made the picture"),
+    ("style", "Style word"),
+    ("mos_quality", "Quality score of people (MOS)"),
+    ("std_quality", "Its standard deviation"),
+    ("mos_align", "Correspondence score of people (MOS)"),
+    ("std_align", "Its standard deviation"),
+    ("mos_authenticity", "Authenticity score of people (MOS)"),
+    ("std_authenticity", "Its standard deviation"),
+    ("split", "Split: train, val or test"),
+];
+
+/// Names under which a picture's column is found without asking.
+const IMAGE_COLUMNS: [&str; 8] = [
+    "image_path",
+    "image",
+    "name",
+    "file",
+    "filename",
+    "file_name",
+    "path",
+    "img_name",
+];
+
+/// The mapping of a table's columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// The table.
+    pub path: PathBuf,
+    /// Its columns in their order.
+    pub columns: Vec<String>,
+    /// For each of [`COLUMNS`], the chosen column of the table.
+    pub chosen: Vec<Option<usize>>,
+}
+
+impl Mapping {
+    fn new(path: PathBuf, columns: Vec<String>) -> Self {
+        let chosen = COLUMNS
+            .iter()
+            .map(|(name, _)| {
+                columns
+                    .iter()
+                    .position(|column| column.eq_ignore_ascii_case(name))
+            })
+            .collect();
+        Self {
+            path,
+            columns,
+            chosen,
+        }
+    }
+
+    /// Whether the picture's column is known, without which nothing can be read.
+    pub fn is_complete(&self) -> bool {
+        self.chosen.first().is_some_and(Option::is_some)
+    }
+
+    fn request(&self) -> ImportRequest {
+        let columns = COLUMNS
+            .iter()
+            .zip(&self.chosen)
+            .filter_map(|((ours, _), &chosen)| {
+                let theirs = self.columns.get(chosen?)?;
+                Some(((*ours).to_owned(), theirs.clone()))
+            })
+            .collect();
+        ImportRequest {
+            path: self.path.clone(),
+            layout: Some("table".to_owned()),
+            conversations: Vec::new(),
+            columns,
+        }
+    }
+}
+
+/// Choices of the export.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportChoices {
+    /// `csv` or `jsonl`.
+    pub format: String,
+    /// File to write.
+    pub path_text: String,
+    /// Only the pictures that the gallery shows or that are selected.
+    pub only_scope: bool,
+    /// Aspects.
+    pub aspects: Vec<Aspect>,
+}
+
+/// The dialog that lies over the screen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Dialog {
+    /// None.
+    #[default]
+    None,
+    /// Open: a path field and pickers.
+    Open {
+        /// What stands in the path field.
+        path_text: String,
+    },
+    /// Map the columns of a table.
+    Map(Mapping),
+    /// Export.
+    Export(ExportChoices),
+    /// Keys of the screen.
+    Keys,
+    /// What an import did, row by row.
+    ImportReport,
+}
+
+/// What dialogs can ask for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DialogCommand {
+    /// Show the Open dialog.
+    Open,
+    /// Show the Export dialog.
+    Export,
+    /// Show the keys of the screen.
+    Keys,
+    /// Show what the last import did.
+    ImportReport,
+    /// Close whatever lies over the screen.
+    Close,
+    /// Other text in the path field.
+    SetPath(String),
+    /// Let the desktop's own dialog choose.
+    Pick(Pick),
+    /// Map one of our columns to one of the table's.
+    MapColumn {
+        /// Position in [`COLUMNS`].
+        ours: usize,
+        /// Position in the table.
+        theirs: Option<usize>,
+    },
+    /// Read the table as mapped.
+    ImportMapped,
+    /// Other export choices.
+    SetExport(ExportChoices),
+    /// Write the table.
+    ConfirmExport,
+}
+
+impl Dialog {
+    /// Whether something lies over the screen.
+    pub fn is_open(&self) -> bool {
+        *self != Self::None
+    }
+
+    pub(super) fn update(&mut self, command: DialogCommand, scope: &[ImageId]) -> Vec<Effect> {
+        match command {
+            DialogCommand::Open => {
+                *self = Self::Open {
+                    path_text: String::new(),
+                };
+            }
+            DialogCommand::Export => {
+                *self = Self::Export(ExportChoices {
+                    format: "csv".to_owned(),
+                    path_text: String::new(),
+                    only_scope: false,
+                    aspects: Aspect::ALL.to_vec(),
+                });
+            }
+            DialogCommand::Keys => *self = Self::Keys,
+            DialogCommand::ImportReport => *self = Self::ImportReport,
+            DialogCommand::Close => *self = Self::None,
+            DialogCommand::SetPath(text) => self.set_path(text),
+            DialogCommand::Pick(pick) => return vec![Effect::Pick(pick)],
+            DialogCommand::MapColumn { ours, theirs } => self.map_column(ours, theirs),
+            DialogCommand::ImportMapped => return self.import_mapped(),
+            DialogCommand::SetExport(choices) => *self = Self::Export(choices),
+            DialogCommand::ConfirmExport => return self.confirm_export(scope),
+        }
+        Vec::new()
+    }
+
+    /// Takes a table's columns in: reads it at once where they are known, asks where they are not.
+    pub(super) fn table_columns(&mut self, path: PathBuf, columns: Vec<String>) -> Vec<Effect> {
+        let is_known = columns.iter().any(|column| {
+            IMAGE_COLUMNS
+                .iter()
+                .any(|known| column.trim().eq_ignore_ascii_case(known))
+        });
+        if is_known || columns.is_empty() {
+            *self = Self::None;
+            return vec![Effect::Submit(Job::Open { path })];
+        }
+        *self = Self::Map(Mapping::new(path, columns));
+        Vec::new()
+    }
+
+    fn set_path(&mut self, text: String) {
+        match self {
+            Self::Open { path_text } => *path_text = text,
+            Self::Export(choices) => choices.path_text = text,
+            Self::None | Self::Map(_) | Self::Keys | Self::ImportReport => {}
+        }
+    }
+
+    fn map_column(&mut self, ours: usize, theirs: Option<usize>) {
+        if let Self::Map(mapping) = self
+            && let Some(chosen) = mapping.chosen.get_mut(ours)
+        {
+            *chosen = theirs;
+        }
+    }
+
+    fn import_mapped(&mut self) -> Vec<Effect> {
+        let Self::Map(mapping) = self else {
+            return Vec::new();
+        };
+        if !mapping.is_complete() {
+            return Vec::new();
+        }
+        let request = mapping.request();
+        *self = Self::None;
+        vec![Effect::Submit(Job::Import(request))]
+    }
+
+    fn confirm_export(&mut self, scope: &[ImageId]) -> Vec<Effect> {
+        let Self::Export(choices) = self else {
+            return Vec::new();
+        };
+        if choices.path_text.trim().is_empty() || choices.aspects.is_empty() {
+            return Vec::new();
+        }
+        let request = ExportRequest {
+            format: choices.format.clone(),
+            out: PathBuf::from(choices.path_text.trim()),
+            images: match choices.only_scope {
+                true => scope.to_vec(),
+                false => Vec::new(),
+            },
+            aspects: choices.aspects.clone(),
+        };
+        *self = Self::None;
+        vec![Effect::Submit(Job::Export(request))]
+    }
+}

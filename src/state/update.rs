@@ -1,0 +1,240 @@
+//! A command changes the state at once and says what it asks of the world outside.
+
+use std::path::PathBuf;
+
+use crate::domain::{Aspect, ImageId};
+use crate::jobs::message::Job;
+
+use super::AppState;
+use super::actions;
+use super::command::Command;
+use super::command::Effect;
+use super::command::Pick;
+use super::command::Screen;
+use super::command::Target;
+use super::dialogs::Dialog;
+use super::dialogs::DialogCommand;
+use super::gallery::GalleryCommand;
+use super::models::ModelsCommand;
+use super::notices::Tone;
+use super::palette;
+use super::palette::PaletteCommand;
+use super::selection::SelectionCommand;
+
+/// Carries a command out.
+pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
+    match command {
+        Command::Show(screen) => return show(state, screen),
+        Command::Inspect(image) => {
+            select(state, SelectionCommand::Only(image));
+            return show(state, Screen::Inspect);
+        }
+        Command::Back => back(state),
+        Command::Selection(command) => select(state, command),
+        Command::Gallery(command) => gallery(state, command),
+        Command::Picture(command) => state.inspect.update(command),
+        Command::Compare(command) => {
+            if let Some(project) = &state.project {
+                state.compare.update(command, project, &state.view);
+            }
+        }
+        Command::Train(command) => return state.train.update(command),
+        Command::Models(command) => return state.models.update(command),
+        Command::Palette(command) => toggle_palette(state, command),
+        Command::Dialog(command) => return dialog(state, command),
+        Command::Jobs(command) => return state.jobs.update(command),
+        Command::SetTheme(theme) => state.theme = theme,
+        Command::TogglePanel => state.is_panel_open ^= true,
+        Command::DismissNotice(id) => state.notices.dismiss(id),
+        Command::Copy(text) => {
+            state.notices.say(Tone::Info, "Copied".to_owned());
+            return vec![Effect::Copy(text)];
+        }
+        Command::Quit => return vec![Effect::Quit],
+        other => return work(state, other),
+    }
+    Vec::new()
+}
+
+/// Commands that become jobs.
+fn work(state: &mut AppState, command: Command) -> Vec<Effect> {
+    let job = match command {
+        Command::Open(path) => return open(state, path),
+        Command::TableColumns { path, columns } => {
+            return state.dialog.table_columns(path, columns);
+        }
+        Command::Picked { pick, path } => return picked(state, pick, path),
+        Command::OpenDemo => Job::OpenDemo,
+        Command::Describe {
+            target,
+            aspects,
+            again,
+        } => Job::Describe {
+            images: targeted(state, target, &aspects, again),
+            aspects,
+            again,
+        },
+        Command::Score { target, aspects } => Job::Score {
+            images: usable(state, target),
+            aspects,
+        },
+        Command::SetTag { target, tag, on } => Job::SetTag {
+            images: images(state, target),
+            tag,
+            on,
+        },
+        Command::Undo => Job::Undo,
+        Command::Redo => Job::Redo,
+        _ => return Vec::new(),
+    };
+    if names_no_image(&job) {
+        state.notices.say(
+            Tone::Info,
+            "Nothing left to do for these pictures".to_owned(),
+        );
+        return Vec::new();
+    }
+    vec![Effect::Submit(job)]
+}
+
+fn names_no_image(job: &Job) -> bool {
+    match job {
+        Job::Describe { images, .. } | Job::Score { images, .. } | Job::SetTag { images, .. } => {
+            images.is_empty()
+        }
+        _ => false,
+    }
+}
+
+fn show(state: &mut AppState, screen: Screen) -> Vec<Effect> {
+    state.dialog = Dialog::None;
+    state.gallery.preview = false;
+    if state.project.is_none() && !matches!(screen, Screen::Start | Screen::Models) {
+        state.screen = Screen::Start;
+        return Vec::new();
+    }
+    if state.screen != screen {
+        state.selection.scroll_request += 1;
+    }
+    state.screen = screen;
+    if screen == Screen::Compare
+        && let Some(project) = &state.project
+    {
+        state.compare.refresh(project, &state.view);
+    }
+    if screen == Screen::Inspect && state.selection.focus.is_none() {
+        select(state, SelectionCommand::First);
+    }
+    if screen == Screen::Models && state.models.cards.is_empty() {
+        return state.models.update(ModelsCommand::List);
+    }
+    Vec::new()
+}
+
+fn back(state: &mut AppState) {
+    if state.palette.is_open {
+        state.palette.is_open = false;
+    } else if state.dialog.is_open() {
+        state.dialog = Dialog::None;
+    } else if state.gallery.preview {
+        state.gallery.preview = false;
+    } else if state.selection.is_many() {
+        select(state, SelectionCommand::Clear);
+    } else if state.project.is_some() && state.screen != Screen::Gallery {
+        state.screen = Screen::Gallery;
+        state.selection.scroll_request += 1;
+    }
+}
+
+fn select(state: &mut AppState, command: SelectionCommand) {
+    if let Some(project) = &state.project {
+        let before = state.selection.focus;
+        state.selection.update(command, project, &state.view);
+        if state.selection.focus != before {
+            state.inspect.is_prompt_unfolded = false;
+            // Zoom stays: comparing the same corner of several pictures is the point of zooming.
+        }
+        state.recount();
+    }
+}
+
+fn gallery(state: &mut AppState, command: GalleryCommand) {
+    if command == GalleryCommand::FocusSearch {
+        state.screen = Screen::Gallery;
+    }
+    if state.gallery.update(command, &mut state.view) {
+        state.refresh_view();
+    }
+}
+
+fn toggle_palette(state: &mut AppState, command: PaletteCommand) {
+    let num_matches = palette::matching(state).len();
+    state.palette.update(command, num_matches);
+}
+
+fn dialog(state: &mut AppState, command: DialogCommand) -> Vec<Effect> {
+    let scope = match command {
+        DialogCommand::ConfirmExport => images(state, Target::Scope),
+        _ => Vec::new(),
+    };
+    state.dialog.update(command, &scope)
+}
+
+fn open(state: &mut AppState, path: PathBuf) -> Vec<Effect> {
+    let is_table = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| matches!(extension.to_ascii_lowercase().as_str(), "csv" | "tsv"));
+    state.dialog = Dialog::None;
+    match is_table {
+        true => vec![Effect::ReadColumns(path)],
+        false => vec![Effect::Submit(Job::Open { path })],
+    }
+}
+
+fn picked(state: &mut AppState, pick: Pick, path: PathBuf) -> Vec<Effect> {
+    match pick {
+        Pick::OpenFolder | Pick::OpenFile => open(state, path),
+        Pick::ModelFolder => state.models.update(ModelsCommand::Use(Some(path))),
+        Pick::ExportFile => {
+            let text = path.display().to_string();
+            state.dialog.update(DialogCommand::SetPath(text), &[])
+        }
+        Pick::ImageRoot => vec![Effect::Submit(Job::Relocate { root: path })],
+    }
+}
+
+fn images(state: &AppState, target: Target) -> Vec<ImageId> {
+    match (target, &state.project) {
+        (Target::Images(images), _) => images,
+        (Target::Scope, Some(project)) => {
+            actions::images_in_scope(project, &state.view, &state.selection)
+        }
+        (Target::Scope, None) => Vec::new(),
+    }
+}
+
+/// Pictures with a file: others have a reason on their cell and are never described or scored.
+fn usable(state: &AppState, target: Target) -> Vec<ImageId> {
+    let mut images = images(state, target);
+    images.retain(|&image| {
+        state
+            .row(image)
+            .is_some_and(|row| row.record.file.is_present())
+    });
+    images
+}
+
+/// Usable pictures that lack a local description of at least one of the aspects.
+fn targeted(state: &AppState, target: Target, aspects: &[Aspect], again: bool) -> Vec<ImageId> {
+    let mut images = usable(state, target);
+    images.retain(|&image| {
+        let lacks = |aspect: &Aspect| {
+            state
+                .row(image)
+                .is_some_and(|row| row.local_description(*aspect).is_none())
+        };
+        again || aspects.iter().any(lacks)
+    });
+    images
+}
