@@ -147,3 +147,65 @@ fn checksum(numbers: [u32; 2], payload: &[u8]) -> u64 {
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAGIC: [u8; 4] = *b"TEST";
+
+    fn entry(len: usize) -> Entry {
+        Entry {
+            numbers: [3, 4],
+            payload: (0..len).map(|at| at as u8).collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        for len in [0, 1, 7, 8, 9, 1000] {
+            let path = folder.path().join("a/b/file");
+            write(&path, MAGIC, &entry(len)).unwrap();
+            assert_eq!(read(&path, MAGIC), Some(entry(len)));
+        }
+        let left = fs::read_dir(folder.path().join("a/b")).unwrap().count();
+        assert_eq!(left, 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn every_cut_and_every_changed_byte_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write(&path, MAGIC, &entry(21)).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            fs::write(&path, &bytes[..at]).unwrap();
+            assert_eq!(read(&path, MAGIC), None, "cut at {at}");
+            let mut spoiled = bytes.clone();
+            spoiled[at] ^= 0x10;
+            fs::write(&path, spoiled).unwrap();
+            assert_eq!(read(&path, MAGIC), None, "changed at {at}");
+        }
+        assert_eq!(read(&folder.path().join("nothing"), MAGIC), None);
+        assert_eq!(read(folder.path(), MAGIC), None);
+    }
+
+    #[test]
+    fn pruning_deletes_the_oldest_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::UNIX_EPOCH;
+        for (age, name) in ["old", "middle", "new"].iter().enumerate() {
+            let path = folder.path().join(name);
+            write(&path, MAGIC, &entry(68)).unwrap();
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            let time = long_ago + std::time::Duration::from_secs(1_000 * age as u64);
+            file.set_modified(time).unwrap();
+        }
+        assert_eq!(size_bytes(folder.path()), 300);
+        assert_eq!(prune(folder.path(), 100).unwrap(), 200);
+        assert!(folder.path().join("new").exists());
+        assert_eq!(prune(folder.path(), 0).unwrap(), 100);
+        assert_eq!(size_bytes(folder.path()), 0);
+    }
+}

@@ -90,3 +90,76 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Description> {
         made: value::provenance(row)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::super::testing::description;
+    use super::super::testing::missing;
+    use super::super::testing::present;
+    use super::*;
+
+    #[test]
+    fn a_description_comes_back_word_for_word() {
+        let mut world = World::with_images(1);
+        let text = "Sharp, but the left \u{201c}hand\u{201d} has six fingers.\n\u{4e94}";
+        let saved = world
+            .project
+            .add_description(&description(1, text))
+            .unwrap();
+        assert_ne!(saved.id, DescriptionId(0));
+        world.reopen();
+        assert_eq!(world.project.catalog().unwrap().descriptions, [saved]);
+    }
+
+    #[test]
+    fn describing_again_keeps_the_former_description() {
+        let mut world = World::with_images(1);
+        for _ in 0..2 {
+            world
+                .project
+                .add_description(&description(1, "same"))
+                .unwrap();
+        }
+        assert_eq!(world.project.catalog().unwrap().descriptions.len(), 2);
+    }
+
+    #[test]
+    fn an_unknown_image_cannot_be_described() {
+        let mut world = World::with_images(1);
+        let error = world
+            .project
+            .add_description(&description(7, "x"))
+            .unwrap_err();
+        assert!(
+            matches!(error, StoreError::Unknown { id: 7, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn our_words_about_another_picture_are_not_shown() {
+        let mut world = World::with_images(1);
+        world
+            .project
+            .add_description(&description(1, "old"))
+            .unwrap();
+        let shown = |world: &World| world.project.catalog().unwrap().descriptions.len();
+        let states = |file| [(ImageId(1), file)];
+        world
+            .project
+            .update_file_states(&states(present(77)))
+            .unwrap();
+        assert_eq!(shown(&world), 0, "the file holds another picture now");
+        world
+            .project
+            .update_file_states(&states(missing()))
+            .unwrap();
+        assert_eq!(shown(&world), 1, "what was said of the lost picture stays");
+        world
+            .project
+            .update_file_states(&states(present(0)))
+            .unwrap();
+        assert_eq!(shown(&world), 1, "the picture is back");
+    }
+}

@@ -137,3 +137,77 @@ impl FeatureCache {
         cache::prune(&self.folder, max_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::hash;
+    use super::*;
+    use std::fs;
+
+    fn conversation(text: &str) -> Conversation {
+        Conversation {
+            request: "Describe it.".to_owned(),
+            description: text.to_owned(),
+            question: "One word?".to_owned(),
+        }
+    }
+
+    fn features() -> Features {
+        Features {
+            num_tokens: 5,
+            hidden: 3,
+            values: (0..15).map(|at| f16::from_f32(at as f32 / 7.0)).collect(),
+        }
+    }
+
+    #[test]
+    fn features_come_back_bit_for_bit_until_the_folder_is_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = FeatureCache::open(folder.path());
+        let key = FeatureKey::new(hash(1), "abc", &conversation("x"), 512);
+        assert_eq!(cache.get(&key), None);
+        cache.put(&key, &features()).unwrap();
+        assert_eq!(cache.get(&key), Some(features()));
+        assert!(cache.contains(&key));
+        fs::remove_dir_all(folder.path().join("features")).unwrap();
+        assert_eq!(cache.get(&key), None);
+        cache.put(&key, &features()).unwrap();
+        assert_eq!(cache.get(&key), Some(features()));
+    }
+
+    #[test]
+    fn everything_in_the_key_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = FeatureCache::open(folder.path());
+        let model = "0123456789abcdef0123456789abcdef";
+        let key = FeatureKey::new(hash(1), model, &conversation("x"), 512);
+        cache.put(&key, &features()).unwrap();
+        let shifted = Conversation {
+            request: "Describe it.x".to_owned(),
+            ..conversation("")
+        };
+        let others = [
+            FeatureKey::new(hash(2), model, &conversation("x"), 512),
+            FeatureKey::new(hash(1), "0123456789abcdefX", &conversation("x"), 512),
+            FeatureKey::new(hash(1), model, &conversation("y"), 512),
+            FeatureKey::new(hash(1), model, &shifted, 512),
+            FeatureKey::new(hash(1), model, &conversation("x"), 511),
+        ];
+        for other in others {
+            assert_eq!(cache.get(&other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn features_of_the_wrong_shape_are_as_good_as_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = FeatureCache::open(folder.path());
+        let key = FeatureKey::new(hash(1), "abc", &conversation("x"), 512);
+        let wrong = Features {
+            num_tokens: 4,
+            ..features()
+        };
+        cache.put(&key, &wrong).unwrap();
+        assert_eq!(cache.get(&key), None);
+    }
+}

@@ -228,3 +228,39 @@ fn truth(row: &Row<'_>) -> rusqlite::Result<Truth> {
         num_ratings: row.get("num_ratings")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::super::testing::missing;
+    use super::super::testing::present;
+    use super::*;
+
+    #[test]
+    fn states_of_files_are_kept_with_their_reason() {
+        let mut world = World::with_images(3);
+        let ids: Vec<ImageId> = (1..=3).map(ImageId).collect();
+        let unreadable = FileState::Unreadable {
+            reason: "cut off after 12 bytes: copy it again".to_owned(),
+        };
+        let states = [
+            (ids[0], missing()),
+            (ids[1], unreadable.clone()),
+            (ids[2], present(9)),
+        ];
+        world.project.update_file_states(&states).unwrap();
+        world.reopen();
+        let images = world.project.images(&ids).unwrap();
+        let files: Vec<&FileState> = images.iter().map(|image| &image.file).collect();
+        assert_eq!(files, [&missing(), &unreadable, &present(9)]);
+    }
+
+    #[test]
+    fn images_come_in_the_order_asked_for() {
+        let world = World::with_images(5);
+        let ids = [ImageId(4), ImageId(99), ImageId(2)];
+        let images = world.project.images(&ids).unwrap();
+        let got: Vec<i64> = images.iter().map(|image| image.id.0).collect();
+        assert_eq!(got, [4, 2]);
+    }
+}

@@ -410,3 +410,191 @@ impl Strays {
             .chain(self.ambiguous.into_iter().map(ambiguous))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::super::testing::batch;
+    use super::super::testing::conversation;
+    use super::super::testing::missing;
+    use super::super::testing::present;
+    use super::super::testing::row;
+    use super::*;
+    use crate::domain::OpinionScale;
+    use crate::domain::Split;
+    use crate::domain::SplitEntry;
+
+    /// A dataset with splits, tags, conversations and a missing file.
+    fn full(num: usize) -> ImportBatch {
+        let mut batch = batch(num);
+        batch.rows[0].file = missing();
+        batch.rows[1].tags = vec!["noise".to_owned(), "blur".to_owned()];
+        for idx in 0..num {
+            let file_name = format!("{idx}.jpg");
+            batch.splits.push(SplitEntry {
+                file_name: file_name.clone(),
+                aspect: Aspect::Quality,
+                split: if idx % 5 == 0 {
+                    Split::Test
+                } else {
+                    Split::Train
+                },
+            });
+            for aspect in Aspect::ALL {
+                batch.conversations.push(conversation(
+                    &file_name,
+                    aspect,
+                    &format!("{aspect} of {idx}"),
+                ));
+            }
+        }
+        batch
+    }
+
+    #[test]
+    fn everything_of_a_dataset_comes_in() {
+        let mut world = World::empty();
+        let summary = world.project.import(&full(10), 5).unwrap();
+        let expected = ImportSummary {
+            rows: 10,
+            with_file: 9,
+            missing: 1,
+            changed: 10,
+            descriptions: 30,
+            ..ImportSummary::default()
+        };
+        assert_eq!(summary, expected);
+        let catalog = world.project.catalog().unwrap();
+        assert_eq!(catalog.info.dataset, "Test set");
+        assert_eq!(catalog.images[1].tags, ["blur", "noise"]);
+        assert_eq!(
+            *catalog.images[5].split.get(Aspect::Quality),
+            Some(Split::Test)
+        );
+        assert_eq!(*catalog.images[5].split.get(Aspect::Authenticity), None);
+        assert_eq!(catalog.images[5].mos(Aspect::Quality), Some(2.5));
+        assert_eq!(catalog.descriptions[4].made.unix_time, 5);
+    }
+
+    #[test]
+    fn importing_twice_changes_nothing() {
+        let mut world = World::empty();
+        world.project.import(&full(10), 5).unwrap();
+        let before = world.project.catalog().unwrap();
+        let again = world.project.import(&full(10), 6).unwrap();
+        assert_eq!((again.changed, again.descriptions, again.rows), (0, 0, 10));
+        assert_eq!(world.project.catalog().unwrap(), before);
+    }
+
+    #[test]
+    fn a_tag_that_was_taken_off_stays_off() {
+        let mut world = World::empty();
+        world.project.import(&full(2), 5).unwrap();
+        world.project.set_tag(&[ImageId(2)], "blur", false).unwrap();
+        let again = world.project.import(&full(2), 6).unwrap();
+        assert_eq!(again.changed, 0);
+        assert_eq!(world.project.catalog().unwrap().images[1].tags, ["noise"]);
+    }
+
+    #[test]
+    fn a_poorer_import_takes_nothing_away() {
+        let mut world = World::empty();
+        world.project.import(&full(3), 5).unwrap();
+        let before = world.project.catalog().unwrap();
+        let mut folder = batch(3);
+        folder.rows[0].file = missing();
+        for row in &mut folder.rows {
+            row.prompt = String::new();
+            row.prompt_source = "none".to_owned();
+            row.generator = None;
+            row.truth = AspectMap::default();
+        }
+        assert_eq!(world.project.import(&folder, 6).unwrap().changed, 0);
+        assert_eq!(world.project.catalog().unwrap().images, before.images);
+    }
+
+    #[test]
+    fn a_changed_row_is_counted_and_written() {
+        let mut world = World::with_images(3);
+        let mut changed = batch(3);
+        changed.rows[2].prompt = "another prompt".to_owned();
+        assert_eq!(world.project.import(&changed, 6).unwrap().changed, 1);
+        let images = world.project.catalog().unwrap().images;
+        assert_eq!(images[2].prompt, "another prompt");
+    }
+
+    #[test]
+    fn a_renamed_picture_keeps_its_number() {
+        let mut world = World::with_images(3);
+        let mut renamed = batch(3);
+        renamed.rows[1].path = "moved/to/b.jpg".to_owned();
+        let summary = world.project.import(&renamed, 6).unwrap();
+        assert_eq!((summary.rows, summary.changed), (3, 1));
+        let images = world.project.catalog().unwrap().images;
+        assert_eq!(images.len(), 3);
+        assert_eq!(
+            (images[2].path.as_str(), images[2].id),
+            ("moved/to/b.jpg", ImageId(2))
+        );
+    }
+
+    #[test]
+    fn equal_pictures_of_two_names_are_two_rows() {
+        let mut world = World::empty();
+        let mut twins = batch(0);
+        twins.rows = vec![row("a.jpg", present(1)), row("b.jpg", present(1))];
+        assert_eq!(world.project.import(&twins, 5).unwrap().rows, 2);
+        assert_eq!(world.project.import(&twins, 5).unwrap().changed, 0);
+    }
+
+    #[test]
+    fn names_that_fit_no_row_or_two_rows_are_told_once_a_list() {
+        let mut world = World::empty();
+        let mut batch = batch(0);
+        batch.rows = vec![row("a/x.jpg", present(1)), row("b/x.jpg", present(2))];
+        for name in ["x.jpg", "nowhere.jpg", "nowhere either.jpg"] {
+            batch
+                .conversations
+                .push(conversation(name, Aspect::Quality, name));
+        }
+        let summary = world.project.import(&batch, 5).unwrap();
+        assert_eq!(summary.descriptions, 0);
+        let messages: Vec<&str> = summary
+            .problems
+            .iter()
+            .map(|problem| problem.message.as_str())
+            .collect();
+        assert_eq!(messages.len(), 2);
+        assert!(messages[0].starts_with("2 entries left out, e.g. nowhere.jpg"));
+        assert!(messages[1].contains("several images"));
+    }
+
+    #[test]
+    fn another_dataset_or_scale_is_refused_and_changes_nothing() {
+        let mut world = World::with_images(2);
+        let before = world.project.catalog().unwrap();
+        let mut other = batch(2);
+        other.dataset = "Other".to_owned();
+        other.root = "/other".to_owned();
+        let error = world.project.import(&other, 5).unwrap_err();
+        assert!(matches!(error, StoreError::OtherDataset { .. }), "{error}");
+        let mut other = batch(2);
+        other.scale = OpinionScale { min: 1.0, max: 5.0 };
+        let error = world.project.import(&other, 5).unwrap_err();
+        assert!(error.to_string().contains("0-5"), "{error}");
+        assert_eq!(world.project.catalog().unwrap(), before);
+    }
+
+    #[test]
+    fn three_thousand_rows_come_in_under_two_seconds() {
+        let mut world = World::empty();
+        let batch = full(3_000);
+        let start = std::time::Instant::now();
+        let summary = world.project.import(&batch, 5).unwrap();
+        assert_eq!((summary.changed, summary.descriptions), (3_000, 9_000));
+        let seconds = start.elapsed().as_secs_f64();
+        println!("3,000 rows and 9,000 descriptions: {seconds:.2} s");
+        // The limit is for an optimised build on a machine that others use too.
+        assert!(cfg!(debug_assertions) || seconds < 2.0, "{seconds} s");
+    }
+}

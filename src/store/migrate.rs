@@ -57,3 +57,75 @@ pub(super) fn migrate(conn: &mut Connection, steps: &[Step]) -> rusqlite::Result
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.commit()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step that a later version might add.
+    const LATER: &[Step] = &[
+        Step {
+            version: 1,
+            sql: STEPS[0].sql,
+        },
+        Step {
+            version: 2,
+            sql: &["ALTER TABLE image ADD COLUMN note TEXT"],
+        },
+    ];
+
+    #[test]
+    fn versions_count_up_from_one() {
+        for (idx, step) in STEPS.iter().enumerate() {
+            assert_eq!(step.version, idx as i64 + 1);
+        }
+    }
+
+    #[test]
+    fn version_1_moves_on_and_keeps_its_rows() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, STEPS).unwrap();
+        conn.execute(
+            "INSERT INTO image (path, state, prompt, prompt_source, imported_tags)
+             VALUES ('a.jpg', 'missing', '', '', '[]')",
+            (),
+        )
+        .unwrap();
+        migrate(&mut conn, LATER).unwrap();
+        assert_eq!(version(&conn).unwrap(), 2);
+        let path: String = conn
+            .query_row("SELECT path FROM image WHERE note IS NULL", (), |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(path, "a.jpg");
+    }
+
+    #[test]
+    fn a_failing_step_leaves_the_file_as_it_was() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, STEPS).unwrap();
+        let broken = [
+            Step {
+                version: 2,
+                sql: &["CREATE TABLE half (id INTEGER)"],
+            },
+            Step {
+                version: 3,
+                sql: &["no SQL at all"],
+            },
+        ];
+        migrate(&mut conn, &broken).unwrap_err();
+        assert_eq!(version(&conn).unwrap(), 1);
+        conn.query_row("SELECT count(*) FROM half", (), |_| Ok(()))
+            .unwrap_err();
+    }
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate(&mut conn, STEPS).unwrap();
+        migrate(&mut conn, STEPS).unwrap();
+        assert_eq!(version(&conn).unwrap(), newest(STEPS));
+    }
+}

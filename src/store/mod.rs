@@ -25,6 +25,8 @@ mod project;
 mod run;
 mod score;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod thumbnails;
 mod undo;
 mod value;

@@ -119,3 +119,36 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<PredictorCard> {
         run: row.get::<_, Option<i64>>("run_id")?.map(RunId),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::super::testing::card;
+    use super::*;
+    use crate::domain::Figures;
+
+    #[test]
+    fn weights_come_back_byte_for_byte() {
+        let mut world = World::empty();
+        let weights: Vec<u8> = (0..3_000_000_u32).map(|at| (at * 31) as u8).collect();
+        let card = PredictorCard {
+            test: Some(Figures {
+                n: 12,
+                srcc: Some(0.731),
+                ..Figures::default()
+            }),
+            ..card()
+        };
+        let saved = world.project.add_predictor(&card, &weights).unwrap();
+        world.reopen();
+        assert_eq!(world.project.predictor(saved.id).unwrap(), saved);
+        assert_eq!(world.project.predictor_weights(saved.id).unwrap(), weights);
+    }
+
+    #[test]
+    fn an_unknown_predictor_is_an_error_in_words() {
+        let world = World::empty();
+        let error = world.project.predictor_weights(PredictorId(3)).unwrap_err();
+        assert!(error.to_string().contains("predictor 3"), "{error}");
+    }
+}

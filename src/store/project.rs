@@ -262,3 +262,152 @@ fn check_kind(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+
+    #[test]
+    fn a_new_project_is_empty_and_opens_again() {
+        let mut world = World::empty();
+        let before = world.project.catalog().unwrap();
+        assert!(before.images.is_empty() && before.undo.is_none());
+        world.reopen();
+        assert_eq!(world.project.catalog().unwrap(), before);
+    }
+
+    #[test]
+    fn a_project_is_not_made_over_a_file() {
+        let world = World::empty();
+        let error = Project::create(&world.path()).unwrap_err();
+        assert!(matches!(error, StoreError::Exists { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_no_bytes_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("killed.assay");
+        fs::write(&path, b"").unwrap();
+        assert!(Project::open(&path).is_err());
+        drop(Project::open_or_create(&path).unwrap());
+        Project::open(&path).unwrap();
+    }
+
+    #[test]
+    fn files_that_are_no_project_are_named_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.csv");
+        for bytes in [
+            b"name,mos\n".to_vec(),
+            vec![0xff; 5_000],
+            SQLITE_MAGIC.to_vec(),
+        ] {
+            fs::write(&path, bytes).unwrap();
+            let error = Project::open(&path).unwrap_err();
+            assert!(matches!(error, StoreError::NotAProject { .. }), "{error}");
+        }
+        let error = Project::open(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("folder"), "{error}");
+        let error = Project::open(&folder.path().join("nothing")).unwrap_err();
+        assert!(matches!(error, StoreError::NotFound { .. }), "{error}");
+    }
+
+    #[test]
+    fn another_programs_database_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("other.db");
+        let other = Connection::open(&path).unwrap();
+        other
+            .execute_batch("CREATE TABLE note (text TEXT)")
+            .unwrap();
+        drop(other);
+        let before = fs::read(&path).unwrap();
+        let error = Project::open(&path).unwrap_err();
+        assert!(error.to_string().contains("another program"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_project_of_a_newer_program_is_refused() {
+        let world = World::empty();
+        world
+            .project
+            .conn
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
+        let error = Project::open(&world.path()).unwrap_err();
+        assert!(error.to_string().contains("version 99"), "{error}");
+    }
+
+    #[test]
+    fn a_cut_off_project_is_damaged_at_every_length() {
+        let world = World::with_images(200);
+        let path = world.path();
+        let World { folder, project } = world;
+        drop(project);
+        let bytes = fs::read(&path).unwrap();
+        for part in 1..8 {
+            let cut = folder.path().join(format!("cut{part}.assay"));
+            fs::write(&cut, &bytes[..bytes.len() * part / 8]).unwrap();
+            let error = Project::open(&cut).unwrap_err();
+            assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn overwritten_pages_give_an_error_and_no_panic() {
+        let world = World::with_images(200);
+        let path = world.path();
+        let World { folder, project } = world;
+        drop(project);
+        let bytes = fs::read(&path).unwrap();
+        for start in (100..bytes.len()).step_by(bytes.len() / 12) {
+            let mut spoiled = bytes.clone();
+            let end = (start + 3_000).min(spoiled.len());
+            spoiled[start..end].fill(0xa5);
+            let file = folder.path().join("spoiled.assay");
+            fs::write(&file, spoiled).unwrap();
+            // Whether it is noticed depends on the page; what matters is that nothing panics.
+            let result = Project::open(&file).and_then(|project| project.catalog());
+            if let Err(error) = result {
+                assert!(error.to_string().contains("spoiled.assay"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let world = World::empty();
+        let error = Project::create(&world.path().join("below/a/file.assay")).unwrap_err();
+        assert!(matches!(error, StoreError::Io { .. }), "{error}");
+        assert!(error.to_string().contains("test.assay"), "{error}");
+    }
+
+    #[test]
+    fn a_moved_project_finds_the_images_that_moved_with_it() {
+        let mut world = World::empty();
+        let old = world.folder.path().join("old");
+        fs::create_dir_all(old.join("images")).unwrap();
+        let path = old.join("p.assay");
+        world.project = Project::create(&path).unwrap();
+        let root = old.join("images").to_string_lossy().into_owned();
+        world.project.set_root(&root).unwrap();
+        let new = world.folder.path().join("new");
+        fs::rename(&old, &new).unwrap();
+        world.project = Project::open(&new.join("p.assay")).unwrap();
+        assert_eq!(
+            world.project.info().unwrap().root,
+            new.join("images").to_string_lossy()
+        );
+    }
+
+    #[test]
+    fn a_reader_sees_commits_while_the_writer_is_open() {
+        let mut world = World::with_images(3);
+        let reader = Project::open(&world.path()).unwrap();
+        let first = reader.catalog().unwrap().images[0].id;
+        world.project.set_tag(&[first], "seen", true).unwrap();
+        assert_eq!(reader.catalog().unwrap().images[0].tags, ["seen"]);
+    }
+}

@@ -170,3 +170,94 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         unix_time: row.get("unix_time")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::super::testing::card;
+    use super::super::testing::run;
+    use super::*;
+    use crate::domain::EpochFigures;
+    use crate::domain::Figures;
+    use crate::domain::RunStatus;
+
+    fn epoch(epoch: u32) -> EpochFigures {
+        EpochFigures {
+            epoch,
+            train_loss: 0.5,
+            val: Figures {
+                n: 10,
+                srcc: Some(0.6),
+                reason: Some("no fit".to_owned()),
+                ..Figures::default()
+            },
+            val_loss: 0.25,
+            seconds: 1.5,
+        }
+    }
+
+    #[test]
+    fn a_run_grows_under_its_number() {
+        let mut world = World::empty();
+        let mut saved = world.project.save_run(&run()).unwrap();
+        for number in 1..=3 {
+            saved.epochs.push(epoch(number));
+            saved.best_epoch = Some(number);
+            saved = world
+                .project
+                .save_epoch(&saved, &[number as u8; 9])
+                .unwrap();
+        }
+        world.reopen();
+        assert_eq!(world.project.catalog().unwrap().runs, [saved.clone()]);
+        let checkpoint = world.project.checkpoint(saved.id).unwrap();
+        assert_eq!(checkpoint.unwrap(), [3; 9]);
+    }
+
+    #[test]
+    fn saving_a_run_keeps_its_checkpoint() {
+        let mut world = World::empty();
+        let saved = world.project.save_run(&run()).unwrap();
+        world.project.save_checkpoint(saved.id, b"state").unwrap();
+        world.project.save_run(&saved).unwrap();
+        let kept = world.project.checkpoint(saved.id).unwrap();
+        assert_eq!(kept.unwrap(), b"state");
+        world.project.drop_checkpoint(saved.id).unwrap();
+        assert_eq!(world.project.checkpoint(saved.id).unwrap(), None);
+    }
+
+    #[test]
+    fn a_finished_run_and_its_predictor_name_each_other() {
+        let mut world = World::empty();
+        let saved = world.project.save_epoch(&run(), b"state").unwrap();
+        let done = RunRecord {
+            status: RunStatus::Done,
+            ..saved
+        };
+        let (run, card) = world
+            .project
+            .finish_run(&done, &card(), b"weights")
+            .unwrap();
+        assert_eq!((run.predictor, card.run), (Some(card.id), Some(run.id)));
+        assert_eq!(world.project.checkpoint(run.id).unwrap(), None);
+        assert_eq!(world.project.run(run.id).unwrap(), run);
+        assert_eq!(world.project.catalog().unwrap().predictors, [card]);
+    }
+
+    #[test]
+    fn a_reason_of_failure_is_kept() {
+        let mut world = World::empty();
+        let failed = RunRecord {
+            status: RunStatus::Failed("no memory".to_owned()),
+            ..run()
+        };
+        let saved = world.project.save_run(&failed).unwrap();
+        assert_eq!(world.project.run(saved.id).unwrap().status, failed.status);
+    }
+
+    #[test]
+    fn a_checkpoint_of_no_run_is_refused() {
+        let mut world = World::empty();
+        world.project.save_checkpoint(RunId(5), b"x").unwrap_err();
+    }
+}

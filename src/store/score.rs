@@ -82,3 +82,116 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Score> {
         made: value::provenance(row)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::super::testing::description;
+    use super::super::testing::missing;
+    use super::super::testing::present;
+    use super::super::testing::score;
+    use super::*;
+
+    #[test]
+    fn the_newest_score_of_a_predictor_wins() {
+        let mut world = World::with_images(1);
+        let described = world.project.add_description(&description(1, "a")).unwrap();
+        let with_text = Score {
+            description: Some(described.id),
+            ..score(1, 2.0)
+        };
+        world
+            .project
+            .add_scores(&[score(1, 1.0), with_text])
+            .unwrap();
+        assert_eq!(values(&world), [2.0]);
+        world.project.add_scores(&[score(1, 3.0)]).unwrap();
+        assert_eq!(values(&world), [3.0]);
+    }
+
+    #[test]
+    fn the_same_key_is_replaced_and_not_added() {
+        let mut world = World::with_images(1);
+        for value in [1.0, 2.0, 3.0] {
+            world.project.add_scores(&[score(1, value)]).unwrap();
+        }
+        let rows: i64 = world
+            .project
+            .conn
+            .query_row("SELECT count(*) FROM score", (), |row| row.get(0))
+            .unwrap();
+        assert_eq!((rows, values(&world)), (1, vec![3.0]));
+    }
+
+    #[test]
+    fn two_predictors_have_a_score_each() {
+        let mut world = World::with_images(1);
+        let other = Score {
+            predictor: PredictorId(4),
+            ..score(1, 4.0)
+        };
+        world.project.add_scores(&[score(1, 1.0), other]).unwrap();
+        assert_eq!(values(&world), [1.0, 4.0]);
+    }
+
+    #[test]
+    fn a_score_comes_back_with_what_made_it() {
+        let mut world = World::with_images(1);
+        let given = score(1, 0.1 + 0.2);
+        world
+            .project
+            .add_scores(std::slice::from_ref(&given))
+            .unwrap();
+        world.reopen();
+        assert_eq!(world.project.catalog().unwrap().scores, [given]);
+    }
+
+    #[test]
+    fn a_missing_image_never_gets_a_score() {
+        let mut world = World::with_images(2);
+        let states = [(ImageId(2), missing())];
+        world.project.update_file_states(&states).unwrap();
+        let error = world
+            .project
+            .add_scores(&[score(1, 1.0), score(2, 1.0)])
+            .unwrap_err();
+        assert!(matches!(error, StoreError::NoFile { .. }), "{error}");
+        assert!(values(&world).is_empty(), "all or none");
+    }
+
+    #[test]
+    fn a_score_of_a_file_that_went_away_is_not_shown() {
+        let mut world = World::with_images(1);
+        world.project.add_scores(&[score(1, 1.0)]).unwrap();
+        let states = |file| [(ImageId(1), file)];
+        world
+            .project
+            .update_file_states(&states(missing()))
+            .unwrap();
+        assert!(values(&world).is_empty());
+        world
+            .project
+            .update_file_states(&states(present(5)))
+            .unwrap();
+        assert!(values(&world).is_empty(), "another picture stands there");
+        world
+            .project
+            .update_file_states(&states(present(0)))
+            .unwrap();
+        assert_eq!(values(&world), [1.0]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_score() {
+        let mut world = World::with_images(1);
+        for value in [f64::NAN, f64::INFINITY] {
+            let error = world.project.add_scores(&[score(1, value)]).unwrap_err();
+            assert!(matches!(error, StoreError::NotFinite { .. }), "{error}");
+        }
+    }
+
+    fn values(world: &World) -> Vec<f64> {
+        let scores = world.project.catalog().expect("a catalog").scores;
+        scores.iter().map(|score| score.value).collect()
+    }
+}

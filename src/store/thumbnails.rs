@@ -53,3 +53,23 @@ impl ThumbnailCache {
         self.folder.join(&name[..2]).join(format!("{name}.thumb"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::hash;
+    use super::*;
+
+    #[test]
+    fn thumbnails_come_back_and_a_spoiled_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = ThumbnailCache::open(folder.path());
+        assert_eq!(cache.get(hash(1)), None);
+        cache.put(hash(1), b"jpeg").unwrap();
+        assert_eq!(cache.get(hash(1)).unwrap(), b"jpeg");
+        assert_eq!(cache.get(hash(2)), None);
+        std::fs::write(cache.file(hash(1)), b"jpeg").unwrap();
+        assert_eq!(cache.get(hash(1)), None);
+        assert_eq!(cache.size_bytes(), 4);
+        assert_eq!(cache.prune(0).unwrap(), 4);
+    }
+}

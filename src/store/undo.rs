@@ -41,9 +41,13 @@ pub(super) enum Change {
 impl Project {
     /// Puts a tag on pictures or takes it off; can be undone. Nothing is noted where nothing changes.
     pub fn set_tag(&mut self, images: &[ImageId], tag: &str, on: bool) -> Result<(), StoreError> {
+        let tag = tag.trim();
+        if tag.is_empty() {
+            return Ok(());
+        }
         let operation = Operation(tag_words(images.len(), tag, on));
         let change = Change::Tag {
-            tag: tag.trim().to_owned(),
+            tag: tag.to_owned(),
             images: images.to_vec(),
             on,
         };
@@ -109,7 +113,7 @@ pub(super) fn transact(
     conn.execute("DELETE FROM undo WHERE stack = 'redo'", ())?;
     push(conn, "undo", &operation.0, &inverses)?;
     conn.execute(
-        "DELETE FROM undo WHERE id <= (SELECT max(id) FROM undo) - ?1 AND stack = 'undo'",
+        "DELETE FROM undo WHERE id NOT IN (SELECT id FROM undo ORDER BY id DESC LIMIT ?1)",
         [MAX_DEPTH],
     )?;
     Ok(())
@@ -216,5 +220,123 @@ fn tag_words(num_images: usize, tag: &str, on: bool) -> String {
     match num_images {
         1 => format!("{verb} one image \u{201c}{tag}\u{201d}"),
         num => format!("{verb} {num} images \u{201c}{tag}\u{201d}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::super::testing::missing;
+    use super::super::testing::present;
+    use super::*;
+    use crate::domain::Aspect;
+    use crate::domain::Catalog;
+    use crate::domain::PredictorId;
+
+    /// The catalog without the undo list itself.
+    fn content(world: &World) -> Catalog {
+        let catalog = world.project.catalog().expect("a catalog");
+        Catalog {
+            undo: None,
+            redo: None,
+            ..catalog
+        }
+    }
+
+    fn use_predictor(world: &mut World, number: i64) {
+        let mut settings = world.project.settings().expect("settings");
+        *settings.predictor.get_mut(Aspect::Quality) = Some(PredictorId(number));
+        let operation = Operation(format!("Use predictor {number}"));
+        world
+            .project
+            .set_settings(&settings, &operation)
+            .expect("settings are saved");
+    }
+
+    #[test]
+    fn every_change_can_be_taken_back_and_brought_again() {
+        let mut world = World::with_images(3);
+        let ids: Vec<ImageId> = (1..=3).map(ImageId).collect();
+        let mut before = vec![content(&world)];
+        world.project.set_tag(&ids[..2], "keep", true).unwrap();
+        before.push(content(&world));
+        use_predictor(&mut world, 4);
+        before.push(content(&world));
+        let states = [(ids[0], missing()), (ids[1], present(50))];
+        world.project.relocate("/elsewhere", &states).unwrap();
+        before.push(content(&world));
+        world.project.set_tag(&ids, "keep", false).unwrap();
+        before.push(content(&world));
+
+        for earlier in before.iter().rev().skip(1) {
+            assert!(world.project.undo().unwrap().is_some());
+            assert_eq!(content(&world), *earlier);
+            world.reopen();
+        }
+        assert_eq!(world.project.undo().unwrap(), None);
+        for later in &before[1..] {
+            assert!(world.project.redo().unwrap().is_some());
+            assert_eq!(content(&world), *later);
+        }
+        assert_eq!(world.project.redo().unwrap(), None);
+    }
+
+    #[test]
+    fn undoing_a_tag_spares_those_who_had_it_before() {
+        let mut world = World::with_images(2);
+        world.project.set_tag(&[ImageId(1)], "keep", true).unwrap();
+        let both = [ImageId(1), ImageId(2)];
+        world.project.set_tag(&both, "keep", true).unwrap();
+        world.project.undo().unwrap();
+        let images = world.project.images(&both).unwrap();
+        assert_eq!(images[0].tags, ["keep"]);
+        assert!(images[1].tags.is_empty());
+    }
+
+    #[test]
+    fn a_new_change_forgets_what_was_undone() {
+        let mut world = World::with_images(1);
+        use_predictor(&mut world, 1);
+        world.project.undo().unwrap();
+        use_predictor(&mut world, 2);
+        let (undo, redo) = world.project.undo_state().unwrap();
+        assert_eq!(undo, Some(Operation("Use predictor 2".to_owned())));
+        assert_eq!(redo, None);
+    }
+
+    #[test]
+    fn changes_that_change_nothing_are_not_listed() {
+        let mut world = World::with_images(1);
+        let settings = world.project.settings().unwrap();
+        let root = world.project.info().unwrap().root;
+        let operation = Operation("Nothing".to_owned());
+        world.project.set_settings(&settings, &operation).unwrap();
+        world.project.set_root(&root).unwrap();
+        world.project.set_tag(&[ImageId(1)], "x", false).unwrap();
+        world.project.set_tag(&[ImageId(9)], "x", true).unwrap();
+        world.project.set_tag(&[ImageId(1)], "  ", true).unwrap();
+        assert_eq!(world.project.undo_state().unwrap(), (None, None));
+    }
+
+    #[test]
+    fn the_oldest_changes_are_forgotten() {
+        let mut world = World::with_images(1);
+        for number in 1..=MAX_DEPTH + 20 {
+            use_predictor(&mut world, number);
+        }
+        let mut undone = 0;
+        while world.project.undo().unwrap().is_some() {
+            undone += 1;
+        }
+        assert_eq!(undone, MAX_DEPTH);
+        assert_ne!(
+            *world
+                .project
+                .settings()
+                .unwrap()
+                .predictor
+                .get(Aspect::Quality),
+            None
+        );
     }
 }
