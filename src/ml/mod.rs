@@ -3,3 +3,5 @@
 pub mod error;
 
 pub use error::MlError;
+pub mod pretrain;
+pub mod vlm;

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::values;
+use super::{values, with_values};
 
 /// `relu((x - mean) / sqrt(var + eps) * scale + shift)` with mean and variance of each channel over all other
 /// dimensions of `x (..., channels)`; f32, contiguous.
@@ -20,8 +20,7 @@ pub fn batch_norm_relu(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Ten
 /// Wrong types.
 pub fn channel_moments(x: &Tensor) -> Result<(Vec<f32>, Vec<f32>)> {
     let channels = x.dim(candle_core::D::Minus1)?;
-    let values = x.flatten_all()?.to_vec1::<f32>()?;
-    Ok(moments(&values, channels))
+    with_values([&x.contiguous()?], "channel moments", |[x]| moments(x, channels))
 }
 
 /// Added to the variance.
@@ -66,15 +65,20 @@ fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
     (mean.into_iter().map(|m| m as f32).collect(), var)
 }
 
-/// Per channel: factor and offset that make `relu(x * factor + offset)` of the normalised form.
-fn affine(x: &[f32], scale: &[f32], shift: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+/// Per channel: what makes `relu(x * factor + offset)` of the normalised form.
+struct Affine {
+    mean: Vec<f32>,
+    inverse: Vec<f32>,
+    factor: Vec<f32>,
+    offset: Vec<f32>,
+}
+
+fn affine(x: &[f32], scale: &[f32], shift: &[f32]) -> Affine {
     let (mean, var) = moments(x, scale.len());
     let inverse: Vec<f32> = var.iter().map(|v| (v + EPS).sqrt().recip()).collect();
     let factor: Vec<f32> = scale.iter().zip(&inverse).map(|(s, i)| s * i).collect();
-    let offset = (0..scale.len())
-        .map(|c| shift[c] - mean[c] * factor[c])
-        .collect();
-    (factor, offset, inverse)
+    let offset = (0..scale.len()).map(|c| shift[c] - mean[c] * factor[c]).collect();
+    Affine { mean, inverse, factor, offset }
 }
 
 impl CustomOp3 for BatchNormRelu {
@@ -104,7 +108,7 @@ impl CustomOp3 for BatchNormRelu {
                 l1.dims()
             )
         }
-        let (factor, offset, _) = affine(x, scale, shift);
+        let Affine { factor, offset, .. } = affine(x, scale, shift);
         let mut out = vec![0f32; x.len()];
         out.par_chunks_mut(CHUNK * channels)
             .zip(x.par_chunks(CHUNK * channels))
@@ -126,10 +130,10 @@ impl CustomOp3 for BatchNormRelu {
         out: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let flat = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
-        let (xs, out, grad) = (flat(x)?, flat(out)?, flat(grad)?);
-        let (scales, shifts) = (flat(scale)?, flat(shift)?);
-        let grads = backward(&xs, (&out, &grad), &scales, &shifts);
+        let grad = grad.contiguous()?;
+        let grads = with_values([x, out, &grad, scale, shift], "batch-norm-relu", |[x, out, grad, scale, shift]| {
+            backward(x, (out, grad), scale, shift)
+        })?;
         let device = x.device();
         Ok((
             Some(Tensor::from_vec(grads.x, x.shape(), device)?),
@@ -147,8 +151,7 @@ struct Gradients {
 
 fn backward(x: &[f32], (out, grad): (&[f32], &[f32]), scale: &[f32], shift: &[f32]) -> Gradients {
     let channels = scale.len();
-    let (mean, _) = moments(x, channels);
-    let (factor, _, inverse) = affine(x, scale, shift);
+    let Affine { mean, inverse, factor, .. } = affine(x, scale, shift);
     // Sums over positions of the gradient behind the ReLU, plain and times the normalised input.
     let parts: Vec<(Vec<f32>, Vec<f32>)> = x
         .par_chunks(CHUNK * channels)

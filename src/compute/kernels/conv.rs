@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::{Matrix, multiply, values};
+use super::{Matrix, multiply, values, with_values};
 
 /// Geometry of a convolution with a square kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -269,64 +269,43 @@ impl CustomOp2 for Conv {
 }
 
 impl Shapes {
-    fn backward(
-        &self,
-        input: &Tensor,
-        weight: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Tensor)> {
-        let (input_values, grad_values) = (
-            input.flatten_all()?.to_vec1::<f32>()?,
-            grad.flatten_all()?.to_vec1::<f32>()?,
-        );
-        let weight_values = weight.flatten_all()?.to_vec1::<f32>()?;
+    fn backward(&self, input: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Tensor)> {
         let wanted = self.spec.input_gradient;
-        let mut grad_input = vec![0.0; if wanted { input_values.len() } else { 0 }];
-        let per_picture: Vec<Option<&mut [f32]>> = if wanted {
-            grad_input.chunks_mut(self.in_len()).map(Some).collect()
-        } else {
-            (0..self.batch).map(|_| None).collect()
-        };
-        // Fixed groups of pictures, summed in order: the same gradient whatever the number of threads.
-        let groups = self.batch.min(GRADIENT_GROUPS);
-        let mut work: Vec<_> = per_picture.into_iter().enumerate().collect();
-        let per_group = self.batch.div_ceil(groups.max(1));
-        let mut chunks = Vec::new();
-        while !work.is_empty() {
-            let rest = work.split_off(per_group.min(work.len()));
-            chunks.push(std::mem::replace(&mut work, rest));
-        }
-        let partial: Vec<Vec<f32>> = chunks
-            .into_par_iter()
-            .map(|chunk| {
-                let mut grad_weight = vec![0.0; weight_values.len()];
-                let mut patches = Vec::new();
-                for (index, grad_picture) in chunk {
-                    let picture = &input_values[index * self.in_len()..][..self.in_len()];
-                    let grad_out = &grad_values[index * self.out_len()..][..self.out_len()];
-                    let grads = Gradients {
-                        grad_picture,
-                        grad_weight: &mut grad_weight,
-                        patches: &mut patches,
-                    };
-                    self.backward_picture((picture, grad_out), &weight_values, grads);
+        let mut grad_input = vec![0.0; if wanted { input.elem_count() } else { 0 }];
+        let grad_weight = with_values([input, weight, grad], "conv2d", |[input, weight, grad]| {
+            let parts = self.gradient_parts((input, grad), weight, &mut grad_input);
+            let mut sum = vec![0.0; weight.len()];
+            for part in parts {
+                for (sum, value) in sum.iter_mut().zip(part) {
+                    *sum += value;
                 }
-                grad_weight
-            })
-            .collect();
-        let mut grad_weight = vec![0.0; weight_values.len()];
-        for part in partial {
-            for (sum, value) in grad_weight.iter_mut().zip(part) {
-                *sum += value;
             }
-        }
-        let grad_input = wanted
-            .then(|| Tensor::from_vec(grad_input, input.shape(), input.device()))
-            .transpose()?;
-        Ok((
-            grad_input,
-            Tensor::from_vec(grad_weight, weight.shape(), weight.device())?,
-        ))
+            sum
+        })?;
+        let grad_input = wanted.then(|| Tensor::from_vec(grad_input, input.shape(), input.device())).transpose()?;
+        Ok((grad_input, Tensor::from_vec(grad_weight, weight.shape(), weight.device())?))
+    }
+
+    /// Weight gradients of fixed groups of pictures, to be summed in order: the same sum whatever the number of
+    /// threads. Fills `grad_input` where it is not empty.
+    fn gradient_parts(&self, (input, grad): (&[f32], &[f32]), weight: &[f32], grad_input: &mut [f32]) -> Vec<Vec<f32>> {
+        let mut grad_pictures = grad_input.chunks_mut(self.in_len());
+        let per_group = self.batch.div_ceil(GRADIENT_GROUPS).max(1);
+        let groups: Vec<Vec<_>> = (0..self.batch)
+            .step_by(per_group)
+            .map(|start| (start..self.batch.min(start + per_group)).map(|index| (index, grad_pictures.next())).collect())
+            .collect();
+        let one_group = |group: Vec<(usize, Option<&mut [f32]>)>| {
+            let (mut grad_weight, mut patches) = (vec![0.0; weight.len()], Vec::new());
+            for (index, grad_picture) in group {
+                let picture = &input[index * self.in_len()..][..self.in_len()];
+                let grad_out = &grad[index * self.out_len()..][..self.out_len()];
+                let grads = Gradients { grad_picture, grad_weight: &mut grad_weight, patches: &mut patches };
+                self.backward_picture((picture, grad_out), weight, grads);
+            }
+            grad_weight
+        };
+        groups.into_par_iter().map(one_group).collect()
     }
 }
 

@@ -12,7 +12,7 @@ pub use batch_norm::{batch_norm_relu, channel_moments};
 pub use conv::{ConvSpec, conv2d};
 pub use matmul::{Matrix, multiply};
 
-use candle_core::{CpuStorage, Layout, Result, bail};
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
 /// The contiguous f32 values of an operand.
 fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Result<&'a [f32]> {
@@ -23,4 +23,19 @@ fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &'static str) -> Res
         Some((start, end)) => Ok(&data[start..end]),
         None => bail!("{op} expects contiguous operands"),
     }
+}
+
+/// Runs `work` on the contiguous f32 values of tensors without copying them.
+fn with_values<const N: usize, T>(
+    tensors: [&Tensor; N],
+    op: &'static str,
+    work: impl FnOnce([&[f32]; N]) -> T,
+) -> Result<T> {
+    let guards = tensors.map(Tensor::storage_and_layout);
+    let mut slices: [&[f32]; N] = [&[]; N];
+    for (slice, (storage, layout)) in slices.iter_mut().zip(&guards) {
+        let Storage::Cpu(storage) = &**storage else { bail!("{op} runs on the CPU only") };
+        *slice = values(storage, layout, op)?;
+    }
+    Ok(work(slices))
 }

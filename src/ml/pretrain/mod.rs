@@ -1,0 +1,3 @@
+//! Making a small model from nothing: first the stem learns to see, then the language model learns to speak.
+
+pub mod tower;

@@ -1,0 +1,158 @@
+//! A small convolutional stem in place of SigLIP's patch embedding, for models trained from nothing on little data.
+//!
+//! A deviation from MiniCPM-V-2.5, chosen by `vision_config.stem`: a few convolutions on native-resolution pixels,
+//! then mean and standard deviation over cells, one cell a patch. What makes a picture blurred or noisy is local and
+//! high in frequency; the deviation within a cell keeps it where a mean alone would not.
+
+use candle_core::{D, DType, Result, Tensor};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+use crate::compute::kernels::{ConvSpec, conv2d};
+
+/// One convolution of the stem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StemLayer {
+    /// Channels out.
+    pub channels: usize,
+    /// Kernel height and width.
+    pub kernel: usize,
+    /// Step.
+    pub stride: usize,
+}
+
+/// The stem's make-up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StemConfig {
+    /// Convolutions, each followed by ReLU; odd kernels are padded to keep the size.
+    pub layers: Vec<StemLayer>,
+    /// Height and width of a cell on the last feature map.
+    pub cell: usize,
+}
+
+impl StemConfig {
+    /// Pixels a patch: the product of all strides and the cell.
+    pub fn patch_pixels(&self) -> usize {
+        self.cell * self.layers.iter().map(|layer| layer.stride).product::<usize>()
+    }
+
+    /// Values a patch: mean and deviation of the last convolution's channels.
+    pub fn patch_values(&self) -> usize {
+        2 * self.layers.last().map_or(3, |layer| layer.channels)
+    }
+
+    /// Geometry of a convolution.
+    pub fn spec(&self, index: usize) -> ConvSpec {
+        let StemLayer { kernel, stride, .. } = self.layers[index];
+        ConvSpec { kernel, stride, padding: if kernel % 2 == 1 { kernel / 2 } else { 0 }, input_gradient: index > 0 }
+    }
+
+    /// Channels into a convolution.
+    pub fn in_channels(&self, index: usize) -> usize {
+        if index == 0 { 3 } else { self.layers[index - 1].channels }
+    }
+}
+
+/// The stem with batch norm folded into its weights.
+#[derive(Debug, Clone)]
+pub struct Stem {
+    config: StemConfig,
+    layers: Vec<(Tensor, Tensor)>,
+}
+
+impl Stem {
+    /// Loads `layers.N.weight (out, kernel * kernel * in)` and `layers.N.bias (out)`.
+    ///
+    /// # Errors
+    /// Missing or wrongly shaped tensors.
+    #[expect(clippy::needless_pass_by_value, reason = "candle's builders are passed by value everywhere")]
+    pub fn new(config: &StemConfig, vb: VarBuilder<'_>) -> Result<Self> {
+        let layers = (0..config.layers.len())
+            .map(|index| {
+                let StemLayer { channels, kernel, .. } = config.layers[index];
+                let vb = vb.pp("layers").pp(index);
+                Ok((vb.get((channels, kernel * kernel * config.in_channels(index)), "weight")?, vb.get(channels, "bias")?))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self { config: config.clone(), layers })
+    }
+
+    /// A stem of folded weights.
+    pub const fn from_layers(config: StemConfig, layers: Vec<(Tensor, Tensor)>) -> Self {
+        Self { config, layers }
+    }
+
+    /// Weights and biases in order.
+    pub fn layers(&self) -> &[(Tensor, Tensor)] {
+        &self.layers
+    }
+
+    /// `pixels (batch, height, width, 3)` in -1..1 to feature maps `(batch, height / s, width / s, channels)`.
+    ///
+    /// # Errors
+    /// Pictures smaller than a kernel.
+    pub fn feature_map(&self, pixels: &Tensor) -> Result<Tensor> {
+        let mut x = pixels.contiguous()?;
+        for (index, (weight, bias)) in self.layers.iter().enumerate() {
+            x = self.convolve(&x, weight, index)?.broadcast_add(bias)?.relu()?;
+        }
+        Ok(x)
+    }
+
+    /// `pixels (batch, height, width, 3)` to patches `(batch, rows, cols, 2 * channels)`: mean, then deviation, of
+    /// every cell. Sides must be multiples of [`StemConfig::patch_pixels`].
+    ///
+    /// # Errors
+    /// Sides that are no such multiples.
+    pub fn patches(&self, pixels: &Tensor) -> Result<Tensor> {
+        let map = self.feature_map(pixels)?;
+        let (batch, height, width, channels) = map.dims4()?;
+        let cell = self.config.cell;
+        let cells = map
+            .reshape((batch, height / cell, cell, width / cell, cell, channels))?
+            .permute((0, 1, 3, 2, 4, 5))?
+            .reshape((batch, height / cell, width / cell, cell * cell, channels))?;
+        mean_and_deviation(&cells, 3)
+    }
+
+    fn convolve(&self, x: &Tensor, weight: &Tensor, index: usize) -> Result<Tensor> {
+        let spec = self.config.spec(index);
+        if x.device().is_cpu() && x.dtype() == DType::F32 {
+            return conv2d(x, weight, spec);
+        }
+        let (out, k) = (weight.dim(0)?, spec.kernel);
+        let weight = weight.reshape((out, k, k, self.config.in_channels(index)))?.permute((0, 3, 1, 2))?.contiguous()?;
+        let x = x.permute((0, 3, 1, 2))?.contiguous()?;
+        x.conv2d(&weight, spec.padding, spec.stride, 1, 1)?.permute((0, 2, 3, 1))?.contiguous()
+    }
+}
+
+/// Mean and standard deviation over one dimension, side by side in the last.
+///
+/// # Errors
+/// A dimension that is not there.
+pub fn mean_and_deviation(x: &Tensor, dim: usize) -> Result<Tensor> {
+    let mean = x.mean_keepdim(dim)?;
+    let deviation = (x.broadcast_sub(&mean)?.sqr()?.mean(dim)? + 1e-5)?.sqrt()?;
+    Tensor::cat(&[&mean.squeeze(dim)?, &deviation], D::Minus1)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn patches_cover_the_picture_and_a_flat_cell_has_no_deviation() -> Result<()> {
+        let config = StemConfig { layers: vec![StemLayer { channels: 3, kernel: 4, stride: 4 }], cell: 2 };
+        let eye: Vec<f32> = (0..3).flat_map(|out| (0..48).map(move |i| if i == out { 1.0 } else { 0.0 })).collect();
+        let weight = Tensor::from_vec(eye, (3, 48), &Device::Cpu)?;
+        let stem = Stem::from_layers(config, vec![(weight, Tensor::zeros(3, DType::F32, &Device::Cpu)?)]);
+        let patches = stem.patches(&Tensor::full(0.5f32, (1, 16, 24, 3), &Device::Cpu)?)?;
+        assert_eq!(patches.dims(), [1, 2, 3, 6]);
+        let values = patches.flatten_all()?.to_vec1::<f32>()?;
+        assert!((values[0] - 0.5).abs() < 1e-6 && values[3] < 4e-3);
+        Ok(())
+    }
+}
