@@ -4,6 +4,8 @@
 //! [`Problem`](crate::domain::Problem) with file and line for everything that was wrong. Good rows come in whatever
 //! stands beside them. Nothing here writes to a user's folder, and reading twice gives the same batch.
 
+pub mod demo;
+
 mod columns;
 mod conversations;
 mod detect;
