@@ -1,3 +1,4 @@
 //! Stories told through the public interface, one file each.
 
 mod datasets;
+mod house_rules;
