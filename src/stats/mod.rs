@@ -1,1 +1,23 @@
 //! Correlations, fits, bootstrap and classification figures. Slices in, `Result` out.
+//!
+//! Pure arithmetic: no files, no tensors, no random numbers but a seeded generator of its own. Every function
+//! refuses input for which its figure does not exist ([`StatsError`] says why) instead of answering a number.
+
+mod agreement;
+mod bootstrap;
+mod classification;
+mod correlation;
+mod deviation;
+mod error;
+mod fit;
+mod least_squares;
+#[cfg(test)]
+mod reference;
+
+pub use agreement::{Agreement, agreement};
+pub use bootstrap::{Interval, Resampling, SplitMix64, bootstrap_interval};
+pub use classification::{Classification, classification};
+pub use correlation::{average_ranks, krcc, plcc, srcc};
+pub use deviation::{mae, rmse};
+pub use error::StatsError;
+pub use fit::{Logistic4, Logistic5, Polynomial, plcc_fit4, plcc_fit5, polynomial_fit};
