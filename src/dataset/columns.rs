@@ -141,6 +141,9 @@ impl Columns {
     }
 }
 
+/// Makes a field of an aspect.
+type OfAspect = fn(Option<Aspect>) -> Field;
+
 /// Whether a header is AGIQA-3K's: the two opinion scores under its own names, and a prompt.
 pub(super) fn is_agiqa(names: &[String]) -> bool {
     ["name", "prompt", "mos_quality", "mos_align"]
@@ -171,7 +174,7 @@ fn field_of(name: &str) -> Option<Field> {
     if let Some((_, field)) = NAMES.iter().find(|(known, _)| *known == name) {
         return Some(*field);
     }
-    let kinds: [(&str, fn(Option<Aspect>) -> Field); 7] = [
+    let kinds: [(&str, OfAspect); 7] = [
         ("mos_std", Field::Std),
         ("mos", Field::Mos),
         ("std", Field::Std),

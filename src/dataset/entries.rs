@@ -21,6 +21,8 @@ pub(super) fn entries(text: &str) -> Vec<Entry> {
         text,
         at: 0,
         number: 0,
+        counted: 0,
+        line: 1,
     };
     walk.skip(&[]);
     if text[walk.at..].starts_with('[') {
@@ -35,6 +37,9 @@ struct Walk<'a> {
     text: &'a str,
     at: usize,
     number: u64,
+    /// Bytes whose line ends are in `line`.
+    counted: usize,
+    line: u64,
 }
 
 impl Walk<'_> {
@@ -102,9 +107,12 @@ impl Walk<'_> {
         &self.text[self.at..]
     }
 
-    fn line(&self) -> u64 {
-        let before = &self.text.as_bytes()[..self.at];
-        before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1
+    /// The line of the position, counted on from the last time: files have a hundred thousand lines.
+    fn line(&mut self) -> u64 {
+        let passed = &self.text[self.counted..self.at];
+        self.line += passed.matches('\n').count() as u64;
+        self.counted = self.at;
+        self.line
     }
 
     fn skip(&mut self, marks: &[u8]) {

@@ -29,23 +29,33 @@ pub(super) struct Located {
     pub(super) relative: Vec<String>,
     /// The file, where there is one.
     pub(super) absolute: Vec<Option<PathBuf>>,
+    /// Places of names that several files answer to, with what to do.
+    pub(super) doubts: Vec<(usize, String)>,
 }
 
 /// Finds each name: as it stands, relative to `base`, or by its file name anywhere below `base`.
 pub(super) fn locate(base: &Path, names: &[&str]) -> Located {
     let mut index = None;
-    let absolute: Vec<Option<PathBuf>> = names
-        .iter()
-        .map(|name| {
-            let there = normalise(&base.join(name));
-            if there.is_file() {
-                return Some(there);
-            }
-            index
-                .get_or_insert_with(|| Index::of(base))
-                .find(file_name(name))
-        })
-        .collect();
+    let mut doubts = Vec::new();
+    let mut absolute = Vec::with_capacity(names.len());
+    for (position, name) in names.iter().enumerate() {
+        let there = normalise(&base.join(name));
+        if there.is_file() {
+            absolute.push(Some(there));
+            continue;
+        }
+        let index = index.get_or_insert_with(|| Index::of(base));
+        let candidates = index.find(file_name(name));
+        if let [first, second, ..] = candidates.as_slice() {
+            let message = format!(
+                "{name} could be {} or {}, and the first was taken; name it with its folder",
+                relative_to(base, first),
+                relative_to(base, second)
+            );
+            doubts.push((position, message));
+        }
+        absolute.push(candidates.into_iter().next());
+    }
     let root = absolute
         .iter()
         .flatten()
@@ -63,6 +73,7 @@ pub(super) fn locate(base: &Path, names: &[&str]) -> Located {
         root,
         relative,
         absolute,
+        doubts,
     }
 }
 
@@ -94,6 +105,14 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
 /// The last part of a path, whichever way its slashes lean.
 pub(super) fn file_name(path: &str) -> &str {
     path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// The name of a file or folder, or the whole path where it has none.
+pub(super) fn last_part(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.to_string_lossy().into_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 /// An absolute path without `.` and `..`, whether or not it exists.
@@ -196,13 +215,18 @@ impl Index {
         Self(names)
     }
 
-    /// The one of exactly this name, else the first by path whose name differs in case only.
-    fn find(&self, name: &str) -> Option<PathBuf> {
-        let paths = self.0.get(&name.to_lowercase())?;
-        let exact = paths
-            .iter()
-            .find(|path| path.file_name().is_some_and(|found| found == name));
-        exact.or_else(|| paths.first()).cloned()
+    /// Files of exactly this name, or else those whose name differs in case only, in the order of their paths.
+    fn find(&self, name: &str) -> Vec<PathBuf> {
+        let Some(paths) = self.0.get(&name.to_lowercase()) else {
+            return Vec::new();
+        };
+        let is_exact = |path: &&PathBuf| path.file_name().is_some_and(|found| found == name);
+        let exact: Vec<PathBuf> = paths.iter().filter(is_exact).cloned().collect();
+        if exact.is_empty() {
+            paths.clone()
+        } else {
+            exact
+        }
     }
 }
 
@@ -277,6 +301,13 @@ mod tests {
             ["images/a.jpg", "images/b.jpg", "images/c.jpg", "sub/d.jpg"]
         );
         assert!(located.absolute[0].is_some() && located.absolute[1].is_none());
+        assert_eq!(located.doubts, []);
+        std::fs::create_dir(folder.path().join("more")).unwrap();
+        std::fs::write(folder.path().join("more/a.jpg"), b"y").unwrap();
+        let located = locate(folder.path(), &["b.jpg", "a.jpg"]);
+        assert_eq!(located.relative[1], "images/a.jpg");
+        assert_eq!(located.doubts[0].0, 1);
+        assert!(located.doubts[0].1.contains("images/a.jpg or more/a.jpg"));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A plain folder of pictures: prompts come from the files themselves or from text files beside them.
 
 use std::path::Path;
-use std::path::PathBuf;
 
 use super::error::DatasetError;
 use super::files;
@@ -48,7 +47,7 @@ pub(super) fn prompt_of(path: &Path) -> (String, String) {
         .unwrap_or_default()
 }
 
-fn read_picture(root: &Path, path: &PathBuf) -> (ImportRow, Option<String>) {
+fn read_picture(root: &Path, path: &Path) -> (ImportRow, Option<String>) {
     let probe = media::inspect(path);
     let (prompt, prompt_source) = prompt_of(path);
     let row = ImportRow {

@@ -15,6 +15,7 @@ mod files;
 mod folder;
 mod presets;
 mod read;
+mod rows;
 mod table;
 mod text;
 

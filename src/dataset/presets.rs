@@ -19,6 +19,9 @@ pub fn presets() -> Vec<Preset> {
 }
 
 /// The preset that is used where nobody chose another.
+///
+/// # Panics
+/// Never in a program whose tests passed: the file is part of it.
 pub fn default_preset() -> Preset {
     toml::from_str(ASSAY).expect("the preset in the program is checked by a test")
 }

@@ -90,8 +90,8 @@ pub(super) fn reject_beyond(table: &mut Table, scale: OpinionScale, file: &str) 
     });
 }
 
-/// The scale that a table's scores seem to stand on: the smallest usual one that holds nine in ten of them,
-/// so that a slipped decimal point is turned away instead of stretching the scale.
+/// The scale that a table's scores seem to stand on: the smallest usual one that holds them, a few slips apart, so
+/// that a misplaced decimal point is turned away instead of stretching the scale.
 pub(super) fn guess_scale(rows: &[TableRow]) -> OpinionScale {
     let scores: Vec<f64> = rows
         .iter()
@@ -101,25 +101,33 @@ pub(super) fn guess_scale(rows: &[TableRow]) -> OpinionScale {
     if scores.is_empty() {
         return OpinionScale::ZERO_TO_FIVE;
     }
-    let usual = [1.0, 5.0, 10.0, 100.0].map(|max| OpinionScale { min: 0.0, max });
-    usual
+    [1.0, 5.0, 10.0, 100.0]
         .into_iter()
-        .find(|scale| {
-            let inside = scores
-                .iter()
-                .filter(|score| (scale.min..=scale.max).contains(score))
-                .count();
-            inside * 10 >= scores.len() * 9
-        })
-        .unwrap_or_else(|| OpinionScale {
-            min: scores.iter().copied().fold(f64::INFINITY, f64::min).floor(),
-            max: scores
-                .iter()
-                .copied()
-                .fold(f64::NEG_INFINITY, f64::max)
-                .floor()
-                + 1.0,
-        })
+        .find(|max| seems_to_hold(*max, &scores))
+        .map_or_else(|| around(&scores), |max| OpinionScale { min: 0.0, max })
+}
+
+/// A score slightly above the scale speaks for a larger scale unless it is one in a hundred; far-off ones are slips
+/// as long as they are few. Nothing is forgiven on 0-1: too many small tables hold several ones and a five.
+fn seems_to_hold(max: f64, scores: &[f64]) -> bool {
+    let count =
+        |is_odd: &dyn Fn(f64) -> bool| scores.iter().filter(|score| is_odd(**score)).count();
+    let num_near = count(&|score| score > max && score <= 2.0 * max);
+    let num_far = count(&|score| score < 0.0 || score > 2.0 * max);
+    if max <= 1.0 || scores.len() < 4 {
+        return num_near + num_far == 0;
+    }
+    num_near <= scores.len() / 100 && num_far <= (scores.len() / 10).max(1)
+}
+
+/// The whole numbers around scores of no usual scale, such as z-scores.
+fn around(scores: &[f64]) -> OpinionScale {
+    let min = scores.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    OpinionScale {
+        min: min.floor(),
+        max: max.floor() + 1.0,
+    }
 }
 
 fn rejected(file: &str, line: u64, message: String) -> Problem {
@@ -311,8 +319,8 @@ fn take_cell(
 ) -> Result<(), String> {
     let of = |aspect: Option<Aspect>| aspect.or(own).unwrap_or(Aspect::Quality);
     match field {
-        Field::Path => row.name = value.replace('\\', "/").trim_start_matches("./").to_owned(),
-        Field::Prompt => row.prompt = value.to_owned(),
+        Field::Path => row.name = plain_path(value),
+        Field::Prompt => value.clone_into(&mut row.prompt),
         Field::Generator => row.generator = Some(value.to_owned()),
         Field::Style => row.style = Some(value.to_owned()),
         Field::Tags => {
@@ -354,6 +362,12 @@ fn take_cell(
         Field::AspectName | Field::Other => {}
     }
     Ok(())
+}
+
+/// A path with forward slashes and without a leading `./`.
+fn plain_path(value: &str) -> String {
+    let path = value.replace('\\', "/");
+    path.trim_start_matches("./").to_owned()
 }
 
 const fn one_or_all(aspect: Option<Aspect>) -> &'static [Aspect] {
@@ -403,7 +417,7 @@ impl<'a> LineCounter<'a> {
             .count();
         let begin = (start + blank).min(self.text.len());
         let passed = &self.text[self.at.min(begin)..begin];
-        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.line += passed.split(|byte| *byte == b'\n').count() as u64 - 1;
         self.at = begin;
         self.line
     }

@@ -263,6 +263,48 @@ fn a_bad_table_gives_its_good_rows_and_a_line_for_each_bad_one() {
 }
 
 #[test]
+fn the_demo_layout_is_known_by_its_marker_and_brings_its_conversations() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("images")).unwrap();
+    std::fs::create_dir_all(at("conversations")).unwrap();
+    std::fs::write(at("images/scene-1.jpg"), small_png()).unwrap();
+    std::fs::write(
+        at("assay-demo.json"),
+        r#"{"seed": 1, "count": 1, "version": 1}"#,
+    )
+    .unwrap();
+    let table = "name,prompt,style,generator,tags,mos_quality,std_quality,mos_align,std_align,\
+        mos_authenticity,std_authenticity,num_ratings,split\n\
+        scene-1.jpg,a red ball,flat,renderer,blur;noise,3.5,0.5,4,0.25,2,0.75,12,test\n";
+    std::fs::write(at("data.csv"), table).unwrap();
+    let conversation = r#"[{"image": "images/scene-1.jpg", "conversations": [
+        {"role": "user", "content": "<image>\nLook at 'a red ball'."},
+        {"role": "assistant", "content": "It is blurred."},
+        {"role": "user", "content": "Rate it in one word."},
+        {"role": "assistant", "content": "poor"}]}]"#;
+    std::fs::write(at("conversations/authenticity_test.json"), conversation).unwrap();
+    let batch = read_path(folder.path()).unwrap();
+    assert_eq!(
+        (batch.layout.as_str(), batch.dataset.as_str()),
+        ("demo", "Assay demo (synthetic)")
+    );
+    let row = &batch.rows[0];
+    assert_eq!(row.tags, ["blur", "noise"]);
+    let truth = row.truth.get(Aspect::Authenticity).unwrap();
+    assert_eq!(
+        (truth.mos, truth.std, truth.num_ratings),
+        (2.0, Some(0.75), Some(12))
+    );
+    assert_eq!(*row.split.get(Aspect::Correspondence), Some(Split::Test));
+    assert_eq!(
+        count_origin(&batch, Aspect::Authenticity, Origin::Teacher),
+        1
+    );
+    assert_eq!(batch.splits[0].split, Split::Test);
+}
+
+#[test]
 fn latin_1_comes_in_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("t.csv"), b"name,prompt\na.png,caf\xE9\n").unwrap();

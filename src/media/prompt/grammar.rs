@@ -3,12 +3,17 @@
 use serde_json::Value;
 
 use super::Text;
+use super::comfy;
+
+/// Takes the prompt out of one text.
+type Reader = fn(&str) -> Option<String>;
 
 /// The prompt and the key that it stood under; programs are told apart by their keys, most specific first.
 pub(super) fn prompt(texts: &[Text]) -> Option<(String, String)> {
     let by_key = |key: &str| texts.iter().find(|text| text.key == key);
-    let readers: [(&str, fn(&str) -> Option<String>); 9] = [
-        ("Model", swarm),
+    let is_novel_ai = by_key("Software").is_some_and(|text| text.value == "NovelAI");
+    let readers: [(&str, Reader); 11] = [
+        ("Model", swarm_or_comfy),
         ("parameters", json_or_parameters),
         ("UserComment", json_or_parameters),
         ("invokeai_metadata", |text| {
@@ -16,11 +21,11 @@ pub(super) fn prompt(texts: &[Text]) -> Option<(String, String)> {
         }),
         ("sd-metadata", invoke_old),
         ("Dream", dream),
-        ("prompt", |text| {
-            string_at(text, &["prompt"]).or_else(|| prose(text))
-        }),
+        ("Description", if is_novel_ai { prose } else { midjourney }),
+        ("prompt", comfy::prompt),
+        ("XML:com.adobe.xmp", draw_things),
+        ("prompt", prose),
         ("Prompt", prose),
-        ("Description", description),
     ];
     readers.into_iter().find_map(|(key, read)| {
         let found = read(&by_key(key)?.value)?;
@@ -77,6 +82,11 @@ fn json_or_parameters(text: &str) -> Option<String> {
     Some(parameters(text))
 }
 
+/// WebP files of `ComfyUI` keep the graph in EXIF as `prompt:{...}`.
+fn swarm_or_comfy(text: &str) -> Option<String> {
+    swarm(text).or_else(|| comfy::prompt(text.strip_prefix("prompt:")?))
+}
+
 fn swarm(text: &str) -> Option<String> {
     string_at(text, &["sui_image_params", "prompt"])
 }
@@ -110,11 +120,28 @@ fn prose(text: &str) -> Option<String> {
     (!text.trim_start().starts_with(['{', '['])).then(|| text.to_owned())
 }
 
-/// NovelAI writes the bare prompt; Midjourney appends its options and a job number.
-fn description(text: &str) -> Option<String> {
-    let text = text.split("Job ID:").next()?;
-    let text = text.split(" --").next()?;
-    prose(text)
+/// Midjourney appends its options and a job number to the prompt.
+fn midjourney(text: &str) -> Option<String> {
+    let (text, _job) = text.split_once("Job ID:")?;
+    prose(text.split(" --").next()?)
+}
+
+/// Draw Things keeps a JSON object in the XMP's `exif:UserComment`, its prompt under `c`.
+fn draw_things(text: &str) -> Option<String> {
+    let comment = &text[text.find("exif:UserComment")?..];
+    let json = &comment[comment.find('{')?..];
+    let json = &json[..json.find('<').unwrap_or(json.len())];
+    let json = json
+        .replace("&quot;", "\"")
+        .replace("&#34;", "\"")
+        .replace("&apos;", "'")
+        .replace("&#39;", "'")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&");
+    let mut values = serde_json::Deserializer::from_str(&json).into_iter::<Value>();
+    let value = values.next()?.ok()?;
+    value.get("c")?.as_str().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -172,6 +199,13 @@ mod tests {
             text("Description", "a cat --ar 2:1 --v 6 Job ID: 12").as_deref(),
             Some("a cat")
         );
+        assert_eq!(text("Description", "a screenshot"), None);
         assert_eq!(text("Software", "GIMP"), None);
+        let xmp =
+            "<exif:UserComment><rdf:li>{&quot;c&quot;: &quot;a cat &amp; a dog&quot;}</rdf:li>";
+        assert_eq!(
+            text("XML:com.adobe.xmp", xmp).as_deref(),
+            Some("a cat & a dog")
+        );
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Texts come from PNG chunks and EXIF; what they mean is told by key, in the order of the programs that write them.
 
+mod comfy;
 mod exif;
 mod grammar;
 mod png;
