@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use crate::domain::Aspect;
 use crate::domain::ImageId;
-use crate::jobs::message::Control;
+pub use crate::jobs::message::Control;
 use crate::jobs::message::Job;
-use crate::jobs::message::JobId;
+pub use crate::jobs::message::JobId;
+pub use crate::jobs::message::Wish;
 
 use super::compare::CompareCommand;
 use super::dialogs::DialogCommand;

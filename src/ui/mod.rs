@@ -4,7 +4,18 @@
 //! user gave onto `out`. It never changes the state, and it touches no file and no model.
 
 pub mod compare;
+pub mod dialogs;
+pub mod gallery;
+pub mod inspect;
+pub mod jobs_strip;
+pub mod keys;
 pub mod models;
+pub mod notices;
+pub mod palette;
+pub mod panel;
+pub mod shell;
+pub mod start;
 pub mod textures;
 pub mod tokens;
 pub mod train;
+pub mod widgets;

@@ -14,7 +14,7 @@ use egui::TextureOptions;
 use lru::LruCache;
 
 use crate::domain::{ImageId, Picture};
-use crate::jobs::message::Wish;
+use crate::state::command::Wish;
 
 /// Thumbnails kept: several screens full, about 100 MB at 256 pixels.
 const KEPT_THUMBNAILS: usize = 600;

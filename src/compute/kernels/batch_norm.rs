@@ -20,7 +20,9 @@ pub fn batch_norm_relu(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Ten
 /// Wrong types.
 pub fn channel_moments(x: &Tensor) -> Result<(Vec<f32>, Vec<f32>)> {
     let channels = x.dim(candle_core::D::Minus1)?;
-    with_values([&x.contiguous()?], "channel moments", |[x]| moments(x, channels))
+    with_values([&x.contiguous()?], "channel moments", |[x]| {
+        moments(x, channels)
+    })
 }
 
 /// Added to the variance.
@@ -77,8 +79,15 @@ fn affine(x: &[f32], scale: &[f32], shift: &[f32]) -> Affine {
     let (mean, var) = moments(x, scale.len());
     let inverse: Vec<f32> = var.iter().map(|v| (v + EPS).sqrt().recip()).collect();
     let factor: Vec<f32> = scale.iter().zip(&inverse).map(|(s, i)| s * i).collect();
-    let offset = (0..scale.len()).map(|c| shift[c] - mean[c] * factor[c]).collect();
-    Affine { mean, inverse, factor, offset }
+    let offset = (0..scale.len())
+        .map(|c| shift[c] - mean[c] * factor[c])
+        .collect();
+    Affine {
+        mean,
+        inverse,
+        factor,
+        offset,
+    }
 }
 
 impl CustomOp3 for BatchNormRelu {
@@ -131,9 +140,11 @@ impl CustomOp3 for BatchNormRelu {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
-        let grads = with_values([x, out, &grad, scale, shift], "batch-norm-relu", |[x, out, grad, scale, shift]| {
-            backward(x, (out, grad), scale, shift)
-        })?;
+        let grads = with_values(
+            [x, out, &grad, scale, shift],
+            "batch-norm-relu",
+            |[x, out, grad, scale, shift]| backward(x, (out, grad), scale, shift),
+        )?;
         let device = x.device();
         Ok((
             Some(Tensor::from_vec(grads.x, x.shape(), device)?),
@@ -151,7 +162,12 @@ struct Gradients {
 
 fn backward(x: &[f32], (out, grad): (&[f32], &[f32]), scale: &[f32], shift: &[f32]) -> Gradients {
     let channels = scale.len();
-    let Affine { mean, inverse, factor, .. } = affine(x, scale, shift);
+    let Affine {
+        mean,
+        inverse,
+        factor,
+        ..
+    } = affine(x, scale, shift);
     // Sums over positions of the gradient behind the ReLU, plain and times the normalised input.
     let parts: Vec<(Vec<f32>, Vec<f32>)> = x
         .par_chunks(CHUNK * channels)

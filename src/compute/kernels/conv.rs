@@ -269,7 +269,12 @@ impl CustomOp2 for Conv {
 }
 
 impl Shapes {
-    fn backward(&self, input: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Tensor)> {
+    fn backward(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Tensor)> {
         let wanted = self.spec.input_gradient;
         let mut grad_input = vec![0.0; if wanted { input.elem_count() } else { 0 }];
         let grad_weight = with_values([input, weight, grad], "conv2d", |[input, weight, grad]| {
@@ -282,25 +287,43 @@ impl Shapes {
             }
             sum
         })?;
-        let grad_input = wanted.then(|| Tensor::from_vec(grad_input, input.shape(), input.device())).transpose()?;
-        Ok((grad_input, Tensor::from_vec(grad_weight, weight.shape(), weight.device())?))
+        let grad_input = wanted
+            .then(|| Tensor::from_vec(grad_input, input.shape(), input.device()))
+            .transpose()?;
+        Ok((
+            grad_input,
+            Tensor::from_vec(grad_weight, weight.shape(), weight.device())?,
+        ))
     }
 
     /// Weight gradients of fixed groups of pictures, to be summed in order: the same sum whatever the number of
     /// threads. Fills `grad_input` where it is not empty.
-    fn gradient_parts(&self, (input, grad): (&[f32], &[f32]), weight: &[f32], grad_input: &mut [f32]) -> Vec<Vec<f32>> {
+    fn gradient_parts(
+        &self,
+        (input, grad): (&[f32], &[f32]),
+        weight: &[f32],
+        grad_input: &mut [f32],
+    ) -> Vec<Vec<f32>> {
         let mut grad_pictures = grad_input.chunks_mut(self.in_len());
         let per_group = self.batch.div_ceil(GRADIENT_GROUPS).max(1);
         let groups: Vec<Vec<_>> = (0..self.batch)
             .step_by(per_group)
-            .map(|start| (start..self.batch.min(start + per_group)).map(|index| (index, grad_pictures.next())).collect())
+            .map(|start| {
+                (start..self.batch.min(start + per_group))
+                    .map(|index| (index, grad_pictures.next()))
+                    .collect()
+            })
             .collect();
         let one_group = |group: Vec<(usize, Option<&mut [f32]>)>| {
             let (mut grad_weight, mut patches) = (vec![0.0; weight.len()], Vec::new());
             for (index, grad_picture) in group {
                 let picture = &input[index * self.in_len()..][..self.in_len()];
                 let grad_out = &grad[index * self.out_len()..][..self.out_len()];
-                let grads = Gradients { grad_picture, grad_weight: &mut grad_weight, patches: &mut patches };
+                let grads = Gradients {
+                    grad_picture,
+                    grad_weight: &mut grad_weight,
+                    patches: &mut patches,
+                };
                 self.backward_picture((picture, grad_out), weight, grads);
             }
             grad_weight

@@ -34,7 +34,9 @@ fn with_values<const N: usize, T>(
     let guards = tensors.map(Tensor::storage_and_layout);
     let mut slices: [&[f32]; N] = [&[]; N];
     for (slice, (storage, layout)) in slices.iter_mut().zip(&guards) {
-        let Storage::Cpu(storage) = &**storage else { bail!("{op} runs on the CPU only") };
+        let Storage::Cpu(storage) = &**storage else {
+            bail!("{op} runs on the CPU only")
+        };
         *slice = values(storage, layout, op)?;
     }
     Ok(work(slices))

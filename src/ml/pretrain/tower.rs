@@ -72,12 +72,22 @@ struct Tower {
 }
 
 impl Tower {
-    fn new(config: &StemConfig, hidden: usize, means: &[f32], num_labels: usize, rng: &mut ChaCha8Rng) -> Result<Self> {
+    fn new(
+        config: &StemConfig,
+        hidden: usize,
+        means: &[f32],
+        num_labels: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Self> {
         let device = Device::Cpu;
         let (mut weights, mut scales, mut shifts) = (Vec::new(), Vec::new(), Vec::new());
         for (index, layer) in config.layers.iter().enumerate() {
             let fan_in = layer.kernel * layer.kernel * config.in_channels(index);
-            weights.push(normal((layer.channels, fan_in), (2.0 / fan_in as f64).sqrt(), rng)?);
+            weights.push(normal(
+                (layer.channels, fan_in),
+                (2.0 / fan_in as f64).sqrt(),
+                rng,
+            )?);
             scales.push(Var::ones(layer.channels, DType::F32, &device)?);
             shifts.push(Var::zeros(layer.channels, DType::F32, &device)?);
         }
@@ -91,16 +101,28 @@ impl Tower {
             normal((outputs, hidden), 0.01, rng)?,
             Var::from_vec(bias, outputs, &device)?,
         ];
-        Ok(Self { config: config.clone(), weights, scales, shifts, head })
+        Ok(Self {
+            config: config.clone(),
+            weights,
+            scales,
+            shifts,
+            head,
+        })
     }
 
     fn decayed(&self) -> Vec<Var> {
-        self.weights.iter().cloned().chain([self.head[0].clone(), self.head[2].clone()]).collect()
+        self.weights
+            .iter()
+            .cloned()
+            .chain([self.head[0].clone(), self.head[2].clone()])
+            .collect()
     }
 
     fn plain(&self) -> Vec<Var> {
         let norms = self.scales.iter().chain(&self.shifts).cloned();
-        norms.chain([self.head[1].clone(), self.head[3].clone()]).collect()
+        norms
+            .chain([self.head[1].clone(), self.head[3].clone()])
+            .collect()
     }
 
     /// `pixels (batch, crop, crop, 3)` to outputs `(batch, scores + labels)`, with batch statistics.
@@ -128,12 +150,24 @@ impl Tower {
         for (index, weight) in self.weights.iter().enumerate() {
             let y = crate::compute::kernels::conv2d(&x, weight, self.config.spec(index))?.detach();
             let (mean, var) = channel_moments(&y)?;
-            let (scale, shift) = (self.scales[index].to_vec1::<f32>()?, self.shifts[index].to_vec1::<f32>()?);
-            let factor: Vec<f32> = scale.iter().zip(&var).map(|(s, v)| s / (v + 1e-5).sqrt()).collect();
-            let bias: Vec<f32> = (0..factor.len()).map(|c| shift[c] - mean[c] * factor[c]).collect();
+            let (scale, shift) = (
+                self.scales[index].to_vec1::<f32>()?,
+                self.shifts[index].to_vec1::<f32>()?,
+            );
+            let factor: Vec<f32> = scale
+                .iter()
+                .zip(&var)
+                .map(|(s, v)| s / (v + 1e-5).sqrt())
+                .collect();
+            let bias: Vec<f32> = (0..factor.len())
+                .map(|c| shift[c] - mean[c] * factor[c])
+                .collect();
             let factor = Tensor::from_vec(factor, mean.len(), &Device::Cpu)?;
             let bias = Tensor::from_vec(bias, mean.len(), &Device::Cpu)?;
-            layers.push((weight.broadcast_mul(&factor.unsqueeze(1)?)?.detach(), bias.clone()));
+            layers.push((
+                weight.broadcast_mul(&factor.unsqueeze(1)?)?.detach(),
+                bias.clone(),
+            ));
             x = y.broadcast_mul(&factor)?.broadcast_add(&bias)?.relu()?;
         }
         Ok(Stem::from_layers(self.config.clone(), layers))
@@ -154,9 +188,18 @@ pub fn train_tower(
     let means = column_means(examples);
     let num_labels = examples.first().map_or(0, |example| example.labels.len());
     let tower = Tower::new(config, settings.hidden, &means, num_labels, &mut rng)?;
-    let params = ParamsAdamW { weight_decay: settings.weight_decay, ..ParamsAdamW::default() };
+    let params = ParamsAdamW {
+        weight_decay: settings.weight_decay,
+        ..ParamsAdamW::default()
+    };
     let mut decayed = AdamW::new(tower.decayed(), params.clone())?;
-    let mut plain = AdamW::new(tower.plain(), ParamsAdamW { weight_decay: 0.0, ..params })?;
+    let mut plain = AdamW::new(
+        tower.plain(),
+        ParamsAdamW {
+            weight_decay: 0.0,
+            ..params
+        },
+    )?;
     let mut order: Vec<usize> = (0..examples.len()).collect();
     let steps = examples.len() / settings.batch_size;
     for epoch in 1..=settings.epochs {
@@ -175,7 +218,12 @@ pub fn train_tower(
         }
         let stem = calibrated(&tower, examples, settings, &mut rng)?;
         let predicted = predict(&tower, &stem, val, means.len())?;
-        if !on_epoch(TowerEpoch { epoch, loss: total / steps as f64, predicted, stem })? {
+        if !on_epoch(TowerEpoch {
+            epoch,
+            loss: total / steps as f64,
+            predicted,
+            stem,
+        })? {
             break;
         }
     }
@@ -196,7 +244,10 @@ fn column_means(examples: &[TowerExample]) -> Vec<f32> {
     let columns = examples.first().map_or(0, |example| example.scores.len());
     (0..columns)
         .map(|column| {
-            let known: Vec<f32> = examples.iter().filter_map(|example| example.scores[column]).collect();
+            let known: Vec<f32> = examples
+                .iter()
+                .filter_map(|example| example.scores[column])
+                .collect();
             known.iter().sum::<f32>() / known.len().max(1) as f32
         })
         .collect()
@@ -213,20 +264,32 @@ fn batch_loss(
     let out = tower.forward(&pixels)?;
     let columns = examples[batch[0]].scores.len();
     let rows = |value: &dyn Fn(&TowerExample) -> Vec<Option<f32>>| -> Result<(Tensor, Tensor)> {
-        let known: Vec<Vec<Option<f32>>> = batch.iter().map(|&index| value(&examples[index])).collect();
+        let known: Vec<Vec<Option<f32>>> =
+            batch.iter().map(|&index| value(&examples[index])).collect();
         let shape = (batch.len(), known[0].len());
-        let mask = known.iter().flatten().map(|v| f32::from(v.is_some())).collect();
+        let mask = known
+            .iter()
+            .flatten()
+            .map(|v| f32::from(v.is_some()))
+            .collect();
         let target = known.iter().flatten().map(|v| v.unwrap_or(0.0)).collect();
-        Ok((Tensor::from_vec(target, shape, &Device::Cpu)?, Tensor::from_vec(mask, shape, &Device::Cpu)?))
+        Ok((
+            Tensor::from_vec(target, shape, &Device::Cpu)?,
+            Tensor::from_vec(mask, shape, &Device::Cpu)?,
+        ))
     };
     let (target, mask) = rows(&|example| example.scores.clone())?;
     let scores = ((out.narrow(1, 0, columns)? - target)?.sqr()? * &mask)?.sum_all()?;
-    let scores = scores.affine(1.0 / f64::from(mask.sum_all()?.to_scalar::<f32>()?.max(1.0)), 0.0)?;
+    let scores = scores.affine(
+        1.0 / f64::from(mask.sum_all()?.to_scalar::<f32>()?.max(1.0)),
+        0.0,
+    )?;
     let num_labels = out.dim(1)? - columns;
     if num_labels == 0 {
         return Ok(scores);
     }
-    let (target, mask) = rows(&|example| example.labels.iter().map(|l| l.map(f32::from)).collect())?;
+    let (target, mask) =
+        rows(&|example| example.labels.iter().map(|l| l.map(f32::from)).collect())?;
     let logits = out.narrow(1, columns, num_labels)?;
     let softplus = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
     let labels = (((logits.relu()? - (&logits * &target)?)? + softplus)? * &mask)?.sum_all()?;
@@ -235,7 +298,12 @@ fn batch_loss(
 }
 
 /// Random crops, flipped half of the time, as `(batch, crop, crop, 3)` in -1..1.
-fn crops(examples: &[TowerExample], batch: &[usize], crop: usize, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+fn crops(
+    examples: &[TowerExample],
+    batch: &[usize],
+    crop: usize,
+    rng: &mut ChaCha8Rng,
+) -> Result<Tensor> {
     let cuts: Vec<(usize, usize, usize, bool)> = batch
         .iter()
         .map(|&index| {
@@ -246,39 +314,57 @@ fn crops(examples: &[TowerExample], batch: &[usize], crop: usize, rng: &mut ChaC
         })
         .collect();
     let mut values = vec![0f32; batch.len() * crop * crop * 3];
-    values.par_chunks_mut(crop * crop * 3).zip(&cuts).for_each(|(out, &(index, x, y, flip))| {
-        let picture = &examples[index].picture;
-        for (row, out) in out.chunks_exact_mut(crop * 3).enumerate() {
-            let start = ((y + row) * picture.width as usize + x) * 3;
-            let source = &picture.rgb[start..start + crop * 3];
-            for (col, pixel) in out.chunks_exact_mut(3).enumerate() {
-                let from = if flip { crop - 1 - col } else { col } * 3;
-                for (value, byte) in pixel.iter_mut().zip(&source[from..from + 3]) {
-                    *value = f32::from(*byte) / 127.5 - 1.0;
+    values
+        .par_chunks_mut(crop * crop * 3)
+        .zip(&cuts)
+        .for_each(|(out, &(index, x, y, flip))| {
+            let picture = &examples[index].picture;
+            for (row, out) in out.chunks_exact_mut(crop * 3).enumerate() {
+                let start = ((y + row) * picture.width as usize + x) * 3;
+                let source = &picture.rgb[start..start + crop * 3];
+                for (col, pixel) in out.chunks_exact_mut(3).enumerate() {
+                    let from = if flip { crop - 1 - col } else { col } * 3;
+                    for (value, byte) in pixel.iter_mut().zip(&source[from..from + 3]) {
+                        *value = f32::from(*byte) / 127.5 - 1.0;
+                    }
                 }
             }
-        }
-    });
+        });
     Tensor::from_vec(values, (batch.len(), crop, crop, 3), &Device::Cpu)
 }
 
 /// Crops whose statistics fix the batch norms.
 const CALIBRATION_CROPS: usize = 96;
 
-fn calibrated(tower: &Tower, examples: &[TowerExample], settings: &TowerSettings, rng: &mut ChaCha8Rng) -> Result<Stem> {
-    let batch: Vec<usize> =
-        (0..CALIBRATION_CROPS.min(examples.len())).map(|_| rng.random_range(0..examples.len())).collect();
+fn calibrated(
+    tower: &Tower,
+    examples: &[TowerExample],
+    settings: &TowerSettings,
+    rng: &mut ChaCha8Rng,
+) -> Result<Stem> {
+    let batch: Vec<usize> = (0..CALIBRATION_CROPS.min(examples.len()))
+        .map(|_| rng.random_range(0..examples.len()))
+        .collect();
     tower.fold(&crops(examples, &batch, settings.crop, rng)?)
 }
 
 /// Scores of whole pictures, a column each.
-fn predict(tower: &Tower, stem: &Stem, examples: &[TowerExample], columns: usize) -> Result<Vec<Vec<f32>>> {
+fn predict(
+    tower: &Tower,
+    stem: &Stem,
+    examples: &[TowerExample],
+    columns: usize,
+) -> Result<Vec<Vec<f32>>> {
     let mut predicted = vec![Vec::with_capacity(examples.len()); columns];
     let outputs: Vec<Vec<f32>> = examples
         .par_iter()
         .map(|example| {
             let map = stem.feature_map(&whole(&example.picture)?)?;
-            tower.pooled_head(&map)?.narrow(1, 0, columns)?.flatten_all()?.to_vec1::<f32>()
+            tower
+                .pooled_head(&map)?
+                .narrow(1, 0, columns)?
+                .flatten_all()?
+                .to_vec1::<f32>()
         })
         .collect::<Result<_>>()?;
     for out in outputs {
@@ -294,12 +380,22 @@ fn predict(tower: &Tower, stem: &Stem, examples: &[TowerExample], columns: usize
 /// # Errors
 /// A picture whose pixels do not fit its size.
 pub fn whole(picture: &Picture) -> Result<Tensor> {
-    let values: Vec<f32> = picture.rgb.iter().map(|byte| f32::from(*byte) / 127.5 - 1.0).collect();
-    Tensor::from_vec(values, (1, picture.height as usize, picture.width as usize, 3), &Device::Cpu)
+    let values: Vec<f32> = picture
+        .rgb
+        .iter()
+        .map(|byte| f32::from(*byte) / 127.5 - 1.0)
+        .collect();
+    Tensor::from_vec(
+        values,
+        (1, picture.height as usize, picture.width as usize, 3),
+        &Device::Cpu,
+    )
 }
 
 fn normal(shape: (usize, usize), deviation: f64, rng: &mut ChaCha8Rng) -> Result<Var> {
-    let values: Vec<f32> = (0..shape.0 * shape.1).map(|_| (gaussian(rng) * deviation) as f32).collect();
+    let values: Vec<f32> = (0..shape.0 * shape.1)
+        .map(|_| (gaussian(rng) * deviation) as f32)
+        .collect();
     Var::from_vec(values, shape, &Device::Cpu)
 }
 

@@ -33,7 +33,12 @@ pub struct StemConfig {
 impl StemConfig {
     /// Pixels a patch: the product of all strides and the cell.
     pub fn patch_pixels(&self) -> usize {
-        self.cell * self.layers.iter().map(|layer| layer.stride).product::<usize>()
+        self.cell
+            * self
+                .layers
+                .iter()
+                .map(|layer| layer.stride)
+                .product::<usize>()
     }
 
     /// Values a patch: mean and deviation of the last convolution's channels.
@@ -44,12 +49,21 @@ impl StemConfig {
     /// Geometry of a convolution.
     pub fn spec(&self, index: usize) -> ConvSpec {
         let StemLayer { kernel, stride, .. } = self.layers[index];
-        ConvSpec { kernel, stride, padding: if kernel % 2 == 1 { kernel / 2 } else { 0 }, input_gradient: index > 0 }
+        ConvSpec {
+            kernel,
+            stride,
+            padding: if kernel % 2 == 1 { kernel / 2 } else { 0 },
+            input_gradient: index > 0,
+        }
     }
 
     /// Channels into a convolution.
     pub fn in_channels(&self, index: usize) -> usize {
-        if index == 0 { 3 } else { self.layers[index - 1].channels }
+        if index == 0 {
+            3
+        } else {
+            self.layers[index - 1].channels
+        }
     }
 }
 
@@ -65,16 +79,30 @@ impl Stem {
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors.
-    #[expect(clippy::needless_pass_by_value, reason = "candle's builders are passed by value everywhere")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "candle's builders are passed by value everywhere"
+    )]
     pub fn new(config: &StemConfig, vb: VarBuilder<'_>) -> Result<Self> {
         let layers = (0..config.layers.len())
             .map(|index| {
-                let StemLayer { channels, kernel, .. } = config.layers[index];
+                let StemLayer {
+                    channels, kernel, ..
+                } = config.layers[index];
                 let vb = vb.pp("layers").pp(index);
-                Ok((vb.get((channels, kernel * kernel * config.in_channels(index)), "weight")?, vb.get(channels, "bias")?))
+                Ok((
+                    vb.get(
+                        (channels, kernel * kernel * config.in_channels(index)),
+                        "weight",
+                    )?,
+                    vb.get(channels, "bias")?,
+                ))
             })
             .collect::<Result<_>>()?;
-        Ok(Self { config: config.clone(), layers })
+        Ok(Self {
+            config: config.clone(),
+            layers,
+        })
     }
 
     /// A stem of folded weights.
@@ -94,7 +122,10 @@ impl Stem {
     pub fn feature_map(&self, pixels: &Tensor) -> Result<Tensor> {
         let mut x = pixels.contiguous()?;
         for (index, (weight, bias)) in self.layers.iter().enumerate() {
-            x = self.convolve(&x, weight, index)?.broadcast_add(bias)?.relu()?;
+            x = self
+                .convolve(&x, weight, index)?
+                .broadcast_add(bias)?
+                .relu()?;
         }
         Ok(x)
     }
@@ -121,9 +152,14 @@ impl Stem {
             return conv2d(x, weight, spec);
         }
         let (out, k) = (weight.dim(0)?, spec.kernel);
-        let weight = weight.reshape((out, k, k, self.config.in_channels(index)))?.permute((0, 3, 1, 2))?.contiguous()?;
+        let weight = weight
+            .reshape((out, k, k, self.config.in_channels(index)))?
+            .permute((0, 3, 1, 2))?
+            .contiguous()?;
         let x = x.permute((0, 3, 1, 2))?.contiguous()?;
-        x.conv2d(&weight, spec.padding, spec.stride, 1, 1)?.permute((0, 2, 3, 1))?.contiguous()
+        x.conv2d(&weight, spec.padding, spec.stride, 1, 1)?
+            .permute((0, 2, 3, 1))?
+            .contiguous()
     }
 }
 
@@ -145,10 +181,22 @@ mod tests {
 
     #[test]
     fn patches_cover_the_picture_and_a_flat_cell_has_no_deviation() -> Result<()> {
-        let config = StemConfig { layers: vec![StemLayer { channels: 3, kernel: 4, stride: 4 }], cell: 2 };
-        let eye: Vec<f32> = (0..3).flat_map(|out| (0..48).map(move |i| if i == out { 1.0 } else { 0.0 })).collect();
+        let config = StemConfig {
+            layers: vec![StemLayer {
+                channels: 3,
+                kernel: 4,
+                stride: 4,
+            }],
+            cell: 2,
+        };
+        let eye: Vec<f32> = (0..3)
+            .flat_map(|out| (0..48).map(move |i| if i == out { 1.0 } else { 0.0 }))
+            .collect();
         let weight = Tensor::from_vec(eye, (3, 48), &Device::Cpu)?;
-        let stem = Stem::from_layers(config, vec![(weight, Tensor::zeros(3, DType::F32, &Device::Cpu)?)]);
+        let stem = Stem::from_layers(
+            config,
+            vec![(weight, Tensor::zeros(3, DType::F32, &Device::Cpu)?)],
+        );
         let patches = stem.patches(&Tensor::full(0.5f32, (1, 16, 24, 3), &Device::Cpu)?)?;
         assert_eq!(patches.dims(), [1, 2, 3, 6]);
         let values = patches.flatten_all()?.to_vec1::<f32>()?;

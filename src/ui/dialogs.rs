@@ -1,0 +1,270 @@
+//! Dialogs over the screens: open, map columns, export, keys, what an import did.
+
+use egui::Button;
+use egui::Grid;
+use egui::Id;
+use egui::Modal;
+use egui::ScrollArea;
+use egui::TextEdit;
+use egui::Ui;
+
+use crate::domain::{Aspect, ProblemKind};
+use crate::state::AppState;
+use crate::state::Command;
+use crate::state::actions::grouped;
+use crate::state::command::Pick;
+use crate::state::dialogs::COLUMNS;
+use crate::state::dialogs::Dialog;
+use crate::state::dialogs::DialogCommand;
+use crate::state::dialogs::ExportChoices;
+use crate::state::dialogs::Mapping;
+use crate::state::palette;
+
+use super::tokens::GAP;
+use super::tokens::Palette;
+
+/// Width of a dialog.
+const WIDTH: f32 = 560.0;
+
+/// Draws the dialog that is open, if one is.
+pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
+    if !state.dialog.is_open() {
+        return;
+    }
+    let palette = Palette::in_use(ui);
+    let modal = Modal::new(Id::unique("dialog"))
+        .backdrop_color(palette.veil)
+        .show(ui.ctx(), |ui| {
+            ui.set_width(WIDTH);
+            match &state.dialog {
+                Dialog::None => {}
+                Dialog::Open { path_text } => open(ui, path_text, out),
+                Dialog::Map(mapping) => map(ui, mapping, out),
+                Dialog::Export(choices) => export(ui, state, choices, out),
+                Dialog::Keys => keys(ui, state),
+                Dialog::ImportReport => import_report(ui, state),
+            }
+            if matches!(state.dialog, Dialog::Keys | Dialog::ImportReport) {
+                ui.add_space(GAP);
+                close(ui, "Close", out);
+            }
+        });
+    if modal.backdrop_response.clicked() {
+        out.push(Command::Dialog(DialogCommand::Close));
+    }
+}
+
+fn close(ui: &mut Ui, words: &str, out: &mut Vec<Command>) {
+    if ui.button(words).clicked() {
+        out.push(Command::Dialog(DialogCommand::Close));
+    }
+}
+
+fn path_field(ui: &mut Ui, text: &str, hint: &str, out: &mut Vec<Command>) -> bool {
+    let mut text = text.to_owned();
+    let field = TextEdit::singleline(&mut text)
+        .hint_text(hint.to_owned())
+        .desired_width(f32::INFINITY);
+    let response = ui.add(field).accessible_name("Path");
+    if response.changed() {
+        out.push(Command::Dialog(DialogCommand::SetPath(text)));
+    }
+    response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter))
+}
+
+fn open(ui: &mut Ui, path_text: &str, out: &mut Vec<Command>) {
+    ui.heading("Open");
+    ui.label("A project, a folder of images, a dataset such as AGIQA-3K, or a table with image paths and prompts. Your files are only read.");
+    let is_entered = path_field(ui, path_text, "Path of a file or folder", out);
+    ui.horizontal(|ui| {
+        for (words, pick) in [
+            ("Choose a folder…", Pick::OpenFolder),
+            ("Choose a file…", Pick::OpenFile),
+        ] {
+            if ui.button(words).clicked() {
+                out.push(Command::Dialog(DialogCommand::Pick(pick)));
+            }
+        }
+    });
+    ui.add_space(GAP);
+    ui.horizontal(|ui| {
+        let path = path_text.trim();
+        let button = ui.add_enabled(!path.is_empty(), Button::new("Open"));
+        if button.clicked() || (is_entered && !path.is_empty()) {
+            out.push(Command::Open(path.into()));
+        }
+        close(ui, "Cancel", out);
+    });
+}
+
+fn map(ui: &mut Ui, mapping: &Mapping, out: &mut Vec<Command>) {
+    ui.heading("Which column is which?");
+    ui.label(mapping.path.display().to_string());
+    ScrollArea::vertical().max_height(420.0).show(ui, |ui| {
+        Grid::new("columns").num_columns(2).show(ui, |ui| {
+            for (ours, (name, hint)) in COLUMNS.iter().enumerate() {
+                ui.label(*hint).on_hover_text(*name);
+                map_one(ui, mapping, ours, out);
+                ui.end_row();
+            }
+        });
+    });
+    ui.add_space(GAP);
+    ui.horizontal(|ui| {
+        let button = ui.add_enabled(mapping.is_complete(), Button::new("Read the table"));
+        let hint = "The picture's column has to be chosen";
+        if button.on_disabled_hover_text(hint).clicked() {
+            out.push(Command::Dialog(DialogCommand::ImportMapped));
+        }
+        close(ui, "Cancel", out);
+    });
+}
+
+fn map_one(ui: &mut Ui, mapping: &Mapping, ours: usize, out: &mut Vec<Command>) {
+    let chosen = mapping.chosen.get(ours).copied().flatten();
+    let words = chosen
+        .and_then(|idx| mapping.columns.get(idx))
+        .map_or("Not in the table", String::as_str);
+    let choose = |theirs| Command::Dialog(DialogCommand::MapColumn { ours, theirs });
+    egui::ComboBox::from_id_salt(("column", ours))
+        .selected_text(words)
+        .width(240.0)
+        .show_ui(ui, |ui| {
+            if ui
+                .selectable_label(chosen.is_none(), "Not in the table")
+                .clicked()
+            {
+                out.push(choose(None));
+            }
+            for (idx, column) in mapping.columns.iter().enumerate() {
+                if ui.selectable_label(chosen == Some(idx), column).clicked() {
+                    out.push(choose(Some(idx)));
+                }
+            }
+        })
+        .response
+        .accessible_name(COLUMNS[ours].1);
+}
+
+fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<Command>) {
+    ui.heading("Export");
+    let mut wanted = choices.clone();
+    ui.horizontal(|ui| {
+        for (format, words) in [("csv", "CSV"), ("jsonl", "JSON lines")] {
+            ui.radio_value(&mut wanted.format, format.to_owned(), words);
+        }
+    });
+    let all = state
+        .project
+        .as_ref()
+        .map_or(0, |project| project.rows.len());
+    ui.radio_value(
+        &mut wanted.only_scope,
+        false,
+        format!("All {} images", grouped(all)),
+    );
+    let scope = match state.selection.is_many() {
+        true => "The selected",
+        false => "The shown",
+    };
+    let words = format!("{scope} {} images", grouped(state.scope.num_images));
+    ui.radio_value(&mut wanted.only_scope, true, words);
+    ui.horizontal(|ui| {
+        for aspect in Aspect::ALL {
+            let mut is_on = wanted.aspects.contains(&aspect);
+            if ui.checkbox(&mut is_on, aspect.title()).changed() {
+                wanted.aspects.retain(|&known| known != aspect);
+                if is_on {
+                    wanted.aspects.push(aspect);
+                    wanted.aspects.sort_unstable();
+                }
+            }
+        }
+    });
+    if wanted != *choices {
+        out.push(Command::Dialog(DialogCommand::SetExport(wanted)));
+    }
+    path_field(ui, &choices.path_text, "File to write", out);
+    if ui.button("Choose a file…").clicked() {
+        out.push(Command::Dialog(DialogCommand::Pick(Pick::ExportFile)));
+    }
+    ui.weak("One row for each image and aspect, with status and error. A file of that name is replaced once the new one is whole.");
+    ui.add_space(GAP);
+    ui.horizontal(|ui| {
+        let is_ready = !choices.path_text.trim().is_empty() && !choices.aspects.is_empty();
+        if ui.add_enabled(is_ready, Button::new("Export")).clicked() {
+            out.push(Command::Dialog(DialogCommand::ConfirmExport));
+        }
+        close(ui, "Cancel", out);
+    });
+}
+
+fn keys(ui: &mut Ui, state: &AppState) {
+    ui.heading("Keys");
+    ScrollArea::vertical().max_height(480.0).show(ui, |ui| {
+        Grid::new("keys")
+            .num_columns(2)
+            .striped(true)
+            .show(ui, |ui| {
+                let more = [
+                    ("Enter", "Inspect the picture in focus"),
+                    ("Esc", "One step back"),
+                    ("Arrows", "Move the focus"),
+                    ("Page Up, Page Down, Home, End", "Move the focus far"),
+                    ("Shift+click, Ctrl+click", "Select several"),
+                ];
+                for (keys, words) in more {
+                    ui.strong(keys);
+                    ui.label(words);
+                    ui.end_row();
+                }
+                for entry in palette::entries(state) {
+                    if !entry.keys.is_empty() {
+                        ui.strong(entry.keys);
+                        ui.label(entry.title);
+                        ui.end_row();
+                    }
+                }
+            });
+    });
+}
+
+fn import_report(ui: &mut Ui, state: &AppState) {
+    ui.heading("What the import did");
+    let Some(summary) = &state.import else {
+        ui.weak("Nothing was imported in this session.");
+        return;
+    };
+    let counts = [
+        ("rows", summary.rows),
+        ("with a file", summary.with_file),
+        ("without a file", summary.missing),
+        ("unreadable", summary.unreadable),
+        ("rejected", summary.rejected),
+        ("new or changed", summary.changed),
+        ("descriptions", summary.descriptions),
+    ];
+    let words: Vec<String> = counts
+        .iter()
+        .map(|(words, count)| format!("{} {words}", grouped(*count)))
+        .collect();
+    ui.label(words.join(" · "));
+    let palette = Palette::in_use(ui);
+    ScrollArea::vertical()
+        .max_height(420.0)
+        .auto_shrink([false, true])
+        .show_rows(ui, 20.0, summary.problems.len(), |ui, rows| {
+            for problem in &summary.problems[rows] {
+                let ink = match problem.kind {
+                    ProblemKind::Warning => palette.warning,
+                    ProblemKind::Rejected => palette.error,
+                };
+                let line = problem
+                    .line
+                    .map_or_else(String::new, |line| format!(", line {line}"));
+                let words = format!("{}{line}: {}", problem.file, problem.message);
+                let label = egui::Label::new(egui::RichText::new(&words).color(ink)).truncate();
+                ui.add(label).on_hover_text(&words);
+            }
+        });
+}

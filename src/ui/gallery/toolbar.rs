@@ -1,0 +1,278 @@
+//! Conditions and order of the list shown, each behind a chip that says what it is set to.
+
+use egui::Align;
+use egui::Button;
+use egui::Layout;
+use egui::Slider;
+use egui::TextEdit;
+use egui::Ui;
+use egui::containers::menu::MenuButton;
+use egui::containers::menu::MenuConfig;
+
+use crate::domain::{Aspect, Filter, SortKey, Split};
+use crate::state::AppState;
+use crate::state::Command;
+use crate::state::Project;
+use crate::state::actions::grouped;
+use crate::state::gallery::GalleryCommand;
+use crate::state::gallery::MAX_CELL;
+use crate::state::gallery::MIN_CELL;
+use crate::ui::tokens::Palette;
+use crate::ui::widgets::histogram;
+
+/// Width of the search field.
+const SEARCH_WIDTH: f32 = 260.0;
+
+/// Draws the toolbar.
+pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let Some(project) = &state.project else {
+        return;
+    };
+    ui.horizontal(|ui| {
+        search(ui, state, out);
+        sort(ui, state, out);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            size(ui, state, out);
+        });
+    });
+    ui.horizontal_wrapped(|ui| {
+        let mut filter = state.view.filter.clone();
+        filters(ui, state, project, &mut filter);
+        if state.view.is_filtered() && ui.button("Clear filters").clicked() {
+            filter = Filter {
+                aspect: filter.aspect,
+                ..Filter::default()
+            };
+        }
+        if filter != state.view.filter {
+            out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
+        }
+        counts(ui, state, project, out);
+    });
+}
+
+fn search(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let mut text = state.view.filter.search.clone();
+    let field = TextEdit::singleline(&mut text)
+        .hint_text("Search prompts and file names  /")
+        .desired_width(SEARCH_WIDTH);
+    let response = ui.add(field).accessible_name("Search");
+    if response.changed() {
+        let filter = Filter {
+            search: text,
+            ..state.view.filter.clone()
+        };
+        out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
+    }
+    let seen_id = ui.scope_id().with("search_request");
+    let seen = ui.data(|data| data.get_temp::<u64>(seen_id)).unwrap_or(0);
+    if seen != state.gallery.search_request {
+        ui.data_mut(|data| data.insert_temp(seen_id, state.gallery.search_request));
+        response.request_focus();
+    }
+}
+
+fn sort_words(key: SortKey) -> String {
+    match key {
+        SortKey::Path => "File name".to_owned(),
+        SortKey::Prompt => "Prompt".to_owned(),
+        SortKey::Mos(aspect) => format!("{} by people", aspect.title()),
+        SortKey::Score(aspect) => format!("{} predicted", aspect.title()),
+        SortKey::Error(aspect) => format!("{} error", aspect.title()),
+    }
+}
+
+fn sort(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let view = &state.view;
+    let order = |key, descending| Command::Gallery(GalleryCommand::Sort { key, descending });
+    let words = format!("Sort: {}", sort_words(view.sort).to_lowercase());
+    ui.menu_button(words, |ui| {
+        let mut keys = vec![SortKey::Path, SortKey::Prompt];
+        keys.extend(Aspect::ALL.map(SortKey::Mos));
+        keys.extend(Aspect::ALL.map(SortKey::Score));
+        keys.extend(Aspect::ALL.map(SortKey::Error));
+        for key in keys {
+            if ui
+                .selectable_label(view.sort == key, sort_words(key))
+                .clicked()
+            {
+                // The worst prediction is what one wants to see first.
+                let descending = matches!(key, SortKey::Error(_));
+                out.push(order(key, descending));
+                ui.close();
+            }
+        }
+    });
+    let (words, hint) = match view.descending {
+        true => ("Highest first", "Click for lowest first"),
+        false => ("Lowest first", "Click for highest first"),
+    };
+    if ui.button(words).on_hover_text(hint).clicked() {
+        out.push(order(view.sort, !view.descending));
+    }
+}
+
+fn size(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let mut size = state.gallery.cell_size;
+    let slider = Slider::new(&mut size, MIN_CELL..=MAX_CELL).show_value(false);
+    if ui
+        .add(slider)
+        .accessible_name("Size of the pictures")
+        .changed()
+    {
+        out.push(Command::Gallery(GalleryCommand::SetCellSize(size)));
+    }
+    ui.weak("Size");
+}
+
+fn filters(ui: &mut Ui, state: &AppState, project: &Project, filter: &mut Filter) {
+    let aspect = state.view.aspect();
+    choice(
+        ui,
+        aspect.title(),
+        &mut filter.aspect,
+        Aspect::ALL
+            .into_iter()
+            .map(|aspect| (Some(aspect), aspect.title().to_owned())),
+    );
+    choice(
+        ui,
+        &chip_words("Split", filter.split.map(Split::name)),
+        &mut filter.split,
+        any_or(Split::ALL.map(|split| (split, split.name().to_owned()))),
+    );
+    if !project.generators.is_empty() {
+        let names = project.generators.iter();
+        choice(
+            ui,
+            &chip_words("Generator", filter.generator.as_deref()),
+            &mut filter.generator,
+            any_or(names.map(|name| (name.clone(), name.clone()))),
+        );
+    }
+    range(ui, state, project, filter);
+    files_and_results(ui, filter);
+    if !project.tags.is_empty() {
+        let names = project.tags.iter();
+        choice(
+            ui,
+            &chip_words("Tag", filter.tag.as_deref()),
+            &mut filter.tag,
+            any_or(names.map(|name| (name.clone(), name.clone()))),
+        );
+    }
+}
+
+fn files_and_results(ui: &mut Ui, filter: &mut Filter) {
+    let mut yes_or_no = |title: &str, with: &str, without: &str, value: &mut Option<bool>| {
+        let chosen = value.map(|yes| if yes { with } else { without });
+        choice(
+            ui,
+            &chip_words(title, chosen),
+            value,
+            any_or([(true, with.to_owned()), (false, without.to_owned())]),
+        );
+    };
+    yes_or_no("File", "present", "missing", &mut filter.has_file);
+    yes_or_no(
+        "Description",
+        "described",
+        "not described",
+        &mut filter.has_description,
+    );
+    yes_or_no("Score", "scored", "not scored", &mut filter.has_score);
+}
+
+fn chip_words(title: &str, chosen: Option<&str>) -> String {
+    match chosen {
+        Some(chosen) => format!("{title}: {chosen}"),
+        None => title.to_owned(),
+    }
+}
+
+fn any_or<T>(
+    values: impl IntoIterator<Item = (T, String)>,
+) -> impl Iterator<Item = (Option<T>, String)> {
+    std::iter::once((None, "any".to_owned())).chain(
+        values
+            .into_iter()
+            .map(|(value, words)| (Some(value), words)),
+    )
+}
+
+fn choice<T: PartialEq>(
+    ui: &mut Ui,
+    title: &str,
+    value: &mut Option<T>,
+    choices: impl Iterator<Item = (Option<T>, String)>,
+) {
+    let button = Button::new(title).selected(title.contains(": "));
+    MenuButton::from_button(button).ui(ui, |ui| {
+        egui::ScrollArea::vertical()
+            .max_height(360.0)
+            .show(ui, |ui| {
+                for (wanted, words) in choices {
+                    if ui.selectable_label(*value == wanted, words).clicked() {
+                        *value = wanted;
+                        ui.close();
+                    }
+                }
+            });
+    });
+}
+
+fn range(ui: &mut Ui, state: &AppState, project: &Project, filter: &mut Filter) {
+    let view = &state.view;
+    let scale = project.info.scale;
+    let set: Vec<String> = [
+        ("people", filter.mos_range),
+        ("predicted", filter.score_range),
+    ]
+    .into_iter()
+    .filter_map(|(who, range)| range.map(|[low, high]| format!("{who} {low:.1}-{high:.1}")))
+    .collect();
+    let chosen = (!set.is_empty()).then(|| set.join(", "));
+    let words = chip_words("Range", chosen.as_deref());
+    let config = MenuConfig::new().close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside);
+    let button = Button::new(words).selected(chosen.is_some());
+    MenuButton::from_button(button).config(config).ui(ui, |ui| {
+        let aspect = view.aspect().title();
+        ui.strong(format!("{aspect} by people, scale {scale}"));
+        let changed = histogram::range_to_drag(
+            ui,
+            "Range of people's scores",
+            &view.mos_histogram,
+            scale,
+            filter.mos_range,
+        );
+        filter.mos_range = changed.unwrap_or(filter.mos_range);
+        ui.strong(format!("{aspect} predicted, scale {scale}"));
+        let changed = histogram::range_to_drag(
+            ui,
+            "Range of predicted scores",
+            &view.score_histogram,
+            scale,
+            filter.score_range,
+        );
+        filter.score_range = changed.unwrap_or(filter.score_range);
+    });
+}
+
+fn counts(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command>) {
+    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+        let shown = grouped(state.view.visible.len());
+        let all = grouped(project.rows.len());
+        ui.label(format!("{shown} of {all} shown"));
+        if project.num_without_file > 0 {
+            let palette = Palette::in_use(ui);
+            let words = format!("{} without a file", grouped(project.num_without_file));
+            ui.colored_label(palette.error, words);
+        }
+        if state.view.is_stale {
+            let hint = "Results came in since; the list waits for you, so that nothing jumps (F5)";
+            if ui.button("Refresh").on_hover_text(hint).clicked() {
+                out.push(Command::Gallery(GalleryCommand::Refresh));
+            }
+        }
+    });
+}

@@ -1,0 +1,172 @@
+//! One aspect beside the picture: what every origin said, side by side, then the score mark.
+
+use egui::Frame;
+use egui::Margin;
+use egui::RichText;
+use egui::Ui;
+
+use crate::domain::{Aspect, Description, Origin};
+use crate::state::AppState;
+use crate::state::Command;
+use crate::state::Project;
+use crate::state::Row;
+use crate::state::command::Target;
+use crate::state::inspect::description_as_text;
+use crate::ui::tokens::GAP;
+use crate::ui::tokens::Palette;
+use crate::ui::tokens::RADIUS;
+use crate::ui::tokens::SMALL;
+use crate::ui::widgets::chip;
+use crate::ui::widgets::score_mark::ScoreMark;
+
+/// Draws an aspect.
+pub(super) fn aspect_ui(
+    ui: &mut Ui,
+    (state, project, row): (&AppState, &Project, &Row),
+    aspect: Aspect,
+    out: &mut Vec<Command>,
+) {
+    ui.add_space(GAP);
+    ui.separator();
+    ScoreMark::of(row, aspect, project.info.scale).show(ui, project.predictor_card(aspect));
+    truth_words(ui, row, aspect);
+    let origins: Vec<Origin> = Origin::ALL
+        .into_iter()
+        .filter(|&origin| {
+            origin == Origin::Local || row.newest_description(aspect, origin).is_some()
+        })
+        .collect();
+    ui.columns(origins.len(), |columns| {
+        for (ui, origin) in columns.iter_mut().zip(origins) {
+            card(ui, |ui| {
+                ui.horizontal_wrapped(|ui| {
+                    chip::origin(ui, origin);
+                    rating(ui, row.newest_description(aspect, origin));
+                });
+                match origin {
+                    Origin::Local => local(ui, (state, row), aspect, out),
+                    Origin::Published | Origin::Teacher => {
+                        if let Some(description) = row.newest_description(aspect, origin) {
+                            told(ui, state, description);
+                            copy(ui, description, out);
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn card(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
+    Frame::new()
+        .fill(Palette::in_use(ui).raised)
+        .corner_radius(RADIUS)
+        .inner_margin(Margin::same(8))
+        .show(ui, |ui| {
+            ui.set_min_width(ui.available_width());
+            content(ui);
+        });
+}
+
+fn truth_words(ui: &mut Ui, row: &Row, aspect: Aspect) {
+    let Some(truth) = row.record.truth.get(aspect) else {
+        return;
+    };
+    let std = truth
+        .std
+        .map_or_else(String::new, |std| format!(" ± {std:.2}"));
+    let raters = truth
+        .num_ratings
+        .map_or_else(String::new, |number| format!(", {number} ratings"));
+    ui.weak(format!("People: {:.2}{std}{raters}", truth.mos));
+}
+
+fn rating(ui: &mut Ui, description: Option<&Description>) {
+    let Some(description) = description else {
+        return;
+    };
+    match (description.rating(), &description.answer) {
+        (Some(rating), _) => {
+            chip::chip(ui, rating.word(), "The word that the model answered with");
+        }
+        (None, Some(answer)) => {
+            let short: String = answer.chars().take(24).collect();
+            chip::warning(ui, &short, "An answer without one of the five words");
+        }
+        (None, None) => {}
+    }
+}
+
+/// What the model on this machine says: the text as it comes, or the newest saved one.
+fn local(ui: &mut Ui, (state, row): (&AppState, &Row), aspect: Aspect, out: &mut Vec<Command>) {
+    if let Some(text) = row.streaming.get(aspect) {
+        ui.label(text);
+        ui.weak("Being written");
+        return;
+    }
+    let description = row.local_description(aspect);
+    match description {
+        Some(description) => told(ui, state, description),
+        None => {
+            ui.weak("Not described yet");
+        }
+    }
+    ui.horizontal_wrapped(|ui| {
+        let is_usable = row.record.file.is_present();
+        let (words, hint) = match description {
+            Some(_) => ("Describe again", "The former description is kept"),
+            None => ("Describe", "Runs on this machine"),
+        };
+        let button = ui.add_enabled(is_usable, egui::Button::new(words));
+        if button.on_hover_text(hint).clicked() {
+            out.push(Command::Describe {
+                target: Target::Images(vec![row.record.id]),
+                aspects: vec![aspect],
+                again: description.is_some(),
+            });
+        }
+        if is_usable && row.predicted(aspect).is_none() && ui.button("Score").clicked() {
+            out.push(Command::Score {
+                target: Target::Images(vec![row.record.id]),
+                aspects: vec![aspect],
+            });
+        }
+        if let Some(description) = description {
+            copy(ui, description, out);
+        }
+    });
+}
+
+fn told(ui: &mut Ui, state: &AppState, description: &Description) {
+    let is_whole = state.inspect.is_conversation_unfolded;
+    if is_whole {
+        ui.label(RichText::new(&description.request).weak().size(SMALL));
+    }
+    ui.label(&description.text);
+    if is_whole {
+        ui.label(RichText::new(&description.question).weak().size(SMALL));
+        ui.label(description.answer.as_deref().unwrap_or("Not asked"));
+        ui.label(RichText::new(made_by(description)).weak().size(SMALL));
+    }
+}
+
+fn made_by(description: &Description) -> String {
+    let made = &description.made;
+    let model = made
+        .model
+        .as_ref()
+        .map_or("an unknown model", |model| model.name.as_str());
+    let preset = made.preset.as_deref().unwrap_or("none");
+    format!("Made by {model}, preset {preset}, seed {}", made.seed)
+}
+
+fn copy(ui: &mut Ui, description: &Description, out: &mut Vec<Command>) {
+    if ui
+        .button("Copy")
+        .on_hover_text("Put the text on the clipboard")
+        .clicked()
+    {
+        let text = description_as_text(description.aspect, description);
+        out.push(Command::Copy(text));
+    }
+}

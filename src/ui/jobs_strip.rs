@@ -1,0 +1,181 @@
+//! The strip at the bottom: running jobs, and what the last ones came to.
+
+use egui::Align;
+use egui::Layout;
+use egui::ProgressBar;
+use egui::ScrollArea;
+use egui::Ui;
+
+use crate::state::AppState;
+use crate::state::Command;
+use crate::state::actions::duration_in_words;
+use crate::state::actions::grouped;
+use crate::state::command::Control;
+use crate::state::jobs::EndedJob;
+use crate::state::jobs::JobsCommand;
+use crate::state::jobs::RunningJob;
+
+use super::tokens::Palette;
+use super::tokens::ROW_HEIGHT;
+
+/// Height of the list of failed items.
+const LOG_HEIGHT: f32 = 180.0;
+
+/// Draws the strip.
+pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let unfolded = state
+        .jobs
+        .ended
+        .iter()
+        .find(|job| Some(job.id) == state.jobs.unfolded);
+    if let Some(job) = unfolded {
+        log(ui, job, state, out);
+        ui.separator();
+    }
+    for job in &state.jobs.running {
+        running(ui, job, out);
+    }
+    match state.jobs.ended.first() {
+        Some(job) if state.jobs.running.is_empty() => ended(ui, job, state, out),
+        None if state.jobs.running.is_empty() => {
+            line(ui, |ui| {
+                ui.weak("No job is running");
+            });
+        }
+        _ => {}
+    }
+}
+
+fn line(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
+    ui.allocate_ui_with_layout(
+        egui::vec2(ui.available_width(), ROW_HEIGHT),
+        Layout::left_to_right(Align::Center),
+        content,
+    );
+}
+
+fn running(ui: &mut Ui, job: &RunningJob, out: &mut Vec<Command>) {
+    let progress = &job.progress;
+    line(ui, |ui| {
+        ui.label(&job.title);
+        let fraction = match progress.total {
+            0 => 0.0,
+            total => progress.done as f32 / total as f32,
+        };
+        ui.add(
+            ProgressBar::new(fraction)
+                .desired_width(200.0)
+                .desired_height(8.0)
+                .fill(Palette::in_use(ui).accent),
+        )
+        .accessible_name(format!("Progress of {}", job.title));
+        ui.label(facts(job));
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            buttons(ui, job, out);
+            ui.add(egui::Label::new(egui::RichText::new(&progress.stage).weak()).truncate());
+        });
+    });
+}
+
+fn buttons(ui: &mut Ui, job: &RunningJob, out: &mut Vec<Command>) {
+    if job.is_stopping {
+        ui.weak("Stopping after this item");
+        return;
+    }
+    let control = |control| Command::Jobs(JobsCommand::Control(job.id, control));
+    let hint = "What is done stays; starting again goes on from there";
+    if ui.button("Cancel").on_hover_text(hint).clicked() {
+        out.push(control(Control::Cancel));
+    }
+    if job.can_pause {
+        let (words, wanted) = match job.is_paused {
+            true => ("Resume", Control::Resume),
+            false => ("Pause", Control::Pause),
+        };
+        if ui.button(words).clicked() {
+            out.push(control(wanted));
+        }
+    }
+}
+
+/// Counts, speed and time left, as far as they are known.
+fn facts(job: &RunningJob) -> String {
+    let progress = &job.progress;
+    let mut facts = Vec::new();
+    if progress.total > 0 {
+        let (done, total) = (progress.done as usize, progress.total as usize);
+        facts.push(format!("{} of {}", grouped(done), grouped(total)));
+    }
+    if job.is_paused {
+        facts.push("paused".to_owned());
+        return facts.join(" · ");
+    }
+    if let Some(rate) = progress.per_second {
+        facts.push(match rate {
+            rate if rate < 1.0 => format!("{:.1} s each", 1.0 / rate.max(1e-6)),
+            rate => format!("{rate:.1} per s"),
+        });
+    }
+    if let Some(seconds) = progress.seconds_left {
+        facts.push(format!("{} left", duration_in_words(seconds)));
+    }
+    facts.join(" · ")
+}
+
+fn ended(ui: &mut Ui, job: &EndedJob, state: &AppState, out: &mut Vec<Command>) {
+    let palette = Palette::in_use(ui);
+    line(ui, |ui| {
+        match &job.outcome {
+            Ok(report) if report.summary.is_empty() => ui.weak(&job.title),
+            Ok(report) => ui.weak(&report.summary),
+            Err(reason) => ui.colored_label(palette.error, format!("{}: {reason}", job.title)),
+        };
+        let num_failed = job.failed().len();
+        if num_failed > 0 {
+            let words = format!("{num_failed} failed…");
+            if ui.button(words).clicked() {
+                let wanted = (state.jobs.unfolded != Some(job.id)).then_some(job.id);
+                out.push(Command::Jobs(JobsCommand::Unfold(wanted)));
+            }
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if ui.button("Dismiss").clicked() {
+                out.push(Command::Jobs(JobsCommand::Dismiss(job.id)));
+            }
+            let can_retry = num_failed > 0 || job.outcome.is_err();
+            if can_retry && state.jobs.job(job.id).is_some() && ui.button("Retry").clicked() {
+                out.push(Command::Jobs(JobsCommand::Retry(job.id)));
+            }
+        });
+    });
+}
+
+fn log(ui: &mut Ui, job: &EndedJob, state: &AppState, out: &mut Vec<Command>) {
+    let palette = Palette::in_use(ui);
+    ui.horizontal(|ui| {
+        ui.strong(format!("{}: items that failed", job.title));
+        if ui.button("Hide").clicked() {
+            out.push(Command::Jobs(JobsCommand::Unfold(None)));
+        }
+    });
+    ScrollArea::vertical()
+        .max_height(LOG_HEIGHT)
+        .auto_shrink([false, true])
+        .show_rows(ui, 20.0, job.failed().len(), |ui, rows| {
+            for item in &job.failed()[rows] {
+                ui.horizontal(|ui| {
+                    let known = item.image.filter(|&image| state.row(image).is_some());
+                    match known {
+                        Some(image) if ui.link(&item.path).clicked() => {
+                            out.push(Command::Inspect(image));
+                        }
+                        Some(_) => {}
+                        None => {
+                            ui.label(&item.path);
+                        }
+                    }
+                    ui.colored_label(palette.error, &item.reason);
+                });
+            }
+        });
+}

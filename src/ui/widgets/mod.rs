@@ -1,0 +1,6 @@
+//! Pieces that several screens draw.
+
+pub mod chip;
+pub mod histogram;
+pub mod score_mark;
+pub mod text;

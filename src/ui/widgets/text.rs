@@ -1,0 +1,38 @@
+//! Long text: a few lines of it, and all of it on request.
+
+use egui::FontId;
+use egui::Label;
+use egui::Ui;
+use egui::epaint::text::LayoutJob;
+
+use crate::ui::tokens::BODY;
+use crate::ui::tokens::Palette;
+
+/// Lines of a prompt before it is unfolded.
+const FOLDED_ROWS: usize = 3;
+
+/// Shows three lines of a text, or all of it; `true` when the user asks for the other.
+pub fn folded(ui: &mut Ui, text: &str, is_unfolded: bool) -> bool {
+    let job = job(ui, text, is_unfolded);
+    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
+    let is_cut = galley.elided;
+    ui.add(Label::new(galley).selectable(true));
+    if !is_cut && !is_unfolded {
+        return false;
+    }
+    let words = match is_unfolded {
+        true => "Show less",
+        false => "Show all",
+    };
+    ui.small_button(words).clicked()
+}
+
+fn job(ui: &Ui, text: &str, is_unfolded: bool) -> LayoutJob {
+    let palette = Palette::in_use(ui);
+    let font = FontId::proportional(BODY);
+    let mut job = LayoutJob::simple(text.to_owned(), font, palette.ink, ui.available_width());
+    if !is_unfolded {
+        job.wrap.max_rows = FOLDED_ROWS;
+    }
+    job
+}
