@@ -125,6 +125,11 @@ impl AppState {
         self.row(self.selection.focus?)
     }
 
+    /// Tells the user of something that went wrong in the window itself.
+    pub fn say_error(&mut self, text: String) {
+        self.notices.say(notices::Tone::Error, text);
+    }
+
     /// Computes the list shown anew, and the counts that hang on it.
     fn refresh_view(&mut self) {
         if let Some(project) = &self.project {

@@ -61,7 +61,7 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: 
         show_rows(ui, state, textures, out, (project, layout, rows));
     });
     let stand = Stand {
-        offset: output.state.offset().y,
+        offset: output.state.clamped_offset().y,
         height: output.inner_rect.height(),
         scroll_request: state.selection.scroll_request,
     };

@@ -1,0 +1,99 @@
+//! File dialogs of the desktop and the reading of a table's header, each on a thread of its own.
+
+use std::fs::File;
+use std::io;
+use std::io::BufRead as _;
+use std::io::BufReader;
+use std::io::Read as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
+use std::thread;
+
+use crate::state::Command;
+use crate::state::command::Pick;
+
+/// Longest header that is looked at.
+const MAX_HEADER: u64 = 64 * 1024;
+
+/// Runs `answer` on a thread; a command that comes out goes to the window, which `wake` brings to draw.
+pub(super) fn in_background(
+    sender: SyncSender<Command>,
+    wake: egui::Context,
+    answer: impl FnOnce() -> Option<Command> + Send + 'static,
+) -> io::Result<()> {
+    thread::Builder::new()
+        .name("assay-files".to_owned())
+        .spawn(move || {
+            if let Some(command) = answer() {
+                // Only a closed window does not listen.
+                sender.send(command).ok();
+                wake.request_repaint();
+            }
+        })
+        .map(drop)
+}
+
+/// Asks with the desktop's own dialog; `None` when it is cancelled or the desktop has none.
+pub(super) fn pick(pick: Pick) -> Option<Command> {
+    let dialog = rfd::FileDialog::new();
+    let path = match pick {
+        Pick::OpenFolder => dialog.set_title("Open a folder").pick_folder(),
+        Pick::OpenFile => dialog
+            .set_title("Open a project or a table")
+            .add_filter("Projects and tables", &["assay", "csv", "tsv"])
+            .pick_file(),
+        Pick::ModelFolder => dialog.set_title("Use a model folder").pick_folder(),
+        Pick::ExportFile => dialog
+            .set_title("Export")
+            .set_file_name("scores.csv")
+            .save_file(),
+        Pick::ImageRoot => dialog.set_title("Where the pictures are").pick_folder(),
+    }?;
+    Some(Command::Picked { pick, path })
+}
+
+/// Reads the column names of a table.
+pub(super) fn table_columns(path: PathBuf) -> Command {
+    // A file that cannot be read has no columns here; the reader of the table says why.
+    let columns = header(&path).unwrap_or_default();
+    Command::TableColumns { path, columns }
+}
+
+fn header(path: &Path) -> io::Result<Vec<String>> {
+    let mut line = Vec::new();
+    BufReader::new(File::open(path)?)
+        .take(MAX_HEADER)
+        .read_until(b'\n', &mut line)?;
+    let line = String::from_utf8_lossy(&line);
+    let line = line.trim_start_matches('\u{feff}').trim_end();
+    let separator = match line.contains('\t') {
+        true => '\t',
+        false => ',',
+    };
+    Ok(line
+        .split(separator)
+        .map(|column| column.trim().trim_matches('"').to_owned())
+        .filter(|column| !column.is_empty())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_loses_its_mark_and_quotes() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("table.csv");
+        std::fs::write(&path, "\u{feff}\"picture\",words\r\na.png,x\r\n")?;
+        assert_eq!(header(&path)?, ["picture", "words"]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_table_that_is_not_there_has_no_columns() {
+        let command = table_columns(PathBuf::from("no/such/table.csv"));
+        assert!(matches!(command, Command::TableColumns { columns, .. } if columns.is_empty()));
+    }
+}

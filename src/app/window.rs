@@ -1,0 +1,213 @@
+//! The window: `logic` takes in what happened, `ui` draws and acts on what the user asked for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use crate::jobs::Workers;
+use crate::jobs::message::Event;
+use crate::jobs::message::Job;
+use crate::state;
+use crate::state::AppState;
+use crate::state::Command;
+use crate::state::Effect;
+use crate::state::RecentProject;
+use crate::state::Theme;
+use crate::state::models::ModelsCommand;
+use crate::ui::shell;
+use crate::ui::textures::Textures;
+use crate::ui::tokens;
+
+use super::AppOptions;
+use super::settings;
+use super::settings::Settings;
+
+/// Time spent on events in one frame; the rest waits for the next.
+const EVENT_BUDGET: Duration = Duration::from_millis(6);
+
+/// Answers of file dialogs that may wait.
+const MAX_ANSWERS: usize = 16;
+
+/// State, workers and textures of the window.
+pub(super) struct Window {
+    pub(super) state: AppState,
+    pub(super) workers: Workers,
+    pub(super) sender: SyncSender<Command>,
+    answers: Receiver<Command>,
+    textures: Textures,
+    settings: Settings,
+    folder: PathBuf,
+    theme_shown: Theme,
+    project_shown: Option<String>,
+}
+
+impl Window {
+    /// Starts the workers and asks them for the first project.
+    pub(super) fn new(
+        creation: &eframe::CreationContext<'_>,
+        options: AppOptions,
+        settings: Settings,
+    ) -> anyhow::Result<Self> {
+        let ctx = creation.egui_ctx.clone();
+        let folder = options.workers.home.folder().to_path_buf();
+        let first = options
+            .open
+            .or_else(|| options.workers.home.last_project())
+            .map_or(Job::OpenDemo, |path| Job::Open { path });
+        let workers = Workers::start(
+            options.workers,
+            Arc::new({
+                let ctx = ctx.clone();
+                move || ctx.request_repaint()
+            }),
+        )
+        .context("cannot start the workers")?;
+        let (sender, answers) = sync_channel(MAX_ANSWERS);
+        let state = remembered(&settings);
+        tokens::apply(&ctx, state.theme);
+        let mut window = Self {
+            theme_shown: state.theme,
+            state,
+            workers,
+            sender,
+            answers,
+            textures: Textures::default(),
+            settings,
+            folder,
+            project_shown: None,
+        };
+        window.run(&ctx, vec![Command::Models(ModelsCommand::List)]);
+        let id = window.workers.submit(first.clone());
+        window.state.jobs.submitted(id, first);
+        Ok(window)
+    }
+
+    fn take_in(&mut self, ctx: &egui::Context, event: Event) {
+        match event {
+            Event::Thumbnail { image, picture, .. } => self.textures.add_thumbnail(image, picture),
+            Event::FullPicture { image, picture } => {
+                self.textures.add_picture(ctx, image, &picture);
+            }
+            Event::ProjectOpened(catalog) => {
+                self.textures.clear();
+                state::apply(&mut self.state, Event::ProjectOpened(catalog));
+                self.remember_project(ctx);
+            }
+            other => state::apply(&mut self.state, other),
+        }
+    }
+
+    /// Names the project in the title and among the recent ones.
+    fn remember_project(&mut self, ctx: &egui::Context) {
+        let Some(project) = &self.state.project else {
+            return;
+        };
+        let path = project.info.path.clone();
+        if self.project_shown.as_ref() == Some(&path) {
+            return;
+        }
+        let title = project.info.dataset.clone();
+        ctx.send_viewport_cmd(egui::ViewportCommand::Title(format!("{title} - Assay")));
+        self.settings.remember(&path, &title);
+        self.state.recent = recent(&self.settings);
+        self.project_shown = Some(path);
+        self.save_settings();
+    }
+
+    fn save_settings(&mut self) {
+        self.settings.is_light = self.state.theme == Theme::Light;
+        self.settings.cell_size = self.state.gallery.cell_size;
+        self.settings.is_panel_open = self.state.is_panel_open;
+        // What the window remembers is a convenience; a full disk is said by what matters.
+        settings::save(&self.folder, &self.settings).ok();
+    }
+
+    fn dropped(ctx: &egui::Context) -> Vec<Command> {
+        ctx.input(|input| {
+            input
+                .raw
+                .dropped_files
+                .iter()
+                .map(|file| file.path().to_path_buf())
+                .map(Command::Open)
+                .collect()
+        })
+    }
+}
+
+impl eframe::App for Window {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        let since = Instant::now();
+        while let Ok(event) = self.workers.events().try_recv() {
+            self.take_in(ctx, event);
+            if since.elapsed() > EVENT_BUDGET {
+                ctx.request_repaint();
+                break;
+            }
+        }
+        let mut commands = Self::dropped(ctx);
+        commands.extend(self.answers.try_iter());
+        self.run(ctx, commands);
+        if self.textures.upload(ctx) {
+            ctx.request_repaint();
+        }
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        let mut commands = Vec::new();
+        shell::show(ui, &self.state, &mut self.textures, &mut commands);
+        for wish in self.textures.take_wishes() {
+            self.workers.wish(wish);
+        }
+        let ctx = ui.ctx().clone();
+        if !commands.is_empty() {
+            // What was drawn was the state before these commands.
+            ctx.request_repaint();
+        }
+        self.run(&ctx, commands);
+        if self.state.theme != self.theme_shown {
+            tokens::apply(&ctx, self.state.theme);
+            self.theme_shown = self.state.theme;
+            self.save_settings();
+        }
+        let size = ctx.content_rect().size();
+        self.settings.size = [size.x, size.y];
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.save_settings();
+    }
+}
+
+fn remembered(settings: &Settings) -> AppState {
+    let mut state = AppState {
+        theme: match settings.is_light {
+            true => Theme::Light,
+            false => Theme::Dark,
+        },
+        is_panel_open: settings.is_panel_open,
+        recent: recent(settings),
+        ..AppState::default()
+    };
+    let size = state::gallery::GalleryCommand::SetCellSize(settings.cell_size);
+    let effects: Vec<Effect> = state::update(&mut state, Command::Gallery(size));
+    debug_assert!(effects.is_empty());
+    state
+}
+
+fn recent(settings: &Settings) -> Vec<RecentProject> {
+    settings
+        .recent
+        .iter()
+        .map(|recent| RecentProject {
+            path: recent.path.clone(),
+            title: recent.title.clone(),
+        })
+        .collect()
+}
