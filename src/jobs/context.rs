@@ -53,6 +53,7 @@ impl EventSender {
 pub(super) struct Flags {
     cancelled: AtomicBool,
     paused: AtomicBool,
+    leaving: AtomicBool,
 }
 
 impl Flags {
@@ -90,8 +91,10 @@ impl Register {
         }
     }
 
-    pub(super) fn cancel_all(&self) {
+    /// Cancels everything because the program is going down: what can resume is left ready to.
+    pub(super) fn leave_all(&self) {
         for flags in self.lock().values() {
+            flags.leaving.store(true, Ordering::Relaxed);
             flags.set(Control::Cancel);
         }
     }
@@ -160,6 +163,11 @@ impl JobContext {
         Ok(())
     }
 
+    /// Whether the job was cancelled because the program is going down.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.flags.leaving.load(Ordering::Relaxed)
+    }
+
     /// Publishes how far the job is (throttled), then as [`JobContext::check`].
     pub(super) fn progress(
         &mut self,
@@ -167,10 +175,15 @@ impl JobContext {
         total: u64,
         stage: &str,
     ) -> Result<(), Interrupted> {
+        self.progress_only(done, total, stage);
+        self.check()
+    }
+
+    /// Publishes how far the job is, in a part of it that is short and better not cut off.
+    pub(super) fn progress_only(&mut self, done: u64, total: u64, stage: &str) {
         if let Some(progress) = self.meter.note(Instant::now(), done, total, stage) {
             self.events.send(Event::JobProgress(self.id, progress));
         }
-        self.check()
     }
 
     /// Runs the job's work. Its end, an error or a panic become the one closing event, and the worker goes on.

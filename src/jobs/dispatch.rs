@@ -9,7 +9,7 @@ use super::message::Job;
 pub(super) enum Place {
     /// Changes of the project alone, done at once.
     Store,
-    /// Reading datasets and writing tables.
+    /// Reading datasets and writing tables, and other work with files.
     Files,
     /// Everything that needs the model or a predictor. Training begins here: it may need descriptions first.
     Model,
@@ -18,12 +18,13 @@ pub(super) enum Place {
 /// Where a job goes.
 pub(super) const fn place(job: &Job) -> Place {
     match job {
-        Job::SetTag { .. } | Job::Undo | Job::Redo | Job::ListModels => Place::Store,
+        Job::SetTag { .. } | Job::Undo | Job::Redo => Place::Store,
         Job::Open { .. }
         | Job::OpenDemo
         | Job::Import(_)
         | Job::Relocate { .. }
-        | Job::Export(_) => Place::Files,
+        | Job::Export(_)
+        | Job::ListModels => Place::Files,
         Job::Describe { .. }
         | Job::Score { .. }
         | Job::Train(_)

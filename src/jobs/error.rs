@@ -3,7 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::dataset::DatasetError;
+use crate::dataset::demo::DemoError;
+use crate::domain::Aspect;
 use crate::domain::Interrupted;
+use crate::export::ExportError;
+use crate::media::MediaError;
+use crate::ml::MlError;
+use crate::store::StoreError;
 
 /// Why a job could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +47,148 @@ pub enum JobError {
         /// Where.
         path: PathBuf,
     },
+    /// The project refused, or its file could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A picture could not be decoded.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// A dataset could not be read.
+    #[error(transparent)]
+    Dataset(DatasetError),
+    /// The demo could not be made.
+    #[error(transparent)]
+    Demo(DemoError),
+    /// The table could not be written.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The model or a predictor could not do its work.
+    #[error(transparent)]
+    Ml(MlError),
+    /// The row has no picture that can be used.
+    #[error("{0}")]
+    NoPicture(String),
+    /// No such device.
+    #[error("{0}")]
+    Device(String),
+    /// There is no model of the name that was asked for.
+    #[error("there is no model {name}: give a folder that holds a model.toml, or put it here: {}", looked.display())]
+    NoModel {
+        /// Name or path as given.
+        name: String,
+        /// Where a model of that name would lie.
+        looked: PathBuf,
+    },
+    /// The project names a preset that this program does not have.
+    #[error("there is no wording {0:?} in this program: choose another preset")]
+    NoPreset(String),
+    /// Nothing that could score the aspect reads this model's features.
+    #[error(
+        "there is no {aspect} predictor for the model {model} with the wording {preset}: train one"
+    )]
+    NoPredictor {
+        /// What was to be scored.
+        aspect: Aspect,
+        /// The model in use.
+        model: String,
+        /// The preset in use.
+        preset: String,
+    },
+    /// The project's choice is not among its predictors.
+    #[error("the {aspect} predictor in use is no longer in the project: choose another one")]
+    NoSuchPredictor {
+        /// What was to be scored.
+        aspect: Aspect,
+    },
+    /// A predictor was to read features of another model or preset.
+    #[error(
+        "{predictor} reads features of {wants}, and in use is {has}: choose the model of its card, or train a predictor for this one"
+    )]
+    PredictorOfOther {
+        /// Name of the predictor.
+        predictor: String,
+        /// What it learned from.
+        wants: String,
+        /// What is in use.
+        has: String,
+    },
+    /// A run was to go on with another model or preset than it began with.
+    #[error("run {run} began with {wants}: choose that model to go on with it, or start a new run")]
+    RunOfOther {
+        /// Number of the run.
+        run: i64,
+        /// What it began with.
+        wants: String,
+    },
+    /// No run of that number was cut off.
+    #[error("run {run} is not one that was cut off: start a new run")]
+    NothingToResume {
+        /// Number of the run.
+        run: i64,
+    },
+    /// Nothing to learn from.
+    #[error(
+        "no picture of the project has a {aspect} score to learn from: import a table with opinion scores"
+    )]
+    NoTruth {
+        /// What was to be learned.
+        aspect: Aspect,
+    },
+    /// Too little to learn from.
+    #[error(
+        "training needs at least {least} {aspect} training images with a picture and a score, and a validation part beside them; there are {found} in all"
+    )]
+    TooFewToTrain {
+        /// What was to be learned.
+        aspect: Aspect,
+        /// Training and validation images that there are.
+        found: usize,
+        /// Fewest training images.
+        least: usize,
+    },
+    /// Work on the project panicked; its transaction was rolled back.
+    #[error("the project's worker made a mistake, nothing was changed: {0}")]
+    Panic(String),
+    /// A job came to a worker that does not do it.
+    #[error("the job came to the wrong worker: a mistake in the program")]
+    Misplaced,
     /// There is no place for the program's own data.
     #[error(
         "found no folder for the program's data: set ASSAY_HOME to a folder that can be written"
     )]
     NoHome,
+}
+
+impl JobError {
+    /// Whether it is about one picture only, so that a batch goes on with the next.
+    pub(super) const fn is_about_item(&self) -> bool {
+        matches!(self, Self::Media(_) | Self::Ml(_) | Self::NoPicture(_))
+    }
+}
+
+impl From<MlError> for JobError {
+    fn from(error: MlError) -> Self {
+        match error {
+            MlError::Interrupted(stop) => Self::Interrupted(stop),
+            error => Self::Ml(error),
+        }
+    }
+}
+
+impl From<DatasetError> for JobError {
+    fn from(error: DatasetError) -> Self {
+        match error {
+            DatasetError::Interrupted(stop) => Self::Interrupted(stop),
+            error => Self::Dataset(error),
+        }
+    }
+}
+
+impl From<DemoError> for JobError {
+    fn from(error: DemoError) -> Self {
+        match error {
+            DemoError::Interrupted(stop) => Self::Interrupted(stop),
+            error => Self::Demo(error),
+        }
+    }
 }

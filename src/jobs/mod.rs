@@ -5,11 +5,17 @@
 //! Nothing is shared between them but the flags that stop a job and its throttled progress.
 
 mod context;
+mod decode;
 mod dispatch;
 mod error;
+pub mod evaluate;
+mod files_worker;
 mod home;
 pub mod message;
 mod progress;
+mod store_jobs;
+mod store_worker;
+mod table;
 mod workers;
 
 pub use error::JobError;

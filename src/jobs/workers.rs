@@ -15,14 +15,20 @@ use crossbeam_channel::never;
 use crate::jobs::context::EventSender;
 use crate::jobs::context::JobContext;
 use crate::jobs::context::Register;
+use crate::jobs::decode::Decoders;
 use crate::jobs::dispatch;
+use crate::jobs::dispatch::Place;
 use crate::jobs::error::JobError;
+use crate::jobs::files_worker;
 use crate::jobs::home::Home;
 use crate::jobs::message::Control;
 use crate::jobs::message::Event;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobId;
 use crate::jobs::message::Wish;
+use crate::jobs::store_jobs;
+use crate::jobs::store_worker;
+use crate::jobs::store_worker::StoreHandle;
 
 /// Called after every event: the window asks for a frame in it.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -46,6 +52,8 @@ pub struct WorkerOptions {
     pub project: Option<PathBuf>,
     /// Seed of everything random.
     pub seed: u64,
+    /// Whether the project that is opened is noted, to be opened at the next start.
+    pub remember: bool,
 }
 
 impl WorkerOptions {
@@ -57,6 +65,7 @@ impl WorkerOptions {
             model: None,
             project: None,
             seed: 42,
+            remember: false,
         }
     }
 }
@@ -70,6 +79,7 @@ pub(super) struct Task {
 /// The handle on all workers. Dropping it cancels what runs and waits until every thread has ended.
 pub struct Workers {
     tasks: Option<Sender<Task>>,
+    decoders: Option<Decoders>,
     events: Receiver<Event>,
     sender: EventSender,
     register: Register,
@@ -82,17 +92,25 @@ impl Workers {
     pub fn start(options: WorkerOptions, waker: Waker) -> Result<Self, JobError> {
         let (sender, events) = bounded(MAX_WAITING_EVENTS);
         let sender = EventSender::new(sender, waker);
-        let (tasks, waiting) = bounded::<Task>(MAX_WAITING_JOBS);
-        let mut threads = Vec::new();
+        let (store, store_thread) = store_worker::start(sender.clone())?;
+        let (decoders, decoder_threads) = Decoders::start(&store, &sender)?;
+        let mut threads = vec![store_thread];
+        threads.extend(decoder_threads);
+
+        let (files, files_tasks) = bounded(MAX_WAITING_JOBS);
+        let files_thread = files_worker::start(files_tasks, store.clone(), options)?;
+        threads.push(files_thread);
+
+        let (tasks, waiting) = bounded(MAX_WAITING_JOBS);
+        let desks = Desks { store, files };
         threads.push(spawn("assay-dispatch", move || {
-            drop(options);
             for task in waiting {
-                announce(&task);
-                task.context.run(|_| Err(JobError::NoProject));
+                desks.hand_out(task);
             }
         })?);
         Ok(Self {
             tasks: Some(tasks),
+            decoders: Some(decoders),
             events,
             sender,
             register: Register::default(),
@@ -106,7 +124,7 @@ impl Workers {
         let id = JobId(self.next_job.fetch_add(1, Ordering::Relaxed));
         let context = JobContext::new(id, &self.register, self.sender.clone());
         if let Some(tasks) = &self.tasks {
-            // A full queue drops the job rather than stop the window; 256 waiting jobs are no work of a person's hand.
+            // A full queue drops the job rather than stop the window; so many waiting jobs are no work of a person's hand.
             tasks.try_send(Task { job, context }).ok();
         }
         id
@@ -117,9 +135,16 @@ impl Workers {
         self.register.control(job, control);
     }
 
+    /// Stops every job as on leaving the program: what can resume is left ready to.
+    pub fn stop_all(&self) {
+        self.register.leave_all();
+    }
+
     /// Asks for pictures for the screen. Newer wishes replace older ones.
     pub fn wish(&self, wish: Wish) {
-        drop(wish);
+        if let Some(decoders) = &self.decoders {
+            decoders.wish(wish);
+        }
     }
 
     /// What the workers say, in the order in which it happened.
@@ -130,13 +155,41 @@ impl Workers {
 
 impl Drop for Workers {
     fn drop(&mut self) {
-        self.register.cancel_all();
+        self.register.leave_all();
         self.tasks = None;
+        self.decoders = None;
         // Whoever waits to send to a full queue is let go by this.
         self.events = never();
         for thread in self.threads.drain(..) {
             // A thread that died of a panic has nothing more to lose.
             thread.join().ok();
+        }
+    }
+}
+
+/// The ways to the workers that do jobs.
+struct Desks {
+    store: StoreHandle,
+    files: Sender<Task>,
+}
+
+impl Desks {
+    fn hand_out(&self, task: Task) {
+        announce(&task);
+        // Sending fails only while the program goes down, and then nobody waits for the job.
+        match dispatch::place(&task.job) {
+            Place::Store => {
+                let Task { job, context } = task;
+                self.store
+                    .post(move |state| store_jobs::run(state, job, context))
+                    .ok();
+            }
+            Place::Files => {
+                self.files.send(task).ok();
+            }
+            Place::Model => {
+                task.context.run(|_| Err(JobError::Misplaced));
+            }
         }
     }
 }

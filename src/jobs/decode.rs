@@ -1,0 +1,178 @@
+//! Pictures for the screen: thumbnails from the cache on disk or made anew, and whole pictures.
+//!
+//! The newest wish wins: what has scrolled away is not decoded. These threads own nothing.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::Receiver;
+use crossbeam_channel::Sender;
+use crossbeam_channel::TrySendError;
+use crossbeam_channel::bounded;
+
+use crate::domain::ImageId;
+use crate::domain::Picture;
+use crate::jobs::context::EventSender;
+use crate::jobs::error::JobError;
+use crate::jobs::message::Event;
+use crate::jobs::message::Wish;
+use crate::jobs::store_worker::Place;
+use crate::jobs::store_worker::StoreHandle;
+use crate::jobs::workers::spawn;
+use crate::media;
+use crate::store::ThumbnailCache;
+use crate::store::cache_folder;
+
+/// Longer side of a thumbnail in pixels.
+const THUMBNAIL_SIDE: u32 = 256;
+
+/// Quality of cached thumbnails: no difference is seen at this size.
+const THUMBNAIL_QUALITY: u8 = 85;
+
+/// The way to the decoders.
+pub(super) struct Decoders {
+    thumbnails: Latest<Vec<ImageId>>,
+    full: Latest<ImageId>,
+}
+
+impl Decoders {
+    /// Starts one thread for thumbnails and one for whole pictures. They end when this is dropped.
+    pub(super) fn start(
+        store: &StoreHandle,
+        events: &EventSender,
+    ) -> Result<(Self, [JoinHandle<()>; 2]), JobError> {
+        let (thumbnails, wanted) = latest();
+        let (full, wanted_full) = latest();
+        let threads = [
+            spawn("assay-thumbnails", {
+                let (store, events) = (store.clone(), events.clone());
+                move || serve_thumbnails(&wanted, &store, &events)
+            })?,
+            spawn("assay-picture", {
+                let (store, events) = (store.clone(), events.clone());
+                move || serve_full(&wanted_full, &store, &events)
+            })?,
+        ];
+        Ok((Self { thumbnails, full }, threads))
+    }
+
+    /// Takes a wish in the place of the former one of its kind.
+    pub(super) fn wish(&self, wish: Wish) {
+        match wish {
+            Wish::Thumbnails(images) => self.thumbnails.replace(images),
+            Wish::FullPicture(image) => self.full.replace(image),
+        }
+    }
+}
+
+/// A queue of one: a newer value pushes the older one out.
+struct Latest<T> {
+    sender: Sender<T>,
+    receiver: Receiver<T>,
+}
+
+fn latest<T>() -> (Latest<T>, Receiver<T>) {
+    let (sender, receiver) = bounded(1);
+    let wanted = receiver.clone();
+    (Latest { sender, receiver }, wanted)
+}
+
+impl<T> Latest<T> {
+    fn replace(&self, value: T) {
+        let mut value = value;
+        while let Err(TrySendError::Full(back)) = self.sender.try_send(value) {
+            value = back;
+            // Empty by now if the worker was quicker: the next try succeeds either way.
+            self.receiver.try_recv().ok();
+        }
+    }
+}
+
+fn serve_thumbnails(wanted: &Receiver<Vec<ImageId>>, store: &StoreHandle, events: &EventSender) {
+    let mut queue = VecDeque::new();
+    let mut cache: Option<ThumbnailCache> = None;
+    loop {
+        let newer = if queue.is_empty() {
+            match wanted.recv() {
+                Ok(newer) => Some(newer),
+                Err(_) => return,
+            }
+        } else {
+            wanted.try_recv().ok()
+        };
+        if let Some(images) = newer {
+            // Without a project there is nothing to show, and nobody to tell.
+            let Ok((project, places)) = store.places(images) else {
+                queue.clear();
+                continue;
+            };
+            cache = Some(ThumbnailCache::open(&cache_folder(&project)));
+            queue = places.into();
+        }
+        if let Some(place) = queue.pop_front() {
+            events.send(match thumbnail(&place, cache.as_ref()) {
+                Ok(picture) => Event::Thumbnail {
+                    hash: place.hash,
+                    image: place.image,
+                    picture,
+                },
+                Err(error) => failed(&place, &error),
+            });
+        }
+    }
+}
+
+fn serve_full(wanted: &Receiver<ImageId>, store: &StoreHandle, events: &EventSender) {
+    for image in wanted {
+        let Ok((_, places)) = store.places(vec![image]) else {
+            continue;
+        };
+        for place in places {
+            events.send(match load(&place.path) {
+                Ok(picture) => Event::FullPicture { image, picture },
+                Err(error) => failed(&place, &error),
+            });
+        }
+    }
+}
+
+fn failed(place: &Place, error: &JobError) -> Event {
+    Event::PictureFailed {
+        image: place.image,
+        reason: error.to_string(),
+    }
+}
+
+fn thumbnail(place: &Place, cache: Option<&ThumbnailCache>) -> Result<Picture, JobError> {
+    let cached = cache.and_then(|cache| cache.get(place.hash));
+    if let Some(picture) = cached.and_then(|bytes| media::decode(&bytes).ok()) {
+        return Ok(picture);
+    }
+    let picture = media::thumbnail(&load(&place.path)?, THUMBNAIL_SIDE);
+    if let (Some(cache), Ok(bytes)) = (cache, media::encode_jpeg(&picture, THUMBNAIL_QUALITY)) {
+        // A full disk costs the cache, not the picture on screen.
+        cache.put(place.hash, &bytes).ok();
+    }
+    Ok(picture)
+}
+
+/// Decodes a picture.
+pub(super) fn load(path: &Path) -> Result<Picture, JobError> {
+    Ok(media::load(path)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_wish_wins() {
+        let (wishes, wanted) = latest();
+        for wish in 1..=5 {
+            wishes.replace(wish);
+        }
+        assert_eq!(wanted.try_recv(), Ok(5));
+        assert!(wanted.try_recv().is_err());
+    }
+}

@@ -1,0 +1,271 @@
+//! The thread that reads datasets and writes tables, so that neither holds up the project or the model.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+
+use crossbeam_channel::Receiver;
+
+use crate::dataset;
+use crate::dataset::Source;
+use crate::dataset::demo::DemoSettings;
+use crate::domain::FileState;
+use crate::domain::ImageId;
+use crate::domain::ImportSummary;
+use crate::jobs::context::JobContext;
+use crate::jobs::error::JobError;
+use crate::jobs::home::make_parent;
+use crate::jobs::message::Event;
+use crate::jobs::message::ImportRequest;
+use crate::jobs::message::Job;
+use crate::jobs::message::JobReport;
+use crate::jobs::store_worker::Pinned;
+use crate::jobs::store_worker::StoreHandle;
+use crate::jobs::store_worker::file_of;
+use crate::jobs::table;
+use crate::jobs::workers::Task;
+use crate::jobs::workers::WorkerOptions;
+use crate::jobs::workers::spawn;
+use crate::media;
+use crate::store::Project;
+
+/// The first bytes of every project file: it is a SQLite database.
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Starts the files worker. It ends when the sender of its tasks is dropped.
+pub(super) fn start(
+    tasks: Receiver<Task>,
+    store: StoreHandle,
+    options: WorkerOptions,
+) -> Result<JoinHandle<()>, JobError> {
+    spawn("assay-files", move || {
+        let worker = FilesWorker { store, options };
+        for task in tasks {
+            let Task { job, context } = task;
+            context.run(|context| worker.work(job, context));
+        }
+    })
+}
+
+struct FilesWorker {
+    store: StoreHandle,
+    options: WorkerOptions,
+}
+
+impl FilesWorker {
+    fn work(&self, job: Job, context: &mut JobContext) -> Result<JobReport, JobError> {
+        match job {
+            Job::Open { path } => self.open(&path, context),
+            Job::OpenDemo => self.open_demo(context),
+            Job::Import(request) => self.import(&request, context),
+            Job::Relocate { root } => self.relocate(&root, context),
+            Job::Export(request) => table::export(&self.store, &request, context),
+            _ => Err(JobError::Misplaced),
+        }
+    }
+
+    /// Opens a project file as it is. For anything else its project is opened, then brought up to date with the files.
+    fn open(&self, path: &Path, context: &mut JobContext) -> Result<JobReport, JobError> {
+        context.progress(0, 0, "Opening")?;
+        if is_project(path) {
+            self.open_project(path)?;
+            return Ok(report(1, format!("Opened {}", path.display())));
+        }
+        fs::metadata(path).map_err(|source| JobError::File {
+            action: "open it (check the path)",
+            source,
+            path: path.to_path_buf(),
+        })?;
+        let project = self.project_for(path);
+        let request = ImportRequest {
+            path: path.to_path_buf(),
+            ..ImportRequest::default()
+        };
+        let known = project.is_file();
+        if known {
+            self.open_project(&project)?;
+        }
+        let summary = self.read_into(&request, &project, known, context)?;
+        context.events().send(Event::Notice(format!(
+            "The project of {} is kept in {}",
+            path.display(),
+            project.display()
+        )));
+        Ok(import_report(&summary))
+    }
+
+    /// Opens the demo's project; on the first start its scenes are made first.
+    fn open_demo(&self, context: &mut JobContext) -> Result<JobReport, JobError> {
+        let project = self.options.home.demo_project();
+        let folder = self.options.home.demo_folder();
+        make_parent(&folder)?;
+        dataset::demo::write(&folder, &DemoSettings::default(), &mut |done, total| {
+            context.progress(done, total, "Painting the demo scenes")
+        })?;
+        if project.is_file() {
+            self.open_project(&project)?;
+            return Ok(report(1, "Opened the demo".to_owned()));
+        }
+        let request = ImportRequest {
+            path: folder,
+            ..ImportRequest::default()
+        };
+        let summary = self.read_into(&request, &project, false, context)?;
+        Ok(import_report(&summary))
+    }
+
+    /// Reads a dataset into the open project, or into a new one where none is open.
+    fn import(
+        &self,
+        request: &ImportRequest,
+        context: &mut JobContext,
+    ) -> Result<JobReport, JobError> {
+        let open = self.store.project_path()?;
+        let project = open
+            .clone()
+            .unwrap_or_else(|| self.project_for(&request.path));
+        let summary = self.read_into(request, &project, open.is_some(), context)?;
+        Ok(import_report(&summary))
+    }
+
+    fn project_for(&self, dataset: &Path) -> PathBuf {
+        self.options
+            .project
+            .clone()
+            .unwrap_or_else(|| self.options.home.project_for(dataset))
+    }
+
+    fn open_project(&self, path: &Path) -> Result<(), JobError> {
+        let path = path.to_path_buf();
+        let home = self.options.home.clone();
+        let remember = self.options.remember;
+        self.store.call(move |state| {
+            let project = Project::open(&path)?;
+            state.take(project, path.clone())?;
+            if remember {
+                // A note that could not be written costs a click at the next start.
+                home.remember_project(&path).ok();
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads everything first, then commits it at once: a read that fails or is cancelled leaves no project behind.
+    fn read_into(
+        &self,
+        request: &ImportRequest,
+        project: &Path,
+        is_open: bool,
+        context: &mut JobContext,
+    ) -> Result<ImportSummary, JobError> {
+        let pinned = if is_open {
+            Some(self.store.snapshot()?.1)
+        } else {
+            None
+        };
+        let source = Source {
+            path: request.path.clone(),
+            layout: request.layout.clone(),
+            conversations: request.conversations.clone(),
+            columns: request.columns.clone(),
+        };
+        let batch = dataset::read(&source, &mut |done, total| {
+            context.progress(done, total, "Reading")
+        })?;
+        context.progress(0, 0, "Saving")?;
+        let time = unix_time();
+        let summary = if let Some(pinned) = pinned {
+            pinned.call(move |project, _| Ok(project.import(&batch, time)?))?
+        } else {
+            make_parent(project)?;
+            let path = project.to_path_buf();
+            let summary = self.store.call(move |state| {
+                let mut project = Project::open_or_create(&path)?;
+                let summary = project.import(&batch, time)?;
+                state.take(project, path)?;
+                Ok(summary)
+            })?;
+            if self.options.remember {
+                self.options.home.remember_project(project).ok();
+            }
+            context.events().send(Event::Imported(summary.clone()));
+            return Ok(summary);
+        };
+        self.store.call(|state| state.announce())?;
+        context.events().send(Event::Imported(summary.clone()));
+        Ok(summary)
+    }
+
+    /// Looks for every row's file below another folder.
+    fn relocate(&self, root: &Path, context: &mut JobContext) -> Result<JobReport, JobError> {
+        let root = fs::canonicalize(root).map_err(|source| JobError::File {
+            action: "look into the folder",
+            source,
+            path: root.to_path_buf(),
+        })?;
+        let root = root.to_string_lossy().into_owned();
+        let (catalog, pinned) = self.store.snapshot()?;
+        let total = catalog.images.len() as u64;
+        let mut states = Vec::with_capacity(catalog.images.len());
+        for (done, record) in catalog.images.iter().enumerate() {
+            context.progress(done as u64, total, "Looking for pictures")?;
+            states.push((record.id, media::probe(&file_of(&root, &record.path))));
+        }
+        let found = states.iter().filter(|(_, file)| file.is_present()).count();
+        save_root(&pinned, root, states)?;
+        Ok(report(
+            found as u64,
+            format!("Found {found} of {total} pictures"),
+        ))
+    }
+}
+
+fn save_root(
+    pinned: &Pinned,
+    root: String,
+    states: Vec<(ImageId, FileState)>,
+) -> Result<(), JobError> {
+    pinned.call(move |project, _| Ok(project.relocate(&root, &states)?))?;
+    pinned.announce()
+}
+
+/// Whether a path is a project file, by its name or its first bytes.
+fn is_project(path: &Path) -> bool {
+    use std::io::Read as _;
+    if path.is_dir() {
+        return false;
+    }
+    if path.extension().is_some_and(|ending| ending == "assay") {
+        return true;
+    }
+    let mut start = [0; SQLITE_MAGIC.len()];
+    fs::File::open(path)
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| start == SQLITE_MAGIC)
+}
+
+fn import_report(summary: &ImportSummary) -> JobReport {
+    let words = format!(
+        "{} rows: {} with a picture, {} missing, {} unreadable; {} rejected",
+        summary.rows, summary.with_file, summary.missing, summary.unreadable, summary.rejected
+    );
+    report(summary.rows as u64, words)
+}
+
+fn report(done: u64, summary: String) -> JobReport {
+    JobReport {
+        done,
+        summary,
+        ..JobReport::default()
+    }
+}
+
+/// Seconds since 1970-01-01 UTC.
+pub(super) fn unix_time() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64)
+}

@@ -1,0 +1,68 @@
+//! Jobs that change the project alone: tags, undo and redo. The store worker does them between other calls.
+
+use crate::domain::ImageId;
+use crate::domain::ImageRecord;
+use crate::jobs::context::JobContext;
+use crate::jobs::error::JobError;
+use crate::jobs::message::Event;
+use crate::jobs::message::Job;
+use crate::jobs::message::JobReport;
+use crate::jobs::store_worker::StoreState;
+
+/// Does a job on the store worker's thread.
+pub(super) fn run(state: &mut StoreState, job: Job, context: JobContext) {
+    context.run(|_| match job {
+        Job::SetTag { images, tag, on } => set_tag(state, &images, &tag, on),
+        Job::Undo => turn(state, Turn::Undo),
+        Job::Redo => turn(state, Turn::Redo),
+        _ => Err(JobError::Misplaced),
+    });
+}
+
+#[derive(Clone, Copy)]
+enum Turn {
+    Undo,
+    Redo,
+}
+
+fn set_tag(
+    state: &mut StoreState,
+    images: &[ImageId],
+    tag: &str,
+    on: bool,
+) -> Result<JobReport, JobError> {
+    let changed: Vec<ImageRecord> = state.work(|project, _| {
+        project.set_tag(images, tag, on)?;
+        Ok(project.images(images)?)
+    })?;
+    let done = changed.len() as u64;
+    state.events().send(Event::ImagesChanged(changed));
+    state.announce_undo()?;
+    Ok(JobReport {
+        done,
+        ..JobReport::default()
+    })
+}
+
+/// Undo and redo may touch anything, so the listener gets the project as a whole.
+fn turn(state: &mut StoreState, turn: Turn) -> Result<JobReport, JobError> {
+    let operation = state.work(|project, _| {
+        Ok(match turn {
+            Turn::Undo => project.undo()?,
+            Turn::Redo => project.redo()?,
+        })
+    })?;
+    let Some(operation) = operation else {
+        return Ok(JobReport {
+            skipped: 1,
+            summary: "There is nothing left to take back or bring again".to_owned(),
+            ..JobReport::default()
+        });
+    };
+    state.announce()?;
+    Ok(JobReport {
+        done: 1,
+        summary: operation.0,
+        ..JobReport::default()
+    })
+}
