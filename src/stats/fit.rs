@@ -37,7 +37,11 @@ impl Logistic4 {
     pub fn fit(x: &[f64], y: &[f64]) -> Result<Self, StatsError> {
         let scale = Standardised::of(x, y, 4)?;
         let (low, high) = range(y);
-        let (high, low) = if scale.falls { (low, high) } else { (high, low) };
+        let (high, low) = if scale.falls {
+            (low, high)
+        } else {
+            (high, low)
+        };
         // In standard units of x; half, one and two deviations are the slopes of good, fair and flat data.
         let starts = [0.5, 1.0, 2.0].map(|width| [high, low, 0.0, width]);
         let [b0, b1, b2, b3] = best(&scale.z, y, &starts, |b, z| {
@@ -67,8 +71,7 @@ impl Logistic5 {
         let (low, high) = range(y);
         let sign = if scale.falls { -1.0 } else { 1.0 };
         let height = sign * (high - low);
-        let starts =
-            [0.5, 1.0, 2.0, 4.0].map(|steepness| [height, steepness, 0.0, 0.0, mean(y)]);
+        let starts = [0.5, 1.0, 2.0, 4.0].map(|steepness| [height, steepness, 0.0, 0.0, mean(y)]);
         let b = best(&scale.z, y, &starts, |b, z| {
             let s = sigmoid(b[1] * (z - b[2]));
             let slope = b[0] * s * (1.0 - s);
@@ -241,7 +244,10 @@ mod tests {
     #[test]
     fn falling_scores_are_mapped_the_right_way_round() -> Result<(), StatsError> {
         let x = grid();
-        let y: Vec<f64> = x.iter().map(|x| 1.0 / (1.0 + (2.0 * x - 5.0).exp())).collect();
+        let y: Vec<f64> = x
+            .iter()
+            .map(|x| 1.0 / (1.0 + (2.0 * x - 5.0).exp()))
+            .collect();
         assert!(plcc_fit4(&x, &y)? > 0.999_999);
         assert!(plcc_fit5(&x, &y)? > 0.999_999);
         Ok(())

@@ -96,7 +96,12 @@ fn class_figures_equal_scikit_learn_within_1e_9() -> Result<(), StatsError> {
     let theirs = reference().expect("the fixture is JSON").labels;
     let ours = classification(&theirs.pred, &theirs.truth, 5)?;
     assert_close("labels", "accuracy", ours.accuracy, theirs.accuracy);
-    assert_close("labels", "rough", ours.rough_accuracy, theirs.rough_accuracy);
+    assert_close(
+        "labels",
+        "rough",
+        ours.rough_accuracy,
+        theirs.rough_accuracy,
+    );
     assert_close("labels", "precision", ours.precision, theirs.precision);
     assert_close("labels", "f1", ours.f1, theirs.f1);
     Ok(())

@@ -121,19 +121,17 @@ pub(super) fn update(conn: &Connection, id: ImageId, record: &ImageRecord) -> ru
     Ok(())
 }
 
-/// Puts a tag on or takes it off; answers whether that changed anything.
-pub(super) fn set_tag(
-    conn: &Connection,
-    image: ImageId,
-    tag: &str,
-    on: bool,
-) -> rusqlite::Result<bool> {
-    let sql = if on {
-        "INSERT OR IGNORE INTO tag (image_id, tag) VALUES (?1, ?2)"
-    } else {
-        "DELETE FROM tag WHERE image_id = ?1 AND tag = ?2"
-    };
-    Ok(conn.prepare_cached(sql)?.execute((image.0, tag))? > 0)
+/// Puts a tag on; answers whether that changed anything.
+pub(super) fn add_tag(conn: &Connection, image: ImageId, tag: &str) -> rusqlite::Result<bool> {
+    let mut statement =
+        conn.prepare_cached("INSERT OR IGNORE INTO tag (image_id, tag) VALUES (?1, ?2)")?;
+    Ok(statement.execute((image.0, tag))? > 0)
+}
+
+/// Takes a tag off; answers whether that changed anything.
+pub(super) fn remove_tag(conn: &Connection, image: ImageId, tag: &str) -> rusqlite::Result<bool> {
+    let mut statement = conn.prepare_cached("DELETE FROM tag WHERE image_id = ?1 AND tag = ?2")?;
+    Ok(statement.execute((image.0, tag))? > 0)
 }
 
 /// Tags that imports have brought so far, by image.

@@ -287,7 +287,7 @@ fn save(conn: &Connection, pending: &mut [Pending]) -> rusqlite::Result<usize> {
         let num_seen = seen.len();
         for tag in &row.tags {
             if !seen.contains(tag) {
-                image::set_tag(conn, row.record.id, tag, true)?;
+                image::add_tag(conn, row.record.id, tag)?;
                 seen.push(tag.clone());
             }
         }

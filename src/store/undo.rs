@@ -40,12 +40,20 @@ pub(super) enum Change {
 
 impl Project {
     /// Puts a tag on pictures or takes it off; can be undone. Nothing is noted where nothing changes.
+    #[expect(
+        clippy::fn_params_excessive_bools,
+        reason = "on or off is what the job and the inverse change say, too"
+    )]
     pub fn set_tag(&mut self, images: &[ImageId], tag: &str, on: bool) -> Result<(), StoreError> {
         let tag = tag.trim();
         if tag.is_empty() {
             return Ok(());
         }
-        let operation = Operation(tag_words(images.len(), tag, on));
+        let operation = Operation(tag_words(
+            if on { "Tag" } else { "Untag" },
+            images.len(),
+            tag,
+        ));
         let change = Change::Tag {
             tag: tag.to_owned(),
             images: images.to_vec(),
@@ -174,9 +182,14 @@ fn apply_all(conn: &Connection, changes: &[Change]) -> rusqlite::Result<Vec<Chan
 fn apply(conn: &Connection, change: &Change) -> rusqlite::Result<Option<Change>> {
     match change {
         Change::Tag { tag, images, on } => {
+            let set = if *on {
+                image::add_tag
+            } else {
+                image::remove_tag
+            };
             let mut changed = Vec::new();
             for image in images {
-                if image::file(conn, *image)?.is_some() && image::set_tag(conn, *image, tag, *on)? {
+                if image::file(conn, *image)?.is_some() && set(conn, *image, tag)? {
                     changed.push(*image);
                 }
             }
@@ -215,8 +228,7 @@ fn apply(conn: &Connection, change: &Change) -> rusqlite::Result<Option<Change>>
     }
 }
 
-fn tag_words(num_images: usize, tag: &str, on: bool) -> String {
-    let verb = if on { "Tag" } else { "Untag" };
+fn tag_words(verb: &str, num_images: usize, tag: &str) -> String {
     match num_images {
         1 => format!("{verb} one image \u{201c}{tag}\u{201d}"),
         num => format!("{verb} {num} images \u{201c}{tag}\u{201d}"),

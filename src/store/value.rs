@@ -1,6 +1,6 @@
 //! Words, JSON documents and provenance as columns, and back.
 
-use std::str::FromStr;
+use std::str::FromStr as _;
 
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -24,7 +24,7 @@ pub(super) fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
 /// A value out of a JSON column.
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
-    serde_json::from_str(&text).map_err(|error| unreadable(column, error.into()))
+    serde_json::from_str(&text).map_err(|error| unreadable(column, error))
 }
 
 /// A value out of a JSON column that may be null.
@@ -35,17 +35,17 @@ pub(super) fn optional_json<T: DeserializeOwned>(
     let text: Option<String> = row.get(column)?;
     text.map(|text| serde_json::from_str(&text))
         .transpose()
-        .map_err(|error| unreadable(column, error.into()))
+        .map_err(|error| unreadable(column, error))
 }
 
 pub(super) fn aspect(row: &Row<'_>) -> rusqlite::Result<Aspect> {
     let word: String = row.get("aspect")?;
-    Aspect::from_str(&word).map_err(|error| unreadable("aspect", error.into()))
+    Aspect::from_str(&word).map_err(|error| unreadable("aspect", error))
 }
 
 pub(super) fn split(row: &Row<'_>) -> rusqlite::Result<Split> {
     let word: String = row.get("split")?;
-    Split::from_str(&word).map_err(|error| unreadable("split", error.into()))
+    Split::from_str(&word).map_err(|error| unreadable("split", error))
 }
 
 pub(super) fn origin(row: &Row<'_>) -> rusqlite::Result<Origin> {
@@ -53,7 +53,7 @@ pub(super) fn origin(row: &Row<'_>) -> rusqlite::Result<Origin> {
     Origin::ALL
         .into_iter()
         .find(|origin| origin.name() == word)
-        .ok_or_else(|| unreadable("origin", format!("unknown origin {word:?}").into()))
+        .ok_or_else(|| unreadable("origin", format!("unknown origin {word:?}")))
 }
 
 /// The columns `model_name` and `model_sha256` where both must be there.
@@ -81,7 +81,7 @@ pub(super) fn provenance(row: &Row<'_>) -> rusqlite::Result<Provenance> {
     })
 }
 
-fn unreadable(column: &str, error: BoxError) -> rusqlite::Error {
-    let error: BoxError = format!("column {column}: {error}").into();
+fn unreadable(column: &str, error: impl Into<BoxError>) -> rusqlite::Error {
+    let error: BoxError = format!("column {column}: {}", error.into()).into();
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error)
 }

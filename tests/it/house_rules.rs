@@ -288,7 +288,6 @@ fn strip(line: &str, state: &mut Lexer) -> String {
                     step += hashes;
                 }
             }
-            Lexer::Text(_) => {}
             Lexer::Comment(depth) if rest.starts_with("*/") => {
                 *state = if depth == 1 {
                     Lexer::Code
@@ -301,7 +300,7 @@ fn strip(line: &str, state: &mut Lexer) -> String {
                 *state = Lexer::Comment(depth + 1);
                 step = 2;
             }
-            Lexer::Comment(_) => {}
+            Lexer::Text(_) | Lexer::Comment(_) => {}
         }
         rest = &rest[step..];
     }
