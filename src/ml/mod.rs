@@ -1,7 +1,9 @@
 //! The local multimodal model, the predictor, and their training.
 
 pub mod error;
-
-pub use error::MlError;
+pub mod heads;
+pub mod layers;
 pub mod pretrain;
 pub mod vlm;
+
+pub use error::MlError;

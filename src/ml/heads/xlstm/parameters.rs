@@ -1,0 +1,193 @@
+//! Names, shapes and first values of a stack's weights, in one list.
+
+use super::XlstmConfig;
+
+/// First values of a weight.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Init {
+    /// All the same.
+    Constant(f64),
+    /// Normal around 0 with this standard deviation.
+    Normal(f64),
+    /// Uniform between minus and plus this bound.
+    Uniform(f64),
+    /// These values, repeated until the weight is full.
+    Values(Vec<f64>),
+}
+
+/// One weight.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Name in the state dict.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<usize>,
+    /// First values.
+    pub init: Init,
+}
+
+impl Parameter {
+    /// Names one weight.
+    pub fn new(name: impl Into<String>, shape: &[usize], init: Init) -> Self {
+        Self {
+            name: name.into(),
+            shape: shape.to_vec(),
+            init,
+        }
+    }
+}
+
+impl XlstmConfig {
+    /// Every weight of the stack in the order of the reference's state dict, initialised as there.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut list = Vec::new();
+        for index in 0..self.num_blocks {
+            let block = format!("blocks.{index}");
+            let norm = Init::Constant(0.0);
+            list.push(Parameter::new(
+                format!("{block}.xlstm_norm.weight"),
+                &[self.dim],
+                norm,
+            ));
+            if self.is_slstm(index) {
+                self.slstm_parameters(&block, index, &mut list);
+            } else {
+                self.mlstm_parameters(&block, &mut list);
+            }
+        }
+        list.push(Parameter::new(
+            "post_blocks_norm.weight",
+            &[self.dim],
+            Init::Constant(0.0),
+        ));
+        list
+    }
+
+    fn mlstm_parameters(&self, block: &str, list: &mut Vec<Parameter>) {
+        let (dim, inner, heads) = (self.dim, self.inner(), self.num_heads);
+        let mut push = |name: &str, shape: &[usize], init| {
+            list.push(Parameter::new(format!("{block}.xlstm.{name}"), shape, init));
+        };
+        push("learnable_skip", &[inner], Init::Constant(1.0));
+        push("proj_up.weight", &[2 * inner, dim], self.small());
+        let part = self.qkv_block_size;
+        for name in ["q_proj.weight", "k_proj.weight", "v_proj.weight"] {
+            push(name, &[inner / part, part, part], self.small());
+        }
+        push(
+            "conv1d.conv.weight",
+            &[inner, 1, self.conv_kernel],
+            self.conv(),
+        );
+        push("conv1d.conv.bias", &[inner], self.conv());
+        push(
+            "mlstm_cell.igate.weight",
+            &[heads, 3 * inner],
+            Init::Constant(0.0),
+        );
+        push("mlstm_cell.igate.bias", &[heads], Init::Normal(0.1));
+        push(
+            "mlstm_cell.fgate.weight",
+            &[heads, 3 * inner],
+            Init::Constant(0.0),
+        );
+        let steps = (heads - 1).max(1) as f64;
+        let line = (0..heads).map(|head| 3.0 + 3.0 * head as f64 / steps);
+        push(
+            "mlstm_cell.fgate.bias",
+            &[heads],
+            Init::Values(line.collect()),
+        );
+        push("mlstm_cell.outnorm.weight", &[inner], Init::Constant(0.0));
+        push("proj_down.weight", &[dim, inner], self.wang());
+    }
+
+    fn slstm_parameters(&self, block: &str, index: usize, list: &mut Vec<Parameter>) {
+        let (dim, heads) = (self.dim, self.num_heads);
+        let width = dim / heads;
+        let mut push = |name: &str, shape: &[usize], init| {
+            list.push(Parameter::new(format!("{block}.{name}"), shape, init));
+        };
+        push(
+            "xlstm.conv1d.conv.weight",
+            &[dim, 1, self.conv_kernel],
+            self.conv(),
+        );
+        push("xlstm.conv1d.conv.bias", &[dim], self.conv());
+        for gate in ["fgate", "igate", "zgate", "ogate"] {
+            let name = format!("xlstm.{gate}.weight");
+            push(&name, &[heads, width, width], self.small());
+        }
+        let kernel = "xlstm.slstm_cell._recurrent_kernel_";
+        push(kernel, &[heads, 4 * width, width], Init::Constant(0.0));
+        let bias = Init::Values(self.slstm_bias(index));
+        push("xlstm.slstm_cell._bias_", &[4 * dim], bias);
+        push("xlstm.group_norm.weight", &[dim], Init::Constant(0.0));
+        push("ffn_norm.weight", &[dim], Init::Constant(0.0));
+        let inner = self.ffn_inner();
+        push("ffn.proj_up.weight", &[2 * inner, dim], self.small());
+        push("ffn.proj_down.weight", &[dim, inner], self.wang());
+    }
+
+    /// The bias `[gate, head, dim]` with gates i, f, z, o: forget gates fall by a power law from 5 to -7 within each
+    /// head, the later the block the later the fall; the others are 0.
+    fn slstm_bias(&self, index: usize) -> Vec<f64> {
+        let width = self.dim / self.num_heads;
+        let depth = index as f64 / (self.num_blocks - 1).max(1) as f64;
+        let last = (width - 1).max(1) as f64;
+        let forget = |at: usize| 5.0 - 12.0 * (at as f64 / last).powf(0.3 + 1.3 * depth);
+        (0..4 * self.dim)
+            .map(|at| {
+                if at / self.dim == 1 {
+                    forget(at % width)
+                } else {
+                    0.0
+                }
+            })
+            .collect()
+    }
+
+    fn small(&self) -> Init {
+        Init::Normal((2.0 / (5.0 * self.dim as f64)).sqrt())
+    }
+
+    fn wang(&self) -> Init {
+        Init::Normal(2.0 / (self.num_blocks as f64 * (self.dim as f64).sqrt()))
+    }
+
+    /// PyTorch's default for a depthwise convolution: the fan-in is the number of taps.
+    fn conv(&self) -> Init {
+        Init::Uniform(1.0 / (self.conv_kernel as f64).sqrt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_stack_has_its_number_of_parameters() {
+        let list = XlstmConfig::m3_agiqa(512, 512).parameters();
+        let count: usize = list.iter().map(|p| p.shape.iter().product::<usize>()).sum();
+        assert_eq!(count, 6_464_536);
+    }
+
+    #[test]
+    fn names_and_shapes_are_those_of_the_reference() {
+        let list = XlstmConfig::m3_agiqa(512, 512).parameters();
+        let ours: Vec<String> = list
+            .iter()
+            .map(|p| format!("{} {:?}", p.name, p.shape))
+            .collect();
+        let theirs = include_str!("../../../../tests/fixtures/xlstm/state_dict.txt");
+        assert_eq!(ours, theirs.lines().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_forget_bias_runs_from_5_to_minus_7() {
+        let config = XlstmConfig::m3_agiqa(512, 512);
+        let bias = config.slstm_bias(1);
+        assert_eq!((bias[512], bias[512 + 127]), (5.0, -7.0));
+        assert!(bias[..512].iter().chain(&bias[1024..]).all(|&b| b == 0.0));
+    }
+}

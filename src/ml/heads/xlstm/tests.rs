@@ -1,0 +1,146 @@
+//! The stack and its cells against step-by-step forms, finite differences and the reference implementation.
+
+use std::collections::HashMap;
+
+use candle_core::DType;
+use candle_core::Device;
+use candle_core::Result;
+use candle_core::Tensor;
+use candle_core::Var;
+use candle_core::bail;
+use candle_nn::VarBuilder;
+
+use super::XlstmConfig;
+use super::XlstmStack;
+use super::mlstm_cell::mlstm_cell;
+use super::oracle;
+use super::slstm_cell::slstm_cell;
+use crate::ml::layers::check;
+
+/// The configuration of `tests/fixtures/xlstm/make.py`.
+fn small() -> XlstmConfig {
+    XlstmConfig::m3_agiqa(32, 24)
+}
+
+/// Random weights in double precision, far from the zeros of a fresh stack.
+fn random_weights(config: &XlstmConfig) -> Result<HashMap<String, Tensor>> {
+    let list = config.parameters().into_iter().enumerate();
+    list.map(|(seed, p)| {
+        let weight = (check::random(&p.shape, seed as u64)? * 0.3)?;
+        Ok((p.name, weight))
+    })
+    .collect()
+}
+
+fn random_stack(config: &XlstmConfig) -> Result<XlstmStack> {
+    let vb = VarBuilder::from_tensors(random_weights(config)?, DType::F64, &Device::Cpu);
+    XlstmStack::new(config, &vb)
+}
+
+#[test]
+fn the_slstm_cell_equals_its_steps() -> Result<()> {
+    let wx = (check::random(&[3, 7, 4 * 6], 1)? * 3.0)?;
+    let recurrent = check::random(&[2, 12, 3], 2)?;
+    let ours = slstm_cell(&wx, &recurrent)?;
+    check::assert_close(&ours, &oracle::slstm_steps(&wx, &recurrent)?, 1e-12)
+}
+
+#[test]
+fn the_slstm_cell_has_the_gradient_of_its_steps() -> Result<()> {
+    let wx = Var::from_tensor(&(check::random(&[3, 7, 4 * 6], 1)? * 3.0)?)?;
+    let recurrent = Var::from_tensor(&check::random(&[2, 12, 3], 2)?)?;
+    let weights = check::random(&[3, 7, 6], 3)?;
+    let grads = |y: Tensor| (y * &weights)?.sum_all()?.backward();
+    let ours = grads(slstm_cell(&wx, &recurrent)?)?;
+    let theirs = grads(oracle::slstm_steps(&wx, &recurrent)?)?;
+    for var in [&wx, &recurrent] {
+        let (Some(ours), Some(theirs)) = (ours.get(var), theirs.get(var)) else {
+            bail!("a gradient is missing")
+        };
+        check::assert_close(ours, theirs, 1e-10)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn slstm_gradients_equal_finite_differences() -> Result<()> {
+    let wx = (check::random(&[2, 5, 4 * 4], 4)? * 2.0)?;
+    let recurrent = check::random(&[2, 8, 2], 5)?;
+    check::gradients(&[wx, recurrent], |t| slstm_cell(&t[0], &t[1]))
+}
+
+#[test]
+fn the_mlstm_cell_equals_its_recurrent_form() -> Result<()> {
+    let qkv = (check::random(&[2, 11, 3 * 8], 1)? * 2.0)?;
+    let gates = (check::random(&[2, 11, 4], 2)? * 4.0)?;
+    let ours = mlstm_cell(&qkv, &gates)?;
+    check::assert_close(&ours, &oracle::mlstm_steps(&qkv, &gates)?, 1e-5)
+}
+
+#[test]
+fn mlstm_gradients_equal_finite_differences() -> Result<()> {
+    // Negative gates put some rows on the floor of the normaliser, positive ones on its sum.
+    for scale in [1.0, 4.0] {
+        let qkv = (check::random(&[2, 6, 3 * 4], 3)? * 2.0)?;
+        let gates = (check::random(&[2, 6, 4], 4)? * scale)?;
+        // The epsilon of 1e-6 beside the normaliser is the part of the stabiliser that does not cancel.
+        check::gradients_within(1e-5, &[qkv, gates], |t| mlstm_cell(&t[0], &t[1]))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_batch_of_two_equals_two_singles() -> Result<()> {
+    let stack = random_stack(&small())?;
+    let x = check::random(&[2, 9, 32], 7)?;
+    let both = stack.forward(&x)?;
+    for row in 0..2 {
+        let single = stack.forward(&x.narrow(0, row, 1)?)?;
+        check::assert_close(&both.narrow(0, row, 1)?, &single, 1e-12)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn later_tokens_leave_earlier_outputs_alone() -> Result<()> {
+    let stack = random_stack(&small())?;
+    let x = check::random(&[1, 9, 32], 7)?;
+    let other = Tensor::cat(&[x.narrow(1, 0, 6)?, check::random(&[1, 3, 32], 8)?], 1)?;
+    let (ours, theirs) = (stack.forward(&x)?, stack.forward(&other)?);
+    check::assert_close(&ours.narrow(1, 0, 6)?, &theirs.narrow(1, 0, 6)?, 1e-12)
+}
+
+#[test]
+fn the_stack_equals_the_reference_forward_and_backward() -> Result<()> {
+    let bytes = include_bytes!("../../../../tests/fixtures/xlstm/reference.safetensors");
+    let golden = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)?;
+    let get = |name: String| match golden.get(&name) {
+        Some(tensor) => Ok(tensor.clone()),
+        None => bail!("the fixture lacks {name}"),
+    };
+    let config = small();
+    let mut vars = Vec::new();
+    let mut weights = HashMap::new();
+    for parameter in config.parameters() {
+        let var = Var::from_tensor(&get(format!("weight.{}", parameter.name))?)?;
+        weights.insert(parameter.name.clone(), var.as_tensor().clone());
+        vars.push((parameter.name, var));
+    }
+    let vb = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
+    let stack = XlstmStack::new(&config, &vb)?;
+    let x = Var::from_tensor(&get("input".to_owned())?)?;
+    let y = stack.forward(&x)?;
+    check::assert_close(&y, &get("output".to_owned())?, 1e-4)?;
+    let grads = (y * get("output_grad".to_owned())?)?
+        .sum_all()?
+        .backward()?;
+    vars.push(("input".to_owned(), x));
+    for (name, var) in vars {
+        let Some(grad) = grads.get(&var) else {
+            bail!("{name} has no gradient")
+        };
+        check::assert_close(grad, &get(format!("grad.{name}"))?, 1e-4)
+            .map_err(|e| e.context(name))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Layers that several heads and models share, with gradients that candle's fused operations lack.
+//!
+//! Each custom operation runs on the CPU over plain slices, forward and backward, and is checked against finite
+//! differences. Sums over rows are taken in chunks of a fixed size and added in order, so results do not depend on
+//! the number of threads.
+
+#[cfg(test)]
+pub(crate) mod check;
+mod conv;
+mod headwise;
+mod norm;
+mod real;
+
+pub use conv::causal_conv_silu;
+pub use headwise::headwise_linear;
+pub use norm::residual_group_norm;
+pub use real::Real;
+pub(crate) use real::{add_scaled4, contiguous, dot, values};
+
+use candle_core::Result;
+use candle_core::Tensor;
+
+/// `x W^T + b` over the last dimension: `(..., in)` and `(out, in)` to `(..., out)`.
+///
+/// The leading dimensions are flattened first, so that it is one large matrix product forward and backward.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let mut shape = x.dims().to_vec();
+    let (out, width) = weight.dims2()?;
+    let rows = x.elem_count() / width;
+    let mut y = x.reshape((rows, width))?.matmul(&weight.t()?)?;
+    if let Some(bias) = bias {
+        y = y.broadcast_add(bias)?;
+    }
+    if let Some(last) = shape.last_mut() {
+        *last = out;
+    }
+    y.reshape(shape)
+}

@@ -1,0 +1,167 @@
+//! Group norm over the last dimension with the scale stored as an offset from one, as xLSTM has it.
+
+use std::marker::PhantomData;
+
+use candle_core::CpuStorage;
+use candle_core::CustomOp2;
+use candle_core::DType;
+use candle_core::Layout;
+use candle_core::Result;
+use candle_core::Shape;
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::Real;
+use super::real::contiguous;
+use super::real::values;
+
+/// Epsilon of every norm of xLSTM.
+const EPS: f64 = 1e-5;
+/// Rows that one task takes.
+const ROWS: usize = 64;
+
+/// Normalises each of `groups` equal parts of the last dimension and scales by `1 + weight`.
+///
+/// `x (..., width)`, `weight (width)`. One group is a layer norm; one group a head is xLSTM's multi-head norm.
+pub fn residual_group_norm(x: &Tensor, weight: &Tensor, groups: usize) -> Result<Tensor> {
+    let x = x.contiguous()?;
+    match x.dtype() {
+        DType::F64 => x.apply_op2(weight, GroupNorm::<f64>::new(groups)),
+        _ => x.apply_op2(weight, GroupNorm::<f32>::new(groups)),
+    }
+}
+
+struct GroupNorm<T> {
+    groups: usize,
+    float: PhantomData<T>,
+}
+
+impl<T> GroupNorm<T> {
+    const fn new(groups: usize) -> Self {
+        Self {
+            groups,
+            float: PhantomData,
+        }
+    }
+}
+
+impl<T: Real> CustomOp2 for GroupNorm<T> {
+    fn name(&self) -> &'static str {
+        "residual-group-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let x = contiguous::<T>(s1, l1)?;
+        let weight = contiguous::<T>(s2, l2)?;
+        let width = weight.len();
+        let part = width / self.groups;
+        let mut out = vec![T::zero(); x.len()];
+        out.par_chunks_mut(ROWS * width)
+            .zip(x.par_chunks(ROWS * width))
+            .for_each(|(out, x)| {
+                for (i, (out, x)) in out.chunks_mut(part).zip(x.chunks(part)).enumerate() {
+                    let weight = &weight[i % self.groups * part..][..part];
+                    let (mean, scale) = moments(x);
+                    for ((y, &x), &w) in out.iter_mut().zip(x).zip(weight) {
+                        *y = (x - mean) * scale * (T::one() + w);
+                    }
+                }
+            });
+        Ok((T::to_cpu_storage_owned(out), l1.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        arg1: &Tensor,
+        arg2: &Tensor,
+        _res: &Tensor,
+        grad_res: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (x, weight) = (values::<T>(arg1)?, values::<T>(arg2)?);
+        let grad = values::<T>(grad_res)?;
+        let width = weight.len();
+        let part = width / self.groups;
+        let mut grad_x = vec![T::zero(); x.len()];
+        let partial: Vec<Vec<T>> = grad_x
+            .par_chunks_mut(ROWS * width)
+            .zip(x.par_chunks(ROWS * width))
+            .zip(grad.par_chunks(ROWS * width))
+            .map(|((grad_x, x), grad)| {
+                let mut grad_weight = vec![T::zero(); width];
+                let rows = grad_x.chunks_mut(part).zip(x.chunks(part));
+                for (i, ((grad_x, x), grad)) in rows.zip(grad.chunks(part)).enumerate() {
+                    let at = i % self.groups * part;
+                    let grad_weight = &mut grad_weight[at..][..part];
+                    back_row(x, &weight[at..][..part], grad, grad_x, grad_weight);
+                }
+                grad_weight
+            })
+            .collect();
+        let grad_weight = sum_rows(partial, width);
+        Ok((
+            Some(Tensor::from_vec(grad_x, arg1.shape(), arg1.device())?),
+            Some(Tensor::from_vec(grad_weight, arg2.shape(), arg2.device())?),
+        ))
+    }
+}
+
+/// Adds partial sums in their order.
+pub(super) fn sum_rows<T: Real>(partial: Vec<Vec<T>>, width: usize) -> Vec<T> {
+    let mut total = vec![T::zero(); width];
+    for row in partial {
+        for (sum, value) in total.iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+    total
+}
+
+fn moments<T: Real>(x: &[T]) -> (T, T) {
+    let n = T::from_f64(x.len() as f64);
+    let mean = x.iter().fold(T::zero(), |sum, &x| sum + x) / n;
+    let square = x
+        .iter()
+        .fold(T::zero(), |sum, &x| sum + (x - mean) * (x - mean));
+    (mean, T::one() / (square / n + T::from_f64(EPS)).sqrt())
+}
+
+fn back_row<T: Real>(x: &[T], weight: &[T], grad: &[T], grad_x: &mut [T], grad_weight: &mut [T]) {
+    let n = T::from_f64(x.len() as f64);
+    let (mean, scale) = moments(x);
+    let (mut sum, mut along) = (T::zero(), T::zero());
+    for i in 0..x.len() {
+        let unit = (x[i] - mean) * scale;
+        let g = grad[i] * (T::one() + weight[i]);
+        grad_weight[i] += grad[i] * unit;
+        sum += g;
+        along += g * unit;
+    }
+    let (sum, along) = (sum / n, along / n);
+    for i in 0..x.len() {
+        let unit = (x[i] - mean) * scale;
+        let g = grad[i] * (T::one() + weight[i]);
+        grad_x[i] = scale * (g - sum - unit * along);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ml::layers::check;
+
+    #[test]
+    fn gradients_equal_finite_differences() -> Result<()> {
+        let x = check::random(&[2, 3, 8], 1)?;
+        let weight = check::random(&[8], 2)?;
+        check::gradients(&[x.clone(), weight.clone()], |t| {
+            residual_group_norm(&t[0], &t[1], 1)
+        })?;
+        check::gradients(&[x, weight], |t| residual_group_norm(&t[0], &t[1], 4))
+    }
+}
