@@ -2,3 +2,4 @@
 
 mod datasets;
 mod house_rules;
+mod project;
