@@ -1,3 +1,43 @@
 //! The `assay` program: a window without arguments, commands with them.
 
-fn main() {}
+use std::io;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use assay::app;
+use assay::app::AppOptions;
+use assay::cli;
+use assay::cli::Request;
+use assay::jobs::WorkerOptions;
+
+fn main() -> ExitCode {
+    match cli::run(std::env::args_os()) {
+        Request::Ended(exit) => exit,
+        Request::Window {
+            open,
+            renderer,
+            workers,
+        } => match open_window(open, renderer.as_deref(), workers) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                writeln!(io::stderr(), "assay: {error:#}").ok();
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn open_window(
+    open: Option<std::path::PathBuf>,
+    renderer: Option<&str>,
+    workers: WorkerOptions,
+) -> anyhow::Result<()> {
+    let renderer = renderer
+        .map_or(Ok(app::RendererChoice::default()), str::parse)
+        .map_err(|reason: String| anyhow::anyhow!("--renderer: {reason}"))?;
+    app::run(AppOptions {
+        open,
+        renderer,
+        workers,
+    })
+}

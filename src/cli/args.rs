@@ -1,0 +1,317 @@
+//! What may be typed after `assay`: one struct per command, nothing decided yet.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::domain::Aspect;
+use crate::domain::Split;
+
+/// Look at AI-generated images with a local multimodal model: describe, score, compare, retrain.
+#[derive(Debug, Parser)]
+#[command(name = "assay", version, about, disable_help_subcommand = true)]
+pub(super) struct Arguments {
+    /// What to do; without a command the window opens on the last project, or on the demo
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    #[command(flatten)]
+    pub(super) common: Common,
+    /// What the window is drawn with: auto, glow or wgpu
+    #[arg(long, value_name = "WORD")]
+    pub(super) renderer: Option<String>,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Common {
+    /// Device to run the model on: auto, cpu, cuda:N or metal
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE")]
+    pub(super) device: String,
+    /// Model by name or folder; the project's choice or the embedded model if not given
+    #[arg(long, global = true, value_name = "NAME|DIR")]
+    pub(super) model: Option<PathBuf>,
+    /// At most this many images
+    #[arg(long, global = true, value_name = "N")]
+    pub(super) limit: Option<usize>,
+    /// Seed of everything random; 42 if not given (the demo has one of its own)
+    #[arg(long, global = true, value_name = "N")]
+    pub(super) seed: Option<u64>,
+    /// Answer with one JSON document on stdout
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+/// Seed where none was given.
+const USUAL_SEED: u64 = 42;
+
+impl Common {
+    /// The seed that was given, or the usual one.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.unwrap_or(USUAL_SEED)
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Open the window on a project file, a dataset folder, a table or a folder of images
+    Open {
+        /// What to open
+        path: PathBuf,
+    },
+    /// Write the demo dataset: generated scenes with known defects, prompts and simulated ratings
+    Demo(DemoArgs),
+    /// Read a dataset into a project
+    Import(ImportArgs),
+    /// Let the local model describe pictures; what it has described already is skipped
+    Describe(DescribeArgs),
+    /// Predict scores of a project's pictures, of one picture, or of a table of pictures
+    Score(ScoreArgs),
+    /// Train a predictor on the training images; the same command again goes on with a run that was cut off
+    Train(TrainArgs),
+    /// Hold the project's scores against its ground truth
+    Evaluate(EvaluateArgs),
+    /// Write the project's table
+    Export(ExportArgs),
+    /// Say what models there are, and whether their files are whole
+    Models {
+        #[command(subcommand)]
+        action: ModelsAction,
+    },
+}
+
+/// What to do with models.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(super) enum ModelsAction {
+    /// List the models
+    List,
+    /// Load the model in use and let it look at one picture
+    Check,
+}
+
+/// `assay demo`.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Folder to write to; --limit sets the number of scenes
+    pub(super) dir: PathBuf,
+}
+
+/// `assay import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Dataset folder, table or folder of images
+    pub(super) path: PathBuf,
+    /// Project file, made if it is not there
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: PathBuf,
+    /// Layout of the dataset: auto, agiqa-3k, table, folder or demo
+    #[arg(long, default_value = "auto", value_name = "WORD")]
+    pub(super) layout: String,
+    /// Published conversation file; may be given more than once
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(super) conversations: Vec<PathBuf>,
+    /// Column of a table by another name, e.g. --columns image_path=file; may be given more than once
+    #[arg(long, alias = "column", value_name = "OURS=THEIRS", value_parser = column)]
+    pub(super) columns: Vec<(String, String)>,
+}
+
+/// Which pictures and aspects of a project.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Selection {
+    /// Aspect: quality, correspondence, authenticity or all
+    #[arg(long, default_value = "all", value_name = "ASPECT", value_parser = aspects)]
+    pub(super) aspect: Aspects,
+    /// Split: train, val, test or all
+    #[arg(long, default_value = "all", value_name = "SPLIT", value_parser = splits)]
+    pub(super) split: SplitChoice,
+}
+
+/// `assay describe`.
+#[derive(Debug, Args)]
+pub(super) struct DescribeArgs {
+    /// Project file
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: PathBuf,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Describe again what is described already
+    #[arg(long)]
+    pub(super) again: bool,
+}
+
+/// `assay score`.
+#[derive(Debug, Args)]
+pub(super) struct ScoreArgs {
+    /// A picture, or a table with the columns `image_path` and `prompt`
+    #[arg(required_unless_present = "project", conflicts_with = "project")]
+    pub(super) path: Option<PathBuf>,
+    /// Project file
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: Option<PathBuf>,
+    /// The prompt that made the picture; read out of the file if not given
+    #[arg(long, value_name = "TEXT", conflicts_with = "project")]
+    pub(super) prompt: Option<String>,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+}
+
+/// `assay train`.
+#[derive(Debug, Args)]
+pub(super) struct TrainArgs {
+    /// Project file
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: PathBuf,
+    /// Aspect: quality, correspondence, authenticity, or all that have ground truth
+    #[arg(long, default_value = "all", value_name = "ASPECT", value_parser = aspects)]
+    pub(super) aspect: Aspects,
+    /// Passes over the training images
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) epochs: Option<u32>,
+    /// Images per step
+    #[arg(long, value_name = "N")]
+    pub(super) batch_size: Option<usize>,
+    /// Peak learning rate
+    #[arg(long, value_name = "RATE")]
+    pub(super) learning_rate: Option<f64>,
+    /// Decoupled weight decay
+    #[arg(long, value_name = "RATE")]
+    pub(super) weight_decay: Option<f64>,
+    /// Part of the training images that chooses the best epoch
+    #[arg(long, value_name = "PART")]
+    pub(super) val_fraction: Option<f64>,
+}
+
+/// `assay evaluate`.
+#[derive(Debug, Args)]
+pub(super) struct EvaluateArgs {
+    /// Project file
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: PathBuf,
+    /// Aspect: quality, correspondence, authenticity or all
+    #[arg(long, default_value = "all", value_name = "ASPECT", value_parser = aspects)]
+    pub(super) aspect: Aspects,
+    /// Split: train, val, test or all
+    #[arg(long, default_value = "test", value_name = "SPLIT", value_parser = splits)]
+    pub(super) split: SplitChoice,
+}
+
+/// `assay export`.
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// Project file
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: PathBuf,
+    /// Format: csv or jsonl
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: String,
+    /// File to write
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: PathBuf,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+}
+
+/// One aspect, or all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Aspects {
+    /// In the order of [`Aspect::ALL`].
+    pub(super) list: Vec<Aspect>,
+    /// Whether `all` was said, so that an aspect the data lacks is no mistake.
+    pub(super) all: bool,
+}
+
+/// One split, or the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SplitChoice {
+    /// Everything, rows without a split included.
+    All,
+    /// One of the splits.
+    One(Split),
+}
+
+impl SplitChoice {
+    /// The word on the command line and in answers.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::One(split) => split.name(),
+        }
+    }
+
+    /// Whether a row of this split is meant.
+    pub(super) fn takes(self, split: Option<Split>) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(wanted) => split == Some(wanted),
+        }
+    }
+}
+
+fn aspects(text: &str) -> Result<Aspects, String> {
+    if text.eq_ignore_ascii_case("all") {
+        return Ok(Aspects {
+            list: Aspect::ALL.to_vec(),
+            all: true,
+        });
+    }
+    let aspect = text
+        .parse()
+        .map_err(|message: String| format!("{message}; or all"))?;
+    Ok(Aspects {
+        list: vec![aspect],
+        all: false,
+    })
+}
+
+fn splits(text: &str) -> Result<SplitChoice, String> {
+    if text.eq_ignore_ascii_case("all") {
+        return Ok(SplitChoice::All);
+    }
+    text.parse()
+        .map(SplitChoice::One)
+        .map_err(|message: String| format!("{message}; or all"))
+}
+
+fn column(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(ours, theirs)| !ours.is_empty() && !theirs.is_empty())
+        .map(|(ours, theirs)| (ours.to_owned(), theirs.to_owned()))
+        .ok_or_else(|| format!("expected OURS=THEIRS, e.g. image_path=file, got {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_declared_without_contradiction() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn align_is_another_word_for_correspondence() {
+        assert_eq!(aspects("align").unwrap().list, [Aspect::Correspondence]);
+        assert!(aspects("beauty").unwrap_err().contains("or all"));
+    }
+
+    #[test]
+    fn a_picture_and_a_project_are_not_scored_at_once() {
+        let parsed = Arguments::try_parse_from(["assay", "score", "a.png", "--project", "p.assay"]);
+        assert!(parsed.is_err());
+        assert!(Arguments::try_parse_from(["assay", "score"]).is_err());
+        assert!(Arguments::try_parse_from(["assay", "score", "a.png"]).is_ok());
+    }
+
+    #[test]
+    fn common_flags_may_stand_after_the_command() {
+        let parsed =
+            Arguments::try_parse_from(["assay", "models", "list", "--json", "--seed", "7"]);
+        let parsed = parsed.unwrap();
+        assert!(parsed.common.json);
+        assert_eq!(parsed.common.seed, Some(7));
+    }
+}
