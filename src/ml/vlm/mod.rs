@@ -1,3 +1,11 @@
 //! Local multimodal language models, a folder per backbone.
 
+pub mod bicubic;
 pub mod minicpm_v;
+pub mod ops;
+
+mod files;
+mod local;
+
+pub use files::{GenerateSettings, Manifest, ModelFiles};
+pub use local::{Described, LocalModel};

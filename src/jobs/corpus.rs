@@ -1,0 +1,150 @@
+//! Gathers what a small model learns from, leak-safe.
+//!
+//! A picture that stands in the test list of any aspect is never learned from under any aspect: the published test
+//! lists of AGIQA-3K's two aspects differ, so that a picture of one may stand in the training list of the other.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use super::JobError;
+use crate::dataset;
+use crate::dataset::demo;
+use crate::domain::{AspectMap, ImportBatch, Interrupted, Origin, Split};
+use crate::media;
+use crate::ml::pretrain::lesson::{Lesson, Talk};
+use crate::ml::pretrain::mini::Recipe;
+
+/// Every lesson of a recipe: the dataset's (where given), then those of demo scenes written below `work`.
+///
+/// # Errors
+/// A dataset that cannot be read, a folder that cannot be written, nothing to learn from.
+pub fn gather(
+    recipe: &Recipe,
+    dataset: Option<&Path>,
+    work: &Path,
+) -> Result<Vec<Lesson>, JobError> {
+    let mut all = Vec::new();
+    if let Some(folder) = dataset {
+        all.extend(lessons(folder)?);
+    }
+    if recipe.demo_count > 0 {
+        let folder = work.join("scenes");
+        let settings = demo::DemoSettings {
+            seed: recipe.demo_seed,
+            count: recipe.demo_count,
+        };
+        demo::write(&folder, &settings, &mut |_, _| Ok::<(), Interrupted>(()))?;
+        all.extend(lessons(&folder)?);
+    }
+    Ok(all)
+}
+
+/// Share of the prompts whose pictures choose the best epoch.
+const VAL_PERCENT: u8 = 8;
+
+/// Reads a dataset folder with the conversation files in it into lessons, without any picture of a test list.
+///
+/// # Errors
+/// A dataset that cannot be read; pictures that cannot be decoded are left out.
+pub fn lessons(folder: &Path) -> Result<Vec<Lesson>, dataset::DatasetError> {
+    let source = dataset::Source {
+        path: folder.to_owned(),
+        layout: None,
+        conversations: Vec::new(),
+        columns: Vec::new(),
+    };
+    let batch = dataset::read(&source, &mut |_, _| Ok::<(), Interrupted>(()))?;
+    let test = test_files(&batch);
+    let mut talks = talks(&batch);
+    let is_demo = batch.layout == "demo";
+    let root = PathBuf::from(&batch.root);
+    let wanted: Vec<_> = batch
+        .rows
+        .into_iter()
+        .filter(|row| row.file.is_present() && !test.contains(file_name(&row.path)))
+        .map(|row| {
+            let talks = talks.remove(file_name(&row.path)).unwrap_or_default();
+            (row, talks)
+        })
+        .collect();
+    Ok(wanted
+        .into_par_iter()
+        .filter_map(|(row, talks)| {
+            let file = root.join(&row.path);
+            let picture = media::load(&file).ok()?;
+            let mos = AspectMap::from_fn(|aspect| row.truth.get(aspect).map(|truth| truth.mos));
+            let is_val = in_validation_part(&row.prompt);
+            let (prompt, generator, tags) = (row.prompt, row.generator, row.tags);
+            Some(Lesson {
+                file,
+                picture,
+                prompt,
+                generator,
+                tags,
+                is_demo,
+                mos,
+                talks,
+                is_val,
+            })
+        })
+        .collect())
+}
+
+/// Names of files that stand in the test list of any aspect.
+fn test_files(batch: &ImportBatch) -> BTreeSet<String> {
+    let listed = batch
+        .splits
+        .iter()
+        .filter(|entry| entry.split == Split::Test)
+        .map(|entry| entry.file_name.clone());
+    let marked = batch.rows.iter().filter(|row| {
+        row.split
+            .iter()
+            .any(|(_, split)| *split == Some(Split::Test))
+    });
+    listed
+        .chain(marked.map(|row| file_name(&row.path).to_owned()))
+        .collect()
+}
+
+fn talks(batch: &ImportBatch) -> HashMap<String, Vec<Talk>> {
+    let mut talks: HashMap<String, Vec<Talk>> = HashMap::new();
+    for entry in batch
+        .conversations
+        .iter()
+        .filter(|entry| entry.origin == Origin::Teacher)
+    {
+        let Some(answer) = entry.answer.clone() else {
+            continue;
+        };
+        let talk = Talk {
+            aspect: entry.aspect,
+            description: tidy(&entry.description),
+            answer,
+        };
+        talks.entry(entry.file_name.clone()).or_default().push(talk);
+    }
+    talks
+}
+
+/// One line of plain text, without the teacher's escapes, stars and double spaces.
+fn tidy(text: &str) -> String {
+    let text = text
+        .replace("\\\"", "\"")
+        .replace("\\n", " ")
+        .replace('*', "");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Whether a prompt falls into the validation part: by its hash, so that all pictures of a prompt stay together and
+/// the answer is the same in every run.
+fn in_validation_part(prompt: &str) -> bool {
+    Sha256::digest(prompt.trim().to_lowercase())[0] % 100 < VAL_PERCENT
+}

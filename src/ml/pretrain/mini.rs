@@ -1,0 +1,378 @@
+//! The recipe of the embedded small model, step by step.
+//!
+//! Two steps, each leaving files that the next reads: `see` trains the convolutional stem, `speak` the resampler and
+//! the language model on the stem's patches.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+
+use super::lesson::{LabelNames, Lesson};
+use super::speech::{
+    SpeechData, SpeechEpoch, SpeechExample, SpeechSettings, Weights, train_speech,
+};
+use super::tokens::{speech_example, train_tokenizer};
+use super::tower::{TowerEpoch, TowerExample, TowerSettings, train_tower};
+use crate::domain::{Aspect, Conversation, Preset};
+use crate::ml::MlError;
+use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, StemLayer};
+use crate::ml::vlm::minicpm_v::vision::pixels;
+use crate::ml::vlm::minicpm_v::{Chat, Config};
+use crate::stats;
+
+/// Where a small model learns from, and how long. Read from `recipe.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Demo scenes, generated with a seed of their own so that the program's demo stays unseen.
+    pub demo_count: usize,
+    /// Their seed.
+    pub demo_seed: u64,
+    /// Teacher words that the stem learns as labels.
+    pub label_words: usize,
+    /// Passes of the first step.
+    pub see_epochs: usize,
+    /// Passes of the second step.
+    pub speak_epochs: usize,
+    /// Tokens of the tokenizer.
+    pub vocab_size: usize,
+    /// Seed of everything else.
+    pub seed: u64,
+}
+
+/// Opinion-score columns that the stem learns: real quality and correspondence, then the demo's three aspects.
+const COLUMNS: usize = 5;
+
+/// The stem of the embedded model.
+pub fn mini_stem() -> StemConfig {
+    let layer = |channels, kernel, stride| StemLayer {
+        channels,
+        kernel,
+        stride,
+    };
+    let layers = vec![
+        layer(32, 4, 4),
+        layer(48, 3, 1),
+        layer(64, 3, 2),
+        layer(64, 3, 1),
+        layer(96, 3, 2),
+        layer(128, 3, 1),
+    ];
+    StemConfig { layers, cell: 4 }
+}
+
+/// First step: trains the stem and keeps the epoch that ranks the validation pictures best, in `stem.safetensors`.
+///
+/// # Errors
+/// Failed tensor operations; a folder that cannot be written.
+pub fn see(
+    recipe: &Recipe,
+    lessons: &[Lesson],
+    out: &Path,
+    say: &mut dyn FnMut(String),
+) -> Result<(), MlError> {
+    let names = LabelNames::of(lessons, recipe.label_words);
+    let (val, train): (Vec<&Lesson>, Vec<&Lesson>) =
+        lessons.iter().partition(|lesson| lesson.is_val);
+    let example = |lesson: &&Lesson| TowerExample {
+        picture: lesson.picture.clone(),
+        scores: score_columns(lesson),
+        labels: names.labels(lesson),
+    };
+    let train: Vec<TowerExample> = train.iter().map(example).collect();
+    let val: Vec<TowerExample> = val.iter().map(example).collect();
+    say(format!(
+        "{} pictures to learn from, {} to choose by, {} labels",
+        train.len(),
+        val.len(),
+        names.len()
+    ));
+    let settings = TowerSettings {
+        epochs: recipe.see_epochs,
+        batch_size: 32,
+        crop: 256,
+        learning_rate: 3e-3,
+        weight_decay: 0.05,
+        label_weight: 3.0,
+        hidden: 128,
+        seed: recipe.seed,
+    };
+    let (mut best, start) = (f64::NEG_INFINITY, std::time::Instant::now());
+    train_tower(&mini_stem(), (&train, &val), &settings, &mut |epoch| {
+        let figures = validation(&epoch, &val);
+        let known: Vec<f64> = figures.iter().flatten().copied().collect();
+        let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+        let seconds = start.elapsed().as_secs();
+        say(format!(
+            "epoch {} loss {:.4} val SRCC {figures:.3?} after {seconds} s",
+            epoch.epoch, epoch.loss
+        ));
+        if mean > best {
+            best = mean;
+            save_stem(&epoch, out)?;
+        }
+        Ok(true)
+    })?;
+    Ok(())
+}
+
+/// SRCC of every column on the validation pictures that carry it.
+fn validation(epoch: &TowerEpoch, val: &[TowerExample]) -> Vec<Option<f64>> {
+    (0..COLUMNS)
+        .map(|column| {
+            let pairs = val.iter().zip(&epoch.predicted[column]);
+            let known = pairs.filter_map(|(example, p)| {
+                Some((f64::from(*p), f64::from(example.scores[column]?)))
+            });
+            let (predicted, truth): (Vec<f64>, Vec<f64>) = known.unzip();
+            stats::srcc(&predicted, &truth).ok()
+        })
+        .collect()
+}
+
+fn score_columns(lesson: &Lesson) -> Vec<Option<f32>> {
+    let mos = |aspect| lesson.mos.get(aspect).map(|mos| mos as f32);
+    let [quality, correspondence, authenticity] = Aspect::ALL.map(mos);
+    if lesson.is_demo {
+        vec![None, None, quality, correspondence, authenticity]
+    } else {
+        vec![quality, correspondence, None, None, None]
+    }
+}
+
+fn save_stem(epoch: &TowerEpoch, out: &Path) -> candle_core::Result<()> {
+    let mut tensors = HashMap::new();
+    for (index, (weight, bias)) in epoch.stem.layers().iter().enumerate() {
+        tensors.insert(
+            format!("layers.{index}.weight"),
+            weight.to_device(&Device::Cpu)?,
+        );
+        tensors.insert(
+            format!("layers.{index}.bias"),
+            bias.to_device(&Device::Cpu)?,
+        );
+    }
+    candle_core::safetensors::save(&tensors, out.join("stem.safetensors"))
+}
+
+/// Second step: trains tokenizer, resampler and language model on the stem's patches, and writes the model folder:
+/// `tokenizer.json`, `config.json`, `model.safetensors` (half precision).
+///
+/// # Errors
+/// A first step that was not made; failed tensor operations; a folder that cannot be written.
+pub fn speak(
+    recipe: &Recipe,
+    (lessons, preset): (&[Lesson], &Preset),
+    out: &Path,
+    say: &mut dyn FnMut(String),
+) -> Result<(), MlError> {
+    let conversations: Vec<Spoken> = lessons
+        .iter()
+        .enumerate()
+        .flat_map(|(i, l)| spoken(preset, i, l))
+        .collect();
+    let texts: Vec<String> = conversations
+        .iter()
+        .flat_map(|c| {
+            [
+                c.conversation.request.clone(),
+                c.conversation.description.clone(),
+                c.conversation.question.clone(),
+            ]
+        })
+        .collect();
+    let tokenizer = train_tokenizer(&texts, recipe.vocab_size)?;
+    tokenizer
+        .save(out.join("tokenizer.json"), false)
+        .map_err(|error| MlError::Input(format!("tokenizer.json cannot be written: {error}")))?;
+    let config = Config::mini(tokenizer.get_vocab_size(true), mini_stem());
+    write_config(&config, &out.join("config.json"))?;
+    let frozen = frozen_stem(&out.join("stem.safetensors"))?;
+    let patches = patches_of(lessons, &frozen)?;
+    say(format!(
+        "{} conversations on {} pictures, {} tokens in the vocabulary",
+        conversations.len(),
+        lessons.len(),
+        config.llm.vocab_size
+    ));
+    let chat = Chat::new(tokenizer)?;
+    let example = |c: &&Spoken| {
+        speech_example(
+            &chat,
+            config.query_num,
+            &c.conversation,
+            &c.answer,
+            (c.picture, c.score),
+        )
+        .map(|example| (example, lessons[c.picture].is_val, c.column))
+    };
+    let examples = conversations
+        .iter()
+        .collect::<Vec<_>>()
+        .iter()
+        .map(example)
+        .collect::<Result<Vec<_>, _>>()?;
+    let (val, train): (Vec<_>, Vec<_>) = examples.into_iter().partition(|(_, is_val, _)| *is_val);
+    let columns: Vec<usize> = val.iter().map(|(_, _, column)| *column).collect();
+    let strip = |part: Vec<(SpeechExample, bool, usize)>| {
+        part.into_iter().map(|(e, _, _)| e).collect::<Vec<_>>()
+    };
+    let (train, val) = (strip(train), strip(val));
+    let data = SpeechData {
+        patches: &patches,
+        grid: GRID,
+        train: &train,
+        val: &val,
+    };
+    let settings = SpeechSettings {
+        epochs: recipe.speak_epochs,
+        batch_size: 16,
+        learning_rate: 1.5e-3,
+        weight_decay: 0.05,
+        score_weight: 0.3,
+        seed: recipe.seed,
+    };
+    let start = std::time::Instant::now();
+    let say = std::cell::RefCell::new(say);
+    let mut on_step = |step: usize, steps: usize, loss: f64| {
+        if step.is_multiple_of(25) {
+            (say.borrow_mut())(format!(
+                "step {step} of {steps} loss {loss:.4} after {} s",
+                start.elapsed().as_secs()
+            ));
+        }
+    };
+    train_speech(
+        &config,
+        &frozen,
+        data,
+        &settings,
+        &mut on_step,
+        &mut |epoch, weights| {
+            let figures = score_columns_agree(&epoch, &val, &columns);
+            let (number, words) = (epoch.epoch, epoch.val_words);
+            (say.borrow_mut())(format!(
+                "epoch {number} val words {words:.4} val SRCC {figures:.3?}"
+            ));
+            save_model(weights, &frozen, &out.join("model.safetensors"))
+        },
+    )?;
+    Ok(())
+}
+
+/// Rows and columns of patches of a 512-pixel picture.
+const GRID: [usize; 2] = [8, 8];
+
+struct Spoken {
+    picture: usize,
+    conversation: Conversation,
+    answer: String,
+    score: f32,
+    column: usize,
+}
+
+fn spoken(preset: &Preset, picture: usize, lesson: &Lesson) -> Vec<Spoken> {
+    let column = |aspect| {
+        Aspect::ALL.iter().position(|a| *a == aspect).unwrap_or(0)
+            + if lesson.is_demo { 2 } else { 0 }
+    };
+    let talks = lesson
+        .talks
+        .iter()
+        .filter(|_| lesson.picture.width == 512 && lesson.picture.height == 512);
+    talks
+        .filter_map(|talk| {
+            let score = (*lesson.mos.get(talk.aspect))? as f32;
+            let conversation = Conversation {
+                request: preset.request(talk.aspect, &lesson.prompt),
+                description: talk.description.clone(),
+                question: preset.aspect(talk.aspect).question.clone(),
+            };
+            Some(Spoken {
+                picture,
+                conversation,
+                answer: talk.answer.clone(),
+                score,
+                column: column(talk.aspect),
+            })
+        })
+        .collect()
+}
+
+fn score_columns_agree(
+    epoch: &SpeechEpoch,
+    val: &[SpeechExample],
+    columns: &[usize],
+) -> Vec<Option<f64>> {
+    (0..COLUMNS)
+        .map(|column| {
+            let rows = columns
+                .iter()
+                .enumerate()
+                .filter(|(_, c)| **c == column)
+                .map(|(row, _)| row);
+            let (p, t): (Vec<f64>, Vec<f64>) = rows
+                .map(|row| (f64::from(epoch.val_scores[row]), f64::from(val[row].score)))
+                .unzip();
+            stats::srcc(&p, &t).ok()
+        })
+        .collect()
+}
+
+/// The stem's tensors under the names that the model loads them by.
+fn frozen_stem(file: &Path) -> Result<HashMap<String, Tensor>, MlError> {
+    let tensors = candle_core::safetensors::load(file, &Device::Cpu).map_err(|error| {
+        let text = format!(
+            "the first step has left no stem ({error}); run it first: {}",
+            file.display()
+        );
+        MlError::Input(text)
+    })?;
+    Ok(tensors
+        .into_iter()
+        .map(|(name, tensor)| (format!("vpm.embeddings.stem.{name}"), tensor))
+        .collect())
+}
+
+fn patches_of(
+    lessons: &[Lesson],
+    frozen: &HashMap<String, Tensor>,
+) -> Result<Vec<Tensor>, MlError> {
+    let builder = VarBuilder::from_tensors(frozen.clone(), DType::F32, &Device::Cpu);
+    let stem = Stem::new(&mini_stem(), builder.pp("vpm.embeddings.stem"))?;
+    let one = |lesson: &Lesson| -> candle_core::Result<Tensor> {
+        let patches = stem.patches(&pixels(&lesson.picture, &Device::Cpu)?)?;
+        let (_, rows, cols, values) = patches.dims4()?;
+        patches.reshape((rows * cols, values))
+    };
+    Ok(lessons
+        .iter()
+        .map(one)
+        .collect::<candle_core::Result<_>>()?)
+}
+
+fn save_model(
+    weights: &Weights,
+    frozen: &HashMap<String, Tensor>,
+    file: &Path,
+) -> candle_core::Result<()> {
+    let mut tensors = weights.tensors();
+    tensors.extend(
+        frozen
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.clone())),
+    );
+    let half = tensors
+        .into_iter()
+        .map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F16)?)));
+    candle_core::safetensors::save(&half.collect::<candle_core::Result<HashMap<_, _>>>()?, file)
+}
+
+fn write_config(config: &Config, file: &Path) -> Result<(), MlError> {
+    let text =
+        serde_json::to_string_pretty(config).map_err(|error| MlError::Input(error.to_string()))?;
+    std::fs::write(file, text)
+        .map_err(|error| MlError::Input(format!("cannot write {}: {error}", file.display())))
+}

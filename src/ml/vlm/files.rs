@@ -1,0 +1,246 @@
+//! A model on disk or inside the binary: `model.toml`, `config.json`, `tokenizer.json`, weights.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tokenizers::Tokenizer;
+
+use super::minicpm_v::Config;
+use crate::compute::{MappedWeights, builder_from_bytes};
+use crate::domain::{ModelCard, ModelTag};
+use crate::ml::MlError;
+
+/// What `model.toml` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Name of the model.
+    pub name: String,
+    /// One sentence.
+    pub summary: String,
+    /// `minicpm-v-2.5`.
+    pub architecture: String,
+    /// Where it came from.
+    pub source: String,
+    /// Its licence.
+    pub licence: String,
+    /// How it is asked to speak.
+    #[serde(default)]
+    pub generation: GenerateSettings,
+}
+
+/// How a description is generated.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GenerateSettings {
+    /// Most tokens of a description.
+    pub max_new_tokens: usize,
+    /// Logits of tokens that were generated already are divided by this (negative ones multiplied); 1 is off.
+    pub repetition_penalty: f32,
+    /// No run of this many tokens is generated twice; 0 is off.
+    pub no_repeat_ngram: usize,
+}
+
+impl Default for GenerateSettings {
+    fn default() -> Self {
+        Self {
+            max_new_tokens: 160,
+            repetition_penalty: 1.0,
+            no_repeat_ngram: 0,
+        }
+    }
+}
+
+/// Where a model's files are.
+pub enum ModelFiles {
+    /// Inside the binary.
+    Embedded,
+    /// A folder.
+    Folder(PathBuf),
+}
+
+static MINI_MANIFEST: &str = include_str!("../../../models/mini/model.toml");
+static MINI_CONFIG: &str = include_str!("../../../models/mini/config.json");
+static MINI_TOKENIZER: &[u8] = include_bytes!("../../../models/mini/tokenizer.json");
+static MINI_WEIGHTS: &[u8] = include_bytes!("../../../models/mini/model.safetensors");
+
+impl ModelFiles {
+    /// The manifest.
+    ///
+    /// # Errors
+    /// A missing or malformed `model.toml`.
+    pub fn manifest(&self) -> Result<Manifest, MlError> {
+        let text = self.text("model.toml", "model.toml", MINI_MANIFEST)?;
+        toml::from_str(&text)
+            .map_err(|error| self.malformed("model.toml", "model.toml", error.to_string()))
+    }
+
+    /// The sizes.
+    ///
+    /// # Errors
+    /// A missing or malformed `config.json`.
+    pub fn config(&self) -> Result<Config, MlError> {
+        let text = self.text("the configuration", "config.json", MINI_CONFIG)?;
+        serde_json::from_str(&text)
+            .map_err(|error| self.malformed("the configuration", "config.json", error.to_string()))
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// A missing or malformed `tokenizer.json`.
+    pub fn tokenizer(&self) -> Result<Tokenizer, MlError> {
+        let loaded = match self {
+            Self::Embedded => Tokenizer::from_bytes(MINI_TOKENIZER),
+            Self::Folder(folder) => Tokenizer::from_file(folder.join("tokenizer.json")),
+        };
+        loaded.map_err(|error| self.malformed("the tokenizer", "tokenizer.json", error.to_string()))
+    }
+
+    /// The weights as `dtype` on `device`.
+    ///
+    /// # Errors
+    /// Missing or malformed weights.
+    pub fn weights(&self, dtype: DType, device: &Device) -> Result<VarBuilder<'static>, MlError> {
+        match self {
+            Self::Embedded => Ok(builder_from_bytes(MINI_WEIGHTS, dtype, device)?),
+            Self::Folder(_) => Ok(MappedWeights::new(self.weight_files()?).builder(dtype, device)?),
+        }
+    }
+
+    /// Its card, hash included.
+    ///
+    /// # Errors
+    /// Missing or malformed files.
+    pub fn card(&self) -> Result<ModelCard, MlError> {
+        let manifest = self.manifest()?;
+        let config = self.config()?;
+        let (sha256, weights_bytes) = self.hash()?;
+        let bytes_per_weight = 2;
+        let num_parameters = weights_bytes / bytes_per_weight;
+        Ok(ModelCard {
+            tag: ModelTag {
+                name: manifest.name,
+                sha256,
+            },
+            summary: manifest.summary,
+            architecture: manifest.architecture,
+            source: manifest.source,
+            licence: manifest.licence,
+            num_parameters,
+            weights_bytes,
+            memory_bytes: num_parameters * 4 + kv_bytes(&config),
+            loaded_on: None,
+            folder: match self {
+                Self::Embedded => None,
+                Self::Folder(folder) => Some(folder.display().to_string()),
+            },
+        })
+    }
+
+    fn hash(&self) -> Result<(String, u64), MlError> {
+        let mut hasher = Sha256::new();
+        let mut bytes = 0;
+        match self {
+            Self::Embedded => {
+                [MINI_CONFIG.as_bytes(), MINI_TOKENIZER, MINI_WEIGHTS]
+                    .into_iter()
+                    .for_each(|part| hasher.update(part));
+                bytes = MINI_WEIGHTS.len() as u64;
+            }
+            Self::Folder(folder) => {
+                for name in ["config.json", "tokenizer.json"] {
+                    hash_file(&folder.join(name), &mut hasher)?;
+                }
+                for file in self.weight_files()? {
+                    bytes += hash_file(&file, &mut hasher)?;
+                }
+            }
+        }
+        let hex = hasher
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok((hex, bytes))
+    }
+
+    fn weight_files(&self) -> Result<Vec<PathBuf>, MlError> {
+        let Self::Folder(folder) = self else {
+            return Ok(Vec::new());
+        };
+        let read = |source| MlError::Read {
+            what: "the model folder",
+            path: folder.clone(),
+            source,
+        };
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+            .map_err(read)?
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "safetensors")
+            })
+            .collect();
+        files.sort();
+        if files.is_empty() {
+            let reason = "there is no .safetensors file in it".to_owned();
+            return Err(MlError::Malformed {
+                what: "the model folder",
+                reason,
+                path: folder.clone(),
+            });
+        }
+        Ok(files)
+    }
+
+    fn text(
+        &self,
+        what: &'static str,
+        name: &str,
+        embedded: &'static str,
+    ) -> Result<String, MlError> {
+        match self {
+            Self::Embedded => Ok(embedded.to_owned()),
+            Self::Folder(folder) => {
+                let path = folder.join(name);
+                std::fs::read_to_string(&path).map_err(|source| MlError::Read {
+                    what,
+                    path,
+                    source,
+                })
+            }
+        }
+    }
+
+    fn malformed(&self, what: &'static str, name: &str, reason: String) -> MlError {
+        let folder = match self {
+            Self::Embedded => Path::new("models/mini"),
+            Self::Folder(folder) => folder,
+        };
+        MlError::Malformed {
+            what,
+            reason,
+            path: folder.join(name),
+        }
+    }
+}
+
+/// Bytes of keys and values of a full conversation in f32.
+const fn kv_bytes(config: &Config) -> u64 {
+    let llm = &config.llm;
+    let width = llm.hidden_size / llm.num_attention_heads * llm.num_key_value_heads;
+    (2 * llm.num_hidden_layers * width * config.max_len * 4) as u64
+}
+
+fn hash_file(path: &Path, hasher: &mut Sha256) -> Result<u64, MlError> {
+    let read = |source| MlError::Read {
+        what: "a file of the model",
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = std::fs::File::open(path).map_err(read)?;
+    std::io::copy(&mut file, hasher).map_err(read)
+}

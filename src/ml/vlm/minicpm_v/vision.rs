@@ -1,0 +1,237 @@
+//! The vision tower: SigLIP (Zhai et al. 2023) in the idefics2 form, which keeps aspect ratios, or with a
+//! convolutional stem in place of its patch embedding.
+
+use candle_core::{Device, Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::config::{PositionIds, VisionConfig};
+use super::stem::Stem;
+use crate::ml::vlm::ops::{Mode, attention, linear, merge_heads, split_heads};
+
+struct Norm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Norm {
+    fn new(width: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get(width, "weight")?,
+            bias: vb.get(width, "bias")?,
+        })
+    }
+}
+
+struct Projection {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Projection {
+    fn new(out: usize, width: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get((out, width), "weight")?,
+            bias: vb.get(out, "bias")?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        linear(x, &self.weight, Some(&self.bias))
+    }
+}
+
+struct Layer {
+    layer_norm1: Norm,
+    q_proj: Projection,
+    k_proj: Projection,
+    v_proj: Projection,
+    out_proj: Projection,
+    layer_norm2: Norm,
+    fc1: Projection,
+    fc2: Projection,
+}
+
+impl Layer {
+    fn new(cfg: &VisionConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+        let (width, inner) = (cfg.hidden_size, cfg.intermediate_size);
+        let attn = vb.pp("self_attn");
+        let square = |name: &str| Projection::new(width, width, &attn.pp(name));
+        Ok(Self {
+            layer_norm1: Norm::new(width, &vb.pp("layer_norm1"))?,
+            q_proj: square("q_proj")?,
+            k_proj: square("k_proj")?,
+            v_proj: square("v_proj")?,
+            out_proj: square("out_proj")?,
+            layer_norm2: Norm::new(width, &vb.pp("layer_norm2"))?,
+            fc1: Projection::new(inner, width, &vb.pp("mlp").pp("fc1"))?,
+            fc2: Projection::new(width, inner, &vb.pp("mlp").pp("fc2"))?,
+        })
+    }
+}
+
+/// The tower.
+pub struct VisionTower {
+    cfg: VisionConfig,
+    stem: Option<Stem>,
+    patch_embedding: Projection,
+    position_embedding: Tensor,
+    layers: Vec<Layer>,
+    post_layernorm: Norm,
+    mode: Mode,
+}
+
+impl VisionTower {
+    /// Loads `vpm.*`; the patch embedding is read as a matrix over the values of a patch.
+    ///
+    /// # Errors
+    /// Missing or wrongly shaped tensors.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "candle's builders are passed by value everywhere"
+    )]
+    pub fn new(cfg: &VisionConfig, mode: Mode, vb: VarBuilder<'_>) -> Result<Self> {
+        let embeddings = vb.pp("embeddings");
+        let stem = cfg
+            .stem
+            .as_ref()
+            .map(|stem| Stem::new(stem, embeddings.pp("stem")))
+            .transpose()?;
+        let (width, buckets) = (cfg.hidden_size, cfg.position_grid * cfg.position_grid);
+        Ok(Self {
+            cfg: cfg.clone(),
+            patch_embedding: patch_embedding(cfg, &embeddings.pp("patch_embedding"))?,
+            stem,
+            position_embedding: embeddings.get((buckets, width), "position_embedding.weight")?,
+            layers: (0..cfg.num_hidden_layers)
+                .map(|index| Layer::new(cfg, &vb.pp("encoder").pp("layers").pp(index)))
+                .collect::<Result<_>>()?,
+            post_layernorm: Norm::new(width, &vb.pp("post_layernorm"))?,
+            mode,
+        })
+    }
+
+    /// Patches `(1, rows * cols, values)` of one picture `(1, height, width, 3)`, with their rows and columns. They do
+    /// not depend on anything that is trained with the language model, so training reads them from memory.
+    ///
+    /// # Errors
+    /// Sides that are no multiple of the patch.
+    pub fn patches(&self, pixels: &Tensor) -> Result<(Tensor, [usize; 2])> {
+        let (_, height, width, _) = pixels.dims4()?;
+        let patch = self.cfg.patch_size;
+        let grid = [height / patch, width / patch];
+        let patches = match &self.stem {
+            Some(stem) => stem.patches(pixels)?,
+            None => pixels
+                .reshape((1, grid[0], patch, grid[1], patch, 3))?
+                .permute((0, 1, 3, 5, 2, 4))?
+                .reshape((1, grid[0], grid[1], 3 * patch * patch))?,
+        };
+        Ok((patches.reshape((1, grid[0] * grid[1], ()))?, grid))
+    }
+
+    /// Patches `(batch, rows * cols, values)` of pictures of one size to features `(batch, rows * cols, hidden)`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, patches: &Tensor, grid: [usize; 2]) -> Result<Tensor> {
+        let ids = Tensor::new(self.position_ids(grid), patches.device())?;
+        let positions = self.position_embedding.index_select(&ids, 0)?;
+        let mut x = self
+            .patch_embedding
+            .forward(patches)?
+            .broadcast_add(&positions)?;
+        for layer in &self.layers {
+            x = (self.attend(layer, &self.norm(&x, &layer.layer_norm1)?)? + x)?;
+            let inner = layer
+                .fc1
+                .forward(&self.norm(&x, &layer.layer_norm2)?)?
+                .gelu()?;
+            x = (layer.fc2.forward(&inner)? + x)?;
+        }
+        self.norm(&x, &self.post_layernorm)
+    }
+
+    fn norm(&self, x: &Tensor, norm: &Norm) -> Result<Tensor> {
+        self.mode
+            .layer_norm(x, &norm.weight, &norm.bias, self.cfg.layer_norm_eps)
+    }
+
+    fn attend(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
+        let heads = self.cfg.num_attention_heads;
+        let [q, k, v] = [&layer.q_proj, &layer.k_proj, &layer.v_proj]
+            .map(|p| split_heads(&p.forward(x)?, heads));
+        layer
+            .out_proj
+            .forward(&merge_heads(&attention(self.mode, &q?, &k?, &v?, None)?)?)
+    }
+
+    fn position_ids(&self, [rows, cols]: [usize; 2]) -> Vec<u32> {
+        let side = self.cfg.position_grid;
+        match self.cfg.position_ids {
+            PositionIds::Grid => (0..rows * cols)
+                .map(|patch| {
+                    (bucket(patch / cols, rows, side) * side + bucket(patch % cols, cols, side))
+                        as u32
+                })
+                .collect(),
+            PositionIds::Published => (0..rows * cols)
+                .map(|patch| bucket(patch, rows * cols, side) as u32)
+                .collect(),
+        }
+    }
+}
+
+/// The bucket of position `index` of `count` among `side`: the fraction `index * f32(1 / count)` cut at
+/// `1/side, 2/side, ...`, right-closed as torch's `bucketize(right=True)`.
+fn bucket(index: usize, count: usize, side: usize) -> usize {
+    let fraction = index as f32 * (1.0 / count as f32);
+    (1..side)
+        .filter(|&boundary| boundary as f32 / side as f32 <= fraction)
+        .count()
+}
+
+/// The patch embedding as a matrix: `(hidden, values)`, or a convolution kernel `(hidden, 3, patch, patch)` flattened.
+fn patch_embedding(cfg: &VisionConfig, vb: &VarBuilder<'_>) -> Result<Projection> {
+    let (width, values) = (cfg.hidden_size, cfg.patch_values());
+    if cfg.stem.is_some() {
+        return Projection::new(width, values, vb);
+    }
+    let kernel = vb.get((width, 3, cfg.patch_size, cfg.patch_size), "weight")?;
+    Ok(Projection {
+        weight: kernel.reshape((width, values))?,
+        bias: vb.get(width, "bias")?,
+    })
+}
+
+/// Pixels of a picture as `(1, height, width, 3)` in -1..1: `(x / 255 - 0.5) / 0.5`.
+///
+/// # Errors
+/// A picture whose pixels do not fit its size.
+pub fn pixels(picture: &crate::domain::Picture, device: &Device) -> Result<Tensor> {
+    let values: Vec<f32> = picture
+        .rgb
+        .iter()
+        .map(|byte| f32::from(*byte) / 127.5 - 1.0)
+        .collect();
+    Tensor::from_vec(
+        values,
+        (1, picture.height as usize, picture.width as usize, 3),
+        device,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_follow_the_published_fractions() {
+        // The fractions i * f32(1 / L) differ from floor(70 i / L) at these places for L = 1035 and 1024.
+        let ids: Vec<usize> = [207, 414, 621, 828]
+            .iter()
+            .map(|&i| bucket(i, 1035, 70))
+            .collect();
+        assert_eq!(ids, [13, 27, 41, 55]);
+        assert!((0..1024).all(|i| bucket(i, 1024, 70) == 70 * i / 1024));
+    }
+}

@@ -1,0 +1,167 @@
+//! The few operations that candle has in two forms: fused without gradient, and plain with one.
+//!
+//! candle's fused softmax, norms and rotary embedding lose the gradient without an error, so a model that is to be
+//! trained must never call them. Every model here asks this switch instead.
+
+use candle_core::{D, DType, Result, Tensor};
+
+/// Which form the operations take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Fused operations: fast, no gradient.
+    Inference,
+    /// Plain operations: every one has a gradient.
+    Training,
+}
+
+impl Mode {
+    /// Softmax over the last dimension.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn softmax(self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Inference => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
+            Self::Training => candle_nn::ops::softmax(x, D::Minus1),
+        }
+    }
+
+    /// Root-mean-square norm over the last dimension, computed in f32.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn rms_norm(self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+        match self {
+            Self::Inference => candle_nn::ops::rms_norm(&x.contiguous()?, weight, eps as f32),
+            Self::Training => {
+                let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
+                x.broadcast_div(&(variance + eps)?.sqrt()?)?
+                    .broadcast_mul(weight)
+            }
+        }
+    }
+
+    /// Layer norm over the last dimension.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn layer_norm(
+        self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        eps: f64,
+    ) -> Result<Tensor> {
+        match self {
+            Self::Inference => {
+                candle_nn::ops::layer_norm(&x.contiguous()?, weight, bias, eps as f32)
+            }
+            Self::Training => {
+                let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+                let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
+                x.broadcast_div(&(variance + eps)?.sqrt()?)?
+                    .broadcast_mul(weight)?
+                    .broadcast_add(bias)
+            }
+        }
+    }
+
+    /// Rotary position embedding of `x (batch, heads, seq, head_dim)` in the half-split form of Llama; `cos` and `sin`
+    /// are `(seq, head_dim / 2)`.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn rope(self, x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Inference => candle_nn::rotary_emb::rope(&x.contiguous()?, cos, sin),
+            Self::Training => {
+                let half = x.dim(D::Minus1)? / 2;
+                let (first, second) = (
+                    x.narrow(D::Minus1, 0, half)?,
+                    x.narrow(D::Minus1, half, half)?,
+                );
+                let left = (first.broadcast_mul(cos)? - second.broadcast_mul(sin)?)?;
+                let right = (second.broadcast_mul(cos)? + first.broadcast_mul(sin)?)?;
+                Tensor::cat(&[left, right], D::Minus1)
+            }
+        }
+    }
+}
+
+/// `softmax(q k^T / sqrt(head_dim) + mask) v` for `(batch, heads, seq, head_dim)` operands.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn attention(
+    mode: Mode,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    let scale = (q.dim(D::Minus1)? as f64).sqrt().recip();
+    let scores = (q.contiguous()? * scale)?.matmul(&k.transpose(2, 3)?.contiguous()?)?;
+    let scores = match mask {
+        Some(mask) => scores.broadcast_add(mask)?,
+        None => scores,
+    };
+    mode.softmax(&scores)?.matmul(&v.contiguous()?)
+}
+
+/// `x (batch, seq, heads * head_dim)` to `(batch, heads, seq, head_dim)`.
+///
+/// # Errors
+/// A width that the heads do not divide.
+pub fn split_heads(x: &Tensor, heads: usize) -> Result<Tensor> {
+    let (batch, seq, width) = x.dims3()?;
+    x.reshape((batch, seq, heads, width / heads))?
+        .transpose(1, 2)
+}
+
+/// The inverse of [`split_heads`].
+///
+/// # Errors
+/// Failed tensor operations.
+pub fn merge_heads(x: &Tensor) -> Result<Tensor> {
+    let (batch, heads, seq, width) = x.dims4()?;
+    x.transpose(1, 2)?.reshape((batch, seq, heads * width))
+}
+
+/// `x (batch, seq, in) @ weight (out, in)^T + bias`, as one product over all rows.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (batch, seq, width) = x.dims3()?;
+    let out = x.reshape((batch * seq, width))?.matmul(&weight.t()?)?;
+    let out = match bias {
+        Some(bias) => out.broadcast_add(bias)?,
+        None => out,
+    };
+    out.reshape((batch, seq, weight.dim(0)?))
+}
+
+/// The additive causal mask of `seq` new positions behind `past` cached ones, `(1, 1, seq, past + seq)`: the one
+/// place where it is made.
+///
+/// # Errors
+/// Failed tensor operations.
+pub fn causal_mask(
+    seq: usize,
+    past: usize,
+    dtype: DType,
+    device: &candle_core::Device,
+) -> Result<Tensor> {
+    let values: Vec<f32> = (0..seq)
+        .flat_map(|query| {
+            (0..past + seq).map(move |key| {
+                if key > past + query {
+                    f32::NEG_INFINITY
+                } else {
+                    0.0
+                }
+            })
+        })
+        .collect();
+    Tensor::from_vec(values, (1, 1, seq, past + seq), device)?.to_dtype(dtype)
+}
