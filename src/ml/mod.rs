@@ -1,9 +1,15 @@
 //! The local multimodal model, the predictor, and their training.
 
 pub mod error;
+pub mod eval;
 pub mod heads;
 pub mod layers;
+mod network;
+pub mod predictor;
 pub mod pretrain;
+pub mod state_dict;
+pub mod train;
 pub mod vlm;
 
 pub use error::MlError;
+pub use predictor::Predictor;

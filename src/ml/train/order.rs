@@ -1,0 +1,45 @@
+//! Which examples stand in which batch of an epoch.
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+/// Batches whose sequences are sorted by length among themselves: little padding, and still another mix every epoch.
+const POOL: usize = 16;
+
+/// The batches of an epoch: a shuffle that follows from seed and epoch, sequences of similar length together.
+pub(super) fn batches(
+    lengths: &[usize],
+    batch_size: usize,
+    seed: u64,
+    epoch: u32,
+) -> Vec<Vec<usize>> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    // Stream 0 drew the initial weights.
+    random.set_stream(u64::from(epoch) + 1);
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.shuffle(&mut random);
+    for pool in order.chunks_mut(batch_size * POOL) {
+        pool.sort_by_key(|&position| lengths[position]);
+    }
+    let mut batches: Vec<Vec<usize>> = order.chunks(batch_size).map(<[usize]>::to_vec).collect();
+    batches.shuffle(&mut random);
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_stands_in_one_batch_and_epochs_differ() {
+        let lengths: Vec<usize> = (0..333).map(|i| i * 37 % 101).collect();
+        let first = batches(&lengths, 16, 1, 1);
+        let mut seen = first.concat();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..333).collect::<Vec<_>>());
+        assert_eq!(first, batches(&lengths, 16, 1, 1));
+        assert_ne!(first, batches(&lengths, 16, 1, 2));
+        assert_ne!(first, batches(&lengths, 16, 2, 1));
+    }
+}
