@@ -135,16 +135,9 @@ fn open(state: &mut AppState, catalog: Catalog) {
 }
 
 fn end(state: &mut AppState, job: JobId, outcome: Result<JobReport, String>) {
-    match &outcome {
-        Ok(report) if !report.summary.is_empty() => {
-            let tone = match report.failed.is_empty() {
-                true => Tone::Info,
-                false => Tone::Error,
-            };
-            state.notices.say(tone, report.summary.clone());
-        }
-        Ok(_) => {}
-        Err(reason) => state.notices.say(Tone::Error, reason.clone()),
+    // What a job came to stands in the strip; only a job that failed as a whole is said aloud.
+    if let Err(reason) = &outcome {
+        state.notices.say(Tone::Error, reason.clone());
     }
     state.jobs.end(job, outcome);
     state.train.live = None;

@@ -144,3 +144,6 @@ impl AppState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! Dialogs over the screens: open, map columns, export, keys, what an import did.
 
+use egui::Align;
 use egui::Button;
+use egui::Frame;
 use egui::Grid;
 use egui::Id;
 use egui::Modal;
@@ -34,6 +36,7 @@ pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
     let palette = Palette::in_use(ui);
     let modal = Modal::new(Id::unique("dialog"))
         .backdrop_color(palette.veil)
+        .frame(Frame::window(ui.style()))
         .show(ui.ctx(), |ui| {
             ui.set_width(WIDTH);
             match &state.dialog {
@@ -64,6 +67,7 @@ fn path_field(ui: &mut Ui, text: &str, hint: &str, out: &mut Vec<Command>) -> bo
     let mut text = text.to_owned();
     let field = TextEdit::singleline(&mut text)
         .hint_text(hint.to_owned())
+        .vertical_align(Align::Center)
         .desired_width(f32::INFINITY);
     let response = ui.add(field).accessible_name("Path");
     if response.changed() {
@@ -143,12 +147,13 @@ fn map_one(ui: &mut Ui, mapping: &Mapping, ours: usize, out: &mut Vec<Command>) 
             }
         })
         .response
-        .accessible_name(COLUMNS[ours].1);
+        .accessible_name(format!("Column for: {}", COLUMNS[ours].1));
 }
 
 fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<Command>) {
     ui.heading("Export");
     let mut wanted = choices.clone();
+    ui.add_space(GAP);
     ui.horizontal(|ui| {
         for (format, words) in [("csv", "CSV"), ("jsonl", "JSON lines")] {
             ui.radio_value(&mut wanted.format, format.to_owned(), words);
@@ -192,7 +197,14 @@ fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<
     ui.add_space(GAP);
     ui.horizontal(|ui| {
         let is_ready = !choices.path_text.trim().is_empty() && !choices.aspects.is_empty();
-        if ui.add_enabled(is_ready, Button::new("Export")).clicked() {
+        let num_images = match choices.only_scope {
+            true => state.scope.num_images,
+            false => all,
+        };
+        let words = format!("Export {} images", grouped(num_images));
+        let hint = "Say where to write, and choose at least one aspect";
+        let button = ui.add_enabled(is_ready, Button::new(words));
+        if button.on_disabled_hover_text(hint).clicked() {
             out.push(Command::Dialog(DialogCommand::ConfirmExport));
         }
         close(ui, "Cancel", out);

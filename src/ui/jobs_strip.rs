@@ -21,6 +21,9 @@ use super::tokens::ROW_HEIGHT;
 /// Height of the list of failed items.
 const LOG_HEIGHT: f32 = 180.0;
 
+/// Height of a line of that list.
+const LOG_LINE: f32 = 20.0;
+
 /// Draws the strip.
 pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let unfolded = state
@@ -29,21 +32,25 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         .iter()
         .find(|job| Some(job.id) == state.jobs.unfolded);
     if let Some(job) = unfolded {
-        log(ui, job, state, out);
+        ui.scope(|ui| log(ui, job, state, out));
         ui.separator();
     }
     for job in &state.jobs.running {
         running(ui, job, out);
     }
+    let is_idle = state.jobs.running.is_empty();
     match state.jobs.ended.first() {
-        Some(job) if state.jobs.running.is_empty() => ended(ui, job, state, out),
-        None if state.jobs.running.is_empty() => {
-            line(ui, |ui| {
-                ui.weak("No job is running");
-            });
-        }
+        Some(job) if is_idle || went_wrong(job) => ended(ui, job, state, out),
+        None if is_idle => line(ui, |ui| {
+            ui.weak("No job is running");
+        }),
         _ => {}
     }
+}
+
+/// Whether a job left something that the user should see even while others run.
+fn went_wrong(job: &EndedJob) -> bool {
+    job.outcome.is_err() || !job.failed().is_empty()
 }
 
 fn line(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
@@ -158,10 +165,12 @@ fn log(ui: &mut Ui, job: &EndedJob, state: &AppState, out: &mut Vec<Command>) {
             out.push(Command::Jobs(JobsCommand::Unfold(None)));
         }
     });
+    ui.spacing_mut().interact_size.y = LOG_LINE;
+    ui.spacing_mut().item_spacing.y = 0.0;
     ScrollArea::vertical()
         .max_height(LOG_HEIGHT)
         .auto_shrink([false, true])
-        .show_rows(ui, 20.0, job.failed().len(), |ui, rows| {
+        .show_rows(ui, LOG_LINE, job.failed().len(), |ui, rows| {
             for item in &job.failed()[rows] {
                 ui.horizontal(|ui| {
                     let known = item.image.filter(|&image| state.row(image).is_some());

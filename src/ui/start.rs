@@ -16,7 +16,7 @@ use super::tokens::GROUP_GAP;
 use super::tokens::ROW_HEIGHT;
 
 /// Width of the column.
-const WIDTH: f32 = 520.0;
+const WIDTH: f32 = 640.0;
 
 /// Draws the screen.
 pub fn show(ui: &mut Ui, state: &AppState, _textures: &mut Textures, out: &mut Vec<Command>) {

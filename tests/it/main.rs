@@ -3,3 +3,4 @@
 mod datasets;
 mod house_rules;
 mod project;
+mod window;

@@ -18,7 +18,9 @@ use crate::ui::tokens::Palette;
 /// Draws the bar.
 pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.horizontal(|ui| {
-        scope_words(ui, state);
+        if state.selection.is_many() {
+            ui.strong(format!("{} selected", grouped(state.scope.num_images)));
+        }
         for aspect in Aspect::ALL {
             aspect_toggle(ui, state, aspect, out);
         }
@@ -28,14 +30,6 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             selecting(ui, state, out);
         });
     });
-}
-
-fn scope_words(ui: &mut Ui, state: &AppState) {
-    let words = match state.selection.is_many() {
-        true => format!("{} selected", grouped(state.scope.num_images)),
-        false => format!("All {} shown", grouped(state.scope.num_images)),
-    };
-    ui.strong(words);
 }
 
 fn aspect_toggle(ui: &mut Ui, state: &AppState, aspect: Aspect, out: &mut Vec<Command>) {

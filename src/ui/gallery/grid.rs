@@ -120,7 +120,8 @@ fn wanted_offset(
     }
     let position = state.view.position(project, state.selection.focus?)?;
     let top = (position / columns) as f32 * row_height;
-    if top < stand.offset {
+    // Before the first frame there is nothing to be in sight of.
+    if top < stand.offset || stand.height == 0.0 {
         Some(top)
     } else if top + row_height > stand.offset + stand.height {
         Some((top + row_height - stand.height).max(0.0))

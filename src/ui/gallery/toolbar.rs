@@ -8,6 +8,7 @@ use egui::TextEdit;
 use egui::Ui;
 use egui::containers::menu::MenuButton;
 use egui::containers::menu::MenuConfig;
+use egui::vec2;
 
 use crate::domain::{Aspect, Filter, SortKey, Split};
 use crate::state::AppState;
@@ -17,11 +18,18 @@ use crate::state::actions::grouped;
 use crate::state::gallery::GalleryCommand;
 use crate::state::gallery::MAX_CELL;
 use crate::state::gallery::MIN_CELL;
+use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
+use crate::ui::tokens::ROW_HEIGHT;
 use crate::ui::widgets::histogram;
+use crate::ui::widgets::icon::Icon;
+use crate::ui::widgets::icon::icon_button;
 
 /// Width of the search field.
-const SEARCH_WIDTH: f32 = 260.0;
+const SEARCH_WIDTH: f32 = 200.0;
+
+/// Width of the size slider.
+const SIZE_WIDTH: f32 = 80.0;
 
 /// Draws the toolbar.
 pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
@@ -31,32 +39,42 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         search(ui, state, out);
         sort(ui, state, out);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            size(ui, state, out);
-        });
-    });
-    ui.horizontal_wrapped(|ui| {
-        let mut filter = state.view.filter.clone();
-        filters(ui, state, project, &mut filter);
-        if state.view.is_filtered() && ui.button("Clear filters").clicked() {
-            filter = Filter {
-                aspect: filter.aspect,
-                ..Filter::default()
-            };
-        }
-        if filter != state.view.filter {
-            out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
-        }
         counts(ui, state, project, out);
     });
+    ui.horizontal_top(|ui| {
+        let width = ui.available_width() - SIZE_WIDTH - 2.0 * GAP;
+        ui.allocate_ui(vec2(width, ROW_HEIGHT), |ui| {
+            ui.set_min_width(width);
+            ui.horizontal_wrapped(|ui| chips(ui, state, project, out));
+        });
+        size(ui, state, out);
+    });
+}
+
+fn chips(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command>) {
+    let mut filter = state.view.filter.clone();
+    filters(ui, state, project, &mut filter);
+    if state.view.is_filtered() && ui.button("Clear filters").clicked() {
+        filter = Filter {
+            aspect: filter.aspect,
+            ..Filter::default()
+        };
+    }
+    if filter != state.view.filter {
+        out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
+    }
 }
 
 fn search(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let mut text = state.view.filter.search.clone();
     let field = TextEdit::singleline(&mut text)
-        .hint_text("Search prompts and file names  /")
+        .hint_text("Search")
+        .vertical_align(Align::Center)
         .desired_width(SEARCH_WIDTH);
-    let response = ui.add(field).accessible_name("Search");
+    let response = ui
+        .add(field)
+        .accessible_name("Search")
+        .on_hover_text("Words in prompts and file names ( / )");
     if response.changed() {
         let filter = Filter {
             search: text,
@@ -77,7 +95,7 @@ fn sort_words(key: SortKey) -> String {
         SortKey::Path => "File name".to_owned(),
         SortKey::Prompt => "Prompt".to_owned(),
         SortKey::Mos(aspect) => format!("{} by people", aspect.title()),
-        SortKey::Score(aspect) => format!("{} predicted", aspect.title()),
+        SortKey::Score(aspect) => format!("{} score", aspect.title()),
         SortKey::Error(aspect) => format!("{} error", aspect.title()),
     }
 }
@@ -103,11 +121,11 @@ fn sort(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             }
         }
     });
-    let (words, hint) = match view.descending {
-        true => ("Highest first", "Click for lowest first"),
-        false => ("Lowest first", "Click for highest first"),
+    let (icon, words) = match view.descending {
+        true => (Icon::Down, "Highest first"),
+        false => (Icon::Up, "Lowest first"),
     };
-    if ui.button(words).on_hover_text(hint).clicked() {
+    if icon_button(ui, icon, words).clicked() {
         out.push(order(view.sort, !view.descending));
     }
 }
@@ -115,14 +133,15 @@ fn sort(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
 fn size(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let mut size = state.gallery.cell_size;
     let slider = Slider::new(&mut size, MIN_CELL..=MAX_CELL).show_value(false);
+    ui.spacing_mut().slider_width = SIZE_WIDTH;
     if ui
         .add(slider)
         .accessible_name("Size of the pictures")
+        .on_hover_text("Size of the pictures")
         .changed()
     {
         out.push(Command::Gallery(GalleryCommand::SetCellSize(size)));
     }
-    ui.weak("Size");
 }
 
 fn filters(ui: &mut Ui, state: &AppState, project: &Project, filter: &mut Filter) {
@@ -266,7 +285,15 @@ fn counts(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Comman
         if project.num_without_file > 0 {
             let palette = Palette::in_use(ui);
             let words = format!("{} without a file", grouped(project.num_without_file));
-            ui.colored_label(palette.error, words);
+            let words = egui::RichText::new(words).color(palette.error);
+            if ui.link(words).on_hover_text("Show only these").clicked() {
+                let filter = Filter {
+                    aspect: state.view.filter.aspect,
+                    has_file: Some(false),
+                    ..Filter::default()
+                };
+                out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
+            }
         }
         if state.view.is_stale {
             let hint = "Results came in since; the list waits for you, so that nothing jumps (F5)";

@@ -1,6 +1,8 @@
 //! One aspect beside the picture: what every origin said, side by side, then the score mark.
 
+use egui::Align;
 use egui::Frame;
+use egui::Layout;
 use egui::Margin;
 use egui::RichText;
 use egui::Ui;
@@ -64,7 +66,8 @@ fn card(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
         .inner_margin(Margin::same(8))
         .show(ui, |ui| {
             ui.set_min_width(ui.available_width());
-            content(ui);
+            // Columns justify; running text and buttons are easier to read ragged.
+            ui.with_layout(Layout::top_down(Align::LEFT), content);
         });
 }
 

@@ -2,16 +2,20 @@
 
 use egui::Color32;
 use egui::CornerRadius;
-use egui::Frame;
-use egui::Margin;
+use egui::FontId;
 use egui::Response;
-use egui::RichText;
+use egui::Role;
+use egui::Sense;
 use egui::Stroke;
+use egui::StrokeKind;
 use egui::Ui;
+use egui::WidgetInfo;
+use egui::vec2;
 
 use crate::domain::Origin;
 use crate::ui::tokens::Palette;
 use crate::ui::tokens::SMALL;
+use crate::ui::tokens::STEP;
 
 /// A chip with a hint.
 pub fn chip(ui: &mut Ui, text: &str, hint: &str) -> Response {
@@ -38,12 +42,15 @@ pub fn origin(ui: &mut Ui, origin: Origin) -> Response {
 }
 
 fn outlined(ui: &mut Ui, text: &str, line: Color32, ink: Color32) -> Response {
-    Frame::new()
-        .stroke(Stroke::new(1.0, line))
-        .corner_radius(CornerRadius::same(8))
-        .inner_margin(Margin::symmetric(8, 1))
-        .show(ui, |ui| {
-            ui.add(egui::Label::new(RichText::new(text).size(SMALL).color(ink)).extend())
-        })
-        .inner
+    let font = FontId::proportional(SMALL);
+    let galley = ui.painter().layout_no_wrap(text.to_owned(), font, ink);
+    let size = galley.size() + vec2(4.0 * STEP, STEP);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, text));
+    let rounding = CornerRadius::same((rect.height() / 2.0) as u8);
+    ui.painter()
+        .rect_stroke(rect, rounding, Stroke::new(1.0, line), StrokeKind::Inside);
+    ui.painter()
+        .galley(rect.center() - galley.size() / 2.0, galley, ink);
+    response
 }

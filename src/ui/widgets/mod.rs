@@ -2,5 +2,6 @@
 
 pub mod chip;
 pub mod histogram;
+pub mod icon;
 pub mod score_mark;
 pub mod text;

@@ -1,0 +1,435 @@
+//! The window's behaviour without a window.
+
+use std::path::PathBuf;
+
+use crate::domain::{
+    Aspect, AspectMap, Catalog, ContentHash, Description, DescriptionId, FileState, Filter,
+    ImageId, ImageRecord, OpinionScale, Origin, PredictorCard, PredictorId, ProjectInfo,
+    Provenance, Score, Settings, SortKey, Split, Truth,
+};
+use crate::jobs::message::Event;
+use crate::jobs::message::FailedItem;
+use crate::jobs::message::Job;
+use crate::jobs::message::JobId;
+use crate::jobs::message::JobReport;
+
+use super::AppState;
+use super::Command;
+use super::Effect;
+use super::Screen;
+use super::apply;
+use super::command::Target;
+use super::dialogs::Dialog;
+use super::dialogs::DialogCommand;
+use super::gallery::GalleryCommand;
+use super::jobs::JobsCommand;
+use super::selection::SelectionCommand;
+use super::update;
+
+fn record(number: i64) -> ImageRecord {
+    let truth = Truth {
+        mos: number as f64 / 2.0,
+        std: None,
+        num_ratings: None,
+    };
+    ImageRecord {
+        id: ImageId(number),
+        path: format!("p{number:02}.png"),
+        file: if number == 3 {
+            FileState::Missing {
+                reason: "not there".to_owned(),
+            }
+        } else {
+            FileState::Present {
+                hash: ContentHash([number as u8; 32]),
+                width: 8,
+                height: 8,
+            }
+        },
+        prompt: format!("Prompt number {number}"),
+        prompt_source: "test".to_owned(),
+        generator: None,
+        style: None,
+        tags: Vec::new(),
+        truth: AspectMap::from_fn(|_| Some(truth)),
+        split: AspectMap::from_fn(|_| Some(Split::Train)),
+    }
+}
+
+fn catalog() -> Catalog {
+    Catalog {
+        info: ProjectInfo {
+            path: "a.assay".to_owned(),
+            dataset: "A".to_owned(),
+            layout: "table".to_owned(),
+            root: "/".to_owned(),
+            scale: OpinionScale::ZERO_TO_FIVE,
+            is_demo: false,
+        },
+        settings: Settings::default(),
+        images: (1..=8).map(record).collect(),
+        descriptions: Vec::new(),
+        scores: Vec::new(),
+        predictors: Vec::new(),
+        runs: Vec::new(),
+        undo: None,
+        redo: None,
+    }
+}
+
+fn opened() -> AppState {
+    let mut state = AppState::default();
+    apply(&mut state, Event::ProjectOpened(Box::new(catalog())));
+    state
+}
+
+fn made() -> Provenance {
+    Provenance {
+        model: None,
+        preset: None,
+        settings: serde_json::Value::Null,
+        seed: 0,
+        program_version: String::new(),
+        unix_time: 0,
+    }
+}
+
+fn described(image: i64) -> Event {
+    Event::Described(Description {
+        id: DescriptionId(image),
+        image: ImageId(image),
+        aspect: Aspect::Quality,
+        origin: Origin::Local,
+        request: String::new(),
+        text: "Sharp.".to_owned(),
+        question: String::new(),
+        answer: None,
+        made: made(),
+    })
+}
+
+fn score(image: i64, predictor: i64, value: f64) -> Score {
+    Score {
+        image: ImageId(image),
+        aspect: Aspect::Quality,
+        value,
+        predictor: PredictorId(predictor),
+        description: None,
+        made: made(),
+    }
+}
+
+fn shown(state: &AppState) -> Vec<i64> {
+    let project = state.project.as_ref().expect("a project is open");
+    state
+        .view
+        .visible
+        .iter()
+        .map(|&idx| project.rows[idx].record.id.0)
+        .collect()
+}
+
+fn select(state: &mut AppState, command: SelectionCommand) {
+    update(state, Command::Selection(command));
+}
+
+#[test]
+fn opening_shows_the_gallery_with_the_first_picture_in_focus() {
+    let state = opened();
+    assert_eq!(state.screen, Screen::Gallery);
+    assert_eq!(state.selection.focus, Some(ImageId(1)));
+    assert_eq!(shown(&state).len(), 8);
+    assert_eq!(state.scope.num_usable(), 7);
+}
+
+#[test]
+fn the_same_project_again_keeps_filter_and_selection() {
+    let mut state = opened();
+    select(&mut state, SelectionCommand::Only(ImageId(5)));
+    let filter = Filter {
+        search: "number".to_owned(),
+        ..Filter::default()
+    };
+    update(
+        &mut state,
+        Command::Gallery(GalleryCommand::SetFilter(filter)),
+    );
+    apply(&mut state, Event::ProjectOpened(Box::new(catalog())));
+    assert_eq!(state.selection.focus, Some(ImageId(5)));
+    assert!(state.view.is_filtered());
+}
+
+#[test]
+fn searching_asks_for_every_word_and_ignores_case() {
+    let mut state = opened();
+    let filter = Filter {
+        search: "NUMBER 4".to_owned(),
+        ..Filter::default()
+    };
+    update(
+        &mut state,
+        Command::Gallery(GalleryCommand::SetFilter(filter)),
+    );
+    assert_eq!(shown(&state), [4]);
+}
+
+#[test]
+fn a_range_of_truth_includes_its_ends() {
+    let mut state = opened();
+    let filter = Filter {
+        mos_range: Some([1.0, 2.0]),
+        ..Filter::default()
+    };
+    update(
+        &mut state,
+        Command::Gallery(GalleryCommand::SetFilter(filter)),
+    );
+    assert_eq!(shown(&state), [2, 3, 4]);
+    // The histogram shows what the range cuts off, too.
+    assert_eq!(state.view.mos_histogram.iter().sum::<u32>(), 8);
+}
+
+#[test]
+fn images_that_lack_the_value_come_last_in_both_orders() {
+    let mut state = opened();
+    apply(
+        &mut state,
+        Event::Scored(vec![score(2, 0, 3.0), score(5, 0, 1.0)]),
+    );
+    for (descending, first) in [(false, [5, 2]), (true, [2, 5])] {
+        let key = SortKey::Score(Aspect::Quality);
+        update(
+            &mut state,
+            Command::Gallery(GalleryCommand::Sort { key, descending }),
+        );
+        assert_eq!(shown(&state)[..2], first);
+    }
+}
+
+#[test]
+fn results_that_arrive_do_not_move_the_list() {
+    let mut state = opened();
+    let key = SortKey::Score(Aspect::Quality);
+    update(
+        &mut state,
+        Command::Gallery(GalleryCommand::Sort {
+            key,
+            descending: true,
+        }),
+    );
+    let before = shown(&state);
+    apply(&mut state, Event::Scored(vec![score(8, 0, 4.0)]));
+    assert_eq!(shown(&state), before);
+    assert!(state.view.is_stale);
+    update(&mut state, Command::Gallery(GalleryCommand::Refresh));
+    assert_eq!(shown(&state)[0], 8);
+    assert!(!state.view.is_stale);
+}
+
+#[test]
+fn shift_extends_from_the_last_plain_click() {
+    let mut state = opened();
+    select(&mut state, SelectionCommand::Only(ImageId(6)));
+    select(&mut state, SelectionCommand::ExtendTo(ImageId(4)));
+    let selected: Vec<i64> = state.selection.images.iter().map(|image| image.0).collect();
+    assert_eq!(selected, [4, 5, 6]);
+    select(&mut state, SelectionCommand::Toggle(ImageId(5)));
+    assert!(!state.selection.contains(ImageId(5)));
+    assert_eq!(state.scope.num_images, 2);
+}
+
+#[test]
+fn describing_leaves_out_what_is_described_and_what_has_no_file() {
+    let mut state = opened();
+    apply(&mut state, described(1));
+    assert_eq!(*state.scope.to_describe.get(Aspect::Quality), 6);
+    let effects = update(
+        &mut state,
+        Command::Describe {
+            target: Target::Scope,
+            aspects: vec![Aspect::Quality],
+            again: false,
+        },
+    );
+    let images = [2, 4, 5, 6, 7, 8].map(ImageId).to_vec();
+    let job = Job::Describe {
+        images,
+        aspects: vec![Aspect::Quality],
+        again: false,
+    };
+    assert_eq!(effects, [Effect::Submit(job)]);
+}
+
+#[test]
+fn asking_for_nothing_says_so_and_does_nothing() {
+    let mut state = opened();
+    let effects = update(
+        &mut state,
+        Command::Score {
+            target: Target::Images(vec![ImageId(3)]),
+            aspects: vec![Aspect::Quality],
+        },
+    );
+    assert!(effects.is_empty());
+    assert_eq!(state.notices.iter().count(), 1);
+}
+
+#[test]
+fn streamed_text_gives_way_to_the_saved_one() {
+    let mut state = opened();
+    apply(
+        &mut state,
+        Event::Streaming {
+            image: ImageId(1),
+            aspect: Aspect::Quality,
+            text: "Sha".to_owned(),
+        },
+    );
+    let row = state.row(ImageId(1)).expect("row 1");
+    assert_eq!(row.streaming.get(Aspect::Quality).as_deref(), Some("Sha"));
+    apply(&mut state, described(1));
+    let row = state.row(ImageId(1)).expect("row 1");
+    assert!(row.streaming.get(Aspect::Quality).is_none());
+    let text = row.local_description(Aspect::Quality).map(|d| &d.text);
+    assert_eq!(text.map(String::as_str), Some("Sharp."));
+}
+
+#[test]
+fn another_predictor_in_use_shows_its_scores() {
+    let mut state = opened();
+    apply(
+        &mut state,
+        Event::Scored(vec![score(1, 0, 1.0), score(1, 7, 4.0)]),
+    );
+    let predicted = |state: &AppState| {
+        state
+            .row(ImageId(1))
+            .and_then(|row| row.predicted(Aspect::Quality))
+    };
+    assert_eq!(predicted(&state), Some(1.0));
+    let mut settings = Settings::default();
+    *settings.predictor.get_mut(Aspect::Quality) = Some(PredictorId(7));
+    apply(&mut state, Event::SettingsChanged(settings));
+    assert_eq!(predicted(&state), Some(4.0));
+}
+
+#[test]
+fn the_card_of_the_embedded_predictor_stands_in_where_none_is_chosen() {
+    let mut state = opened();
+    let card = PredictorCard {
+        id: PredictorId(0),
+        name: "Embedded".to_owned(),
+        aspect: Aspect::Quality,
+        scale: OpinionScale::ZERO_TO_FIVE,
+        dataset: String::new(),
+        split: String::new(),
+        model: crate::domain::ModelTag {
+            name: "mini".to_owned(),
+            sha256: String::new(),
+        },
+        preset: "assay".to_owned(),
+        head: String::new(),
+        val: None,
+        test: None,
+        run: None,
+    };
+    apply(&mut state, Event::EmbeddedPredictors(vec![card]));
+    let project = state.project.as_ref().expect("open");
+    assert!(project.predictor_card(Aspect::Quality).is_some());
+    assert!(project.predictor_card(Aspect::Authenticity).is_none());
+}
+
+#[test]
+fn retry_runs_the_failed_items_only() {
+    let mut state = opened();
+    let job = Job::Describe {
+        images: (1..=8).map(ImageId).collect(),
+        aspects: vec![Aspect::Quality],
+        again: false,
+    };
+    state.jobs.submitted(JobId(1), job);
+    apply(
+        &mut state,
+        Event::JobStarted {
+            job: JobId(1),
+            title: "Describe 8 images".to_owned(),
+            can_pause: true,
+        },
+    );
+    let failed = vec![FailedItem {
+        image: Some(ImageId(4)),
+        path: "p04.png".to_owned(),
+        reason: "cut off".to_owned(),
+    }];
+    let report = JobReport {
+        failed,
+        ..JobReport::default()
+    };
+    apply(&mut state, Event::JobDone(JobId(1), report));
+    let effects = update(&mut state, Command::Jobs(JobsCommand::Retry(JobId(1))));
+    let again = Job::Describe {
+        images: vec![ImageId(4)],
+        aspects: vec![Aspect::Quality],
+        again: false,
+    };
+    assert_eq!(effects, [Effect::Submit(again)]);
+}
+
+#[test]
+fn back_closes_one_thing_at_a_time() {
+    let mut state = opened();
+    update(&mut state, Command::Inspect(ImageId(2)));
+    update(&mut state, Command::Dialog(DialogCommand::Keys));
+    update(&mut state, Command::Back);
+    assert_eq!((state.dialog.clone(), state.screen), (Dialog::None, Screen::Inspect));
+    update(&mut state, Command::Back);
+    assert_eq!(state.screen, Screen::Gallery);
+}
+
+#[test]
+fn a_table_is_looked_at_before_it_is_opened() {
+    let mut state = AppState::default();
+    let path = PathBuf::from("scores.CSV");
+    let effects = update(&mut state, Command::Open(path.clone()));
+    assert_eq!(effects, [Effect::ReadColumns(path.clone())]);
+    let columns = vec!["image_path".to_owned(), "prompt".to_owned()];
+    let effects = update(
+        &mut state,
+        Command::TableColumns {
+            path: path.clone(),
+            columns,
+        },
+    );
+    assert_eq!(effects, [Effect::Submit(Job::Open { path })]);
+}
+
+#[test]
+fn a_mapped_table_is_read_with_the_chosen_columns() {
+    let mut state = AppState::default();
+    let columns = vec!["bild".to_owned(), "worte".to_owned()];
+    let path = PathBuf::from("odd.csv");
+    update(&mut state, Command::TableColumns { path, columns });
+    let mapping = DialogCommand::MapColumn {
+        ours: 0,
+        theirs: Some(0),
+    };
+    assert!(update(&mut state, Command::Dialog(DialogCommand::ImportMapped)).is_empty());
+    update(&mut state, Command::Dialog(mapping));
+    let effects = update(&mut state, Command::Dialog(DialogCommand::ImportMapped));
+    let [Effect::Submit(Job::Import(request))] = effects.as_slice() else {
+        panic!("expected an import, got {effects:?}");
+    };
+    assert_eq!(
+        request.columns,
+        [("image_path".to_owned(), "bild".to_owned())]
+    );
+}
+
+#[test]
+fn no_screen_but_start_and_models_shows_without_a_project() {
+    let mut state = AppState::default();
+    update(&mut state, Command::Show(Screen::Compare));
+    assert_eq!(state.screen, Screen::Start);
+    update(&mut state, Command::Show(Screen::Models));
+    assert_eq!(state.screen, Screen::Models);
+}

@@ -1,0 +1,7 @@
+//! The window without a window: the shell over a state, driven by label and by key.
+
+mod gallery;
+mod inspect;
+mod look;
+mod palette;
+mod world;
