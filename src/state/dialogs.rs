@@ -26,15 +26,18 @@ pub const COLUMNS: [(&str, &str); 11] = [
 ];
 
 /// Names under which a picture's column is found without asking.
-const IMAGE_COLUMNS: [&str; 8] = [
+const IMAGE_COLUMNS: [&str; 11] = [
     "image_path",
-    "image",
-    "name",
-    "file",
-    "filename",
     "file_name",
-    "path",
+    "filename",
+    "img_path",
+    "image_name",
     "img_name",
+    "path",
+    "file",
+    "image",
+    "img",
+    "name",
 ];
 
 /// The mapping of a table's columns.

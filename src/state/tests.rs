@@ -381,7 +381,10 @@ fn back_closes_one_thing_at_a_time() {
     update(&mut state, Command::Inspect(ImageId(2)));
     update(&mut state, Command::Dialog(DialogCommand::Keys));
     update(&mut state, Command::Back);
-    assert_eq!((state.dialog.clone(), state.screen), (Dialog::None, Screen::Inspect));
+    assert_eq!(
+        (state.dialog.clone(), state.screen),
+        (Dialog::None, Screen::Inspect)
+    );
     update(&mut state, Command::Back);
     assert_eq!(state.screen, Screen::Gallery);
 }

@@ -56,10 +56,14 @@ fn the_action_bar_names_how_many_it_is_about() {
     window.get_by_label("4 selected");
     window.get_by_label("Describe 4 images").click();
     window.run_steps(2);
-    let described = window.state().effects.iter().find_map(|effect| match effect {
-        Effect::Submit(Job::Describe { images, .. }) => Some(images.clone()),
-        _ => None,
-    });
+    let described = window
+        .state()
+        .effects
+        .iter()
+        .find_map(|effect| match effect {
+            Effect::Submit(Job::Describe { images, .. }) => Some(images.clone()),
+            _ => None,
+        });
     assert_eq!(described, Some((1..=4).map(ImageId).collect()));
 }
 

@@ -160,7 +160,14 @@ fn shoot(folder: &Path, name: &str, make: impl Fn() -> World) {
             if let Some(image) = window.state().state.selection.focus
                 && let Some(row) = window.state().state.row(image)
             {
-                let root = &window.state().state.project.as_ref().expect("open").info.root;
+                let root = &window
+                    .state()
+                    .state
+                    .project
+                    .as_ref()
+                    .expect("open")
+                    .info
+                    .root;
                 let path = Path::new(root).join(&row.record.path);
                 let picture = media::load(&path).unwrap_or_else(|_| world::picture(image.0));
                 let ctx = window.ctx.clone();
@@ -172,7 +179,9 @@ fn shoot(folder: &Path, name: &str, make: impl Fn() -> World) {
             window.run_steps(2);
             let file = format!("{name}_{width}_{theme:?}.png").to_lowercase();
             let image = window.render().expect("a renderer");
-            image.save(folder.join(file)).expect("the folder is writable");
+            image
+                .save(folder.join(file))
+                .expect("the folder is writable");
         }
     }
 }
