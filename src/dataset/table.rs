@@ -184,8 +184,10 @@ fn parse(
     let mut seen = HashMap::new();
     let mut lines = LineCounter::new(text);
     let mut reader = reader(text);
+    // Taken now, or the first row would seem to begin on the header's line.
+    let header_read = reader.headers().is_ok();
     let mut record = StringRecord::new();
-    loop {
+    while header_read {
         let start = reader.position().byte() as usize;
         match reader.read_record(&mut record) {
             Ok(true) => {
