@@ -6,6 +6,8 @@
 mod args;
 mod data;
 mod exit;
+mod lone;
+mod models;
 mod output;
 mod project;
 mod session;
@@ -103,11 +105,11 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         Command::Describe(args) => project::describe(args, common),
         Command::Score(args) => match (&args.project, &args.path) {
             (Some(file), _) => project::score(file, &args.selection, common),
-            (None, Some(_)) => Ok(Exit::Usage),
+            (None, Some(path)) => lone::score(path, args, common),
             (None, None) => Ok(Exit::Usage),
         },
         Command::Train(args) => train::train(args, common),
         Command::Evaluate(args) => project::evaluate(args, common),
-        Command::Models { .. } => Ok(Exit::Usage),
+        Command::Models { action } => models::models(*action, common),
     }
 }

@@ -22,6 +22,7 @@ use crate::jobs::message::Event;
 use crate::jobs::message::ImportRequest;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobReport;
+use crate::jobs::model_host::announce_models;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
@@ -63,6 +64,7 @@ impl FilesWorker {
             Job::Import(request) => self.import(&request, context),
             Job::Relocate { root } => self.relocate(&root, context),
             Job::Export(request) => table::export(&self.store, &request, context),
+            Job::ListModels => self.list_models(),
             _ => Err(JobError::Misplaced),
         }
     }
@@ -197,6 +199,14 @@ impl FilesWorker {
         self.store.call(|state| state.announce())?;
         context.events().send(Event::Imported(summary.clone()));
         Ok(summary)
+    }
+
+    /// Says which models there are. Reading their cards may take a moment, so it is not the store worker's work.
+    fn list_models(&self) -> Result<JobReport, JobError> {
+        let options = self.options.clone();
+        self.store
+            .call(move |state| announce_models(state, &options))?;
+        Ok(JobReport::default())
     }
 
     /// Looks for every row's file below another folder.

@@ -7,18 +7,27 @@
 mod context;
 pub mod corpus;
 mod decode;
+mod describe;
 mod dispatch;
 mod error;
 pub mod evaluate;
 mod files_worker;
 mod home;
+mod lone;
 pub mod message;
+mod model_host;
+mod model_worker;
+mod pipeline;
+mod prepare;
 mod progress;
+mod scoring;
 mod store_jobs;
 mod store_worker;
 mod table;
+mod trainer;
 mod workers;
 
 pub use error::JobError;
 pub use home::Home;
+pub use lone::{Assessed, Loner, models};
 pub use workers::{Waker, WorkerOptions, Workers};

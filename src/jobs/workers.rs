@@ -26,15 +26,20 @@ use crate::jobs::message::Event;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobId;
 use crate::jobs::message::Wish;
+use crate::jobs::model_worker;
 use crate::jobs::store_jobs;
 use crate::jobs::store_worker;
 use crate::jobs::store_worker::StoreHandle;
+use crate::jobs::trainer;
 
 /// Called after every event: the window asks for a frame in it.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// Jobs that may wait before a worker; nobody piles up more by hand.
 const MAX_WAITING_JOBS: usize = 256;
+
+/// Trainings that may wait with their features in memory.
+const MAX_WAITING_TRAININGS: usize = 4;
 
 /// Events that may wait for the listener before workers wait for it.
 const MAX_WAITING_EVENTS: usize = 1024;
@@ -98,11 +103,18 @@ impl Workers {
         threads.extend(decoder_threads);
 
         let (files, files_tasks) = bounded(MAX_WAITING_JOBS);
-        let files_thread = files_worker::start(files_tasks, store.clone(), options)?;
-        threads.push(files_thread);
+        let (model, model_tasks) = bounded(MAX_WAITING_JOBS);
+        let (training, train_tasks) = bounded(MAX_WAITING_TRAININGS);
+        let files_thread = files_worker::start(files_tasks, store.clone(), options.clone())?;
+        let model_thread = model_worker::start(model_tasks, training, store.clone(), options)?;
+        threads.extend([files_thread, model_thread, trainer::start(train_tasks)?]);
 
         let (tasks, waiting) = bounded(MAX_WAITING_JOBS);
-        let desks = Desks { store, files };
+        let desks = Desks {
+            store,
+            files,
+            model,
+        };
         threads.push(spawn("assay-dispatch", move || {
             for task in waiting {
                 desks.hand_out(task);
@@ -171,6 +183,7 @@ impl Drop for Workers {
 struct Desks {
     store: StoreHandle,
     files: Sender<Task>,
+    model: Sender<Task>,
 }
 
 impl Desks {
@@ -188,7 +201,7 @@ impl Desks {
                 self.files.send(task).ok();
             }
             Place::Model => {
-                task.context.run(|_| Err(JobError::Misplaced));
+                self.model.send(task).ok();
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The local multimodal model, the predictor, and their training.
 
+mod embedded;
 pub mod error;
 pub mod eval;
 pub mod heads;
@@ -11,5 +12,6 @@ pub mod state_dict;
 pub mod train;
 pub mod vlm;
 
+pub use embedded::embedded_predictors;
 pub use error::MlError;
 pub use predictor::Predictor;

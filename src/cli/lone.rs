@@ -1,0 +1,217 @@
+//! `assay score IMAGE` and `assay score TABLE.csv`: pictures without a project.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde_json::Value;
+use serde_json::json;
+
+use crate::cli::args::Common;
+use crate::cli::args::ScoreArgs;
+use crate::cli::exit::Exit;
+use crate::cli::output;
+use crate::cli::output::Bar;
+use crate::cli::project::report_json;
+use crate::cli::session;
+use crate::cli::session::Stop;
+use crate::dataset;
+use crate::dataset::Source;
+use crate::domain::Aspect;
+use crate::domain::Interrupted;
+use crate::domain::Rating;
+use crate::jobs::Assessed;
+use crate::jobs::JobError;
+use crate::jobs::Loner;
+use crate::jobs::message::FailedItem;
+use crate::jobs::message::JobReport;
+use crate::jobs::message::Progress;
+
+/// Endings of tables.
+const TABLES: [&str; 3] = ["csv", "tsv", "txt"];
+
+/// A picture to be judged.
+struct Picture {
+    /// As it was written down.
+    name: String,
+    file: PathBuf,
+    prompt: Option<String>,
+    /// Why it cannot be judged.
+    absent: Option<String>,
+}
+
+/// Describes and scores pictures, and keeps nothing.
+pub(super) fn score(path: &Path, args: &ScoreArgs, common: &Common) -> anyhow::Result<Exit> {
+    let stop = session::stop_on_ctrl_c()?;
+    let mut pictures = if is_table(path) {
+        pictures_of(path)?
+    } else {
+        vec![Picture {
+            name: path.display().to_string(),
+            file: path.to_path_buf(),
+            prompt: args.prompt.clone(),
+            absent: None,
+        }]
+    };
+    pictures.truncate(common.limit.unwrap_or(usize::MAX));
+    let mut loner = Loner::load(&session::worker_options(common, None)?)?;
+    let aspects = &args.selection.aspect.list;
+    if !is_table(path) {
+        return score_picture(&mut loner, &pictures[0], aspects, &stop, common.json);
+    }
+    score_table(&mut loner, &pictures, aspects, &stop, common.json)
+}
+
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| {
+        TABLES
+            .iter()
+            .any(|table| ending.eq_ignore_ascii_case(table))
+    })
+}
+
+fn pictures_of(table: &Path) -> anyhow::Result<Vec<Picture>> {
+    let source = Source {
+        path: table.to_path_buf(),
+        layout: Some("table".to_owned()),
+        ..Source::default()
+    };
+    let batch = dataset::read(&source, &mut |_, _| Ok(()))?;
+    let root = PathBuf::from(&batch.root);
+    for problem in &batch.problems {
+        output::say(&format!("{}: {}", problem.file, problem.message));
+    }
+    let rows = batch.rows.into_iter();
+    Ok(rows
+        .map(|row| Picture {
+            file: root.join(&row.path),
+            prompt: Some(row.prompt).filter(|prompt| !prompt.is_empty()),
+            absent: row.file.reason().map(str::to_owned),
+            name: row.path,
+        })
+        .collect())
+}
+
+/// One picture: a failure is the command's.
+fn score_picture(
+    loner: &mut Loner,
+    picture: &Picture,
+    aspects: &[Aspect],
+    stop: &Stop,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let mut values = Vec::new();
+    let mut words = Vec::new();
+    for aspect in aspects.iter().copied() {
+        let assessed = assess(loner, picture, aspect, stop)
+            .map_err(|error| anyhow::anyhow!("{error}: {}", picture.name))?;
+        values.push(assessed_json(&picture.name, &assessed, loner));
+        words.push(assessed_words(&assessed));
+    }
+    let value = if values.len() == 1 {
+        values.remove(0)
+    } else {
+        Value::Array(values)
+    };
+    output::answer(json, &value, &words.join("\n\n"));
+    Ok(Exit::Done)
+}
+
+/// A table: a failure is listed, and the next picture is taken.
+fn score_table(
+    loner: &mut Loner,
+    pictures: &[Picture],
+    aspects: &[Aspect],
+    stop: &Stop,
+    json: bool,
+) -> anyhow::Result<Exit> {
+    let started = Instant::now();
+    let mut report = JobReport::default();
+    let mut rows = Vec::new();
+    let mut words = Vec::new();
+    let mut bar = Bar::new();
+    for (done, picture) in pictures.iter().enumerate() {
+        bar.show(&Progress {
+            done: done as u64,
+            total: pictures.len() as u64,
+            stage: "Scoring".to_owned(),
+            ..Progress::default()
+        });
+        for aspect in aspects.iter().copied() {
+            match assess(loner, picture, aspect, stop) {
+                Ok(assessed) => {
+                    report.done += 1;
+                    rows.push(assessed_json(&picture.name, &assessed, loner));
+                    words.push(format!(
+                        "{}: {} {:.3} on {}",
+                        picture.name, aspect, assessed.score, assessed.predictor.scale
+                    ));
+                }
+                Err(JobError::Interrupted(stop)) => return Err(stop.into()),
+                Err(error) => report.failed.push(FailedItem {
+                    image: None,
+                    path: picture.name.clone(),
+                    reason: error.to_string(),
+                }),
+            }
+        }
+    }
+    bar.clear();
+    report.seconds = started.elapsed().as_secs_f64();
+    output::list_failures(&report.failed);
+    let mut value = report_json(&report);
+    if let Some(value) = value.as_object_mut() {
+        value.insert("rows".to_owned(), Value::Array(rows));
+    }
+    output::answer(json, &value, &words.join("\n"));
+    Ok(Exit::of_batch(report.failed.len()))
+}
+
+fn assess(
+    loner: &mut Loner,
+    picture: &Picture,
+    aspect: Aspect,
+    stop: &Stop,
+) -> Result<Assessed, JobError> {
+    if let Some(reason) = &picture.absent {
+        return Err(JobError::NoPicture(reason.clone()));
+    }
+    let prompt = picture.prompt.as_deref();
+    loner.assess(&picture.file, prompt, aspect, &mut |_| {
+        if stop.is_set() {
+            Err(Interrupted)
+        } else {
+            Ok(())
+        }
+    })
+}
+
+fn assessed_json(name: &str, assessed: &Assessed, loner: &Loner) -> Value {
+    let card = &assessed.predictor;
+    json!({
+        "image": name,
+        "prompt": assessed.prompt,
+        "aspect": assessed.aspect,
+        "description": assessed.description,
+        "answer": assessed.answer,
+        "score": assessed.score,
+        "scale": card.scale.to_string(),
+        "rating": Rating::of_score(assessed.score, card.scale),
+        "model": loner.card().tag,
+        "predictor": { "name": card.name, "dataset": card.dataset, "split": card.split, "preset": card.preset },
+    })
+}
+
+fn assessed_words(assessed: &Assessed) -> String {
+    let card = &assessed.predictor;
+    format!(
+        "{}: {:.3} on {} ({}), by {}, which learned from {}\n{}",
+        assessed.aspect,
+        assessed.score,
+        card.scale,
+        Rating::of_score(assessed.score, card.scale),
+        card.name,
+        card.dataset,
+        assessed.description
+    )
+}

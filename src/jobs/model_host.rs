@@ -1,0 +1,196 @@
+//! The model worker's own: the loaded model, and which one is wanted.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use crate::compute::DeviceChoice;
+use crate::dataset;
+use crate::domain::ModelCard;
+use crate::domain::ModelTag;
+use crate::domain::PredictorCard;
+use crate::domain::Preset;
+use crate::domain::Settings;
+use crate::jobs::error::JobError;
+use crate::jobs::home::Home;
+use crate::jobs::message::Event;
+use crate::jobs::store_worker::StoreHandle;
+use crate::jobs::store_worker::StoreState;
+use crate::jobs::workers::WorkerOptions;
+use crate::ml::embedded_predictors;
+use crate::ml::vlm::LocalModel;
+use crate::ml::vlm::ModelFiles;
+
+/// Which model is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ModelChoice {
+    /// The one inside the binary.
+    Embedded,
+    /// A model folder.
+    Folder(PathBuf),
+}
+
+impl ModelChoice {
+    /// What the command line said, else what the project says, else the embedded model.
+    pub(super) fn of(options: &WorkerOptions, settings: &Settings) -> Result<Self, JobError> {
+        let wanted = options
+            .model
+            .clone()
+            .or_else(|| settings.model.as_ref().map(PathBuf::from));
+        wanted.map_or(Ok(Self::Embedded), |name| Self::find(&name, &options.home))
+    }
+
+    /// A folder by path, or by name among the program's models.
+    fn find(name: &Path, home: &Home) -> Result<Self, JobError> {
+        if name.as_os_str() == embedded_card()?.tag.name.as_str() && !name.is_dir() {
+            return Ok(Self::Embedded);
+        }
+        let below = home.models_folder().join(name);
+        [name.to_path_buf(), below.clone()]
+            .into_iter()
+            .find(|folder| folder.is_dir())
+            .map(Self::Folder)
+            .ok_or_else(|| JobError::NoModel {
+                name: name.display().to_string(),
+                looked: below,
+            })
+    }
+
+    /// Its card, without loading it.
+    pub(super) fn card(&self) -> Result<ModelCard, JobError> {
+        match self {
+            Self::Embedded => embedded_card(),
+            Self::Folder(folder) => card_of_folder(folder),
+        }
+    }
+
+    pub(super) fn load(&self, device: DeviceChoice) -> Result<LocalModel, JobError> {
+        match self {
+            Self::Embedded => Ok(LocalModel::embedded(device)?),
+            Self::Folder(folder) => Ok(LocalModel::load(folder, device)?),
+        }
+    }
+}
+
+/// The loaded model. It stays loaded until another one is wanted.
+pub(super) struct ModelHost {
+    options: WorkerOptions,
+    loaded: Option<(ModelChoice, LocalModel)>,
+}
+
+impl ModelHost {
+    pub(super) const fn new(options: WorkerOptions) -> Self {
+        Self {
+            options,
+            loaded: None,
+        }
+    }
+
+    pub(super) const fn options(&self) -> &WorkerOptions {
+        &self.options
+    }
+
+    /// The model that the project (or the command line) wants, loaded now if it was not.
+    pub(super) fn model(
+        &mut self,
+        settings: &Settings,
+        store: &StoreHandle,
+    ) -> Result<&mut LocalModel, JobError> {
+        let choice = ModelChoice::of(&self.options, settings)?;
+        if self
+            .loaded
+            .as_ref()
+            .is_none_or(|(loaded, _)| *loaded != choice)
+        {
+            // Two models at once may not fit into memory.
+            self.loaded = None;
+            let device = device_choice(&self.options.device)?;
+            let model = choice.load(device)?;
+            let card = model.card().clone();
+            self.loaded = Some((choice, model));
+            let options = self.options.clone();
+            store.call(move |state| {
+                state.loaded_model = Some(card);
+                announce_models(state, &options)
+            })?;
+        }
+        let (_, model) = self.loaded.as_mut().ok_or(JobError::WorkersStopped)?;
+        Ok(model)
+    }
+}
+
+/// Reads a device word of the command line.
+pub(super) fn device_choice(word: &str) -> Result<DeviceChoice, JobError> {
+    word.parse().map_err(JobError::Device)
+}
+
+/// The preset that the project wants.
+pub(super) fn preset_in_use(settings: &Settings) -> Result<Preset, JobError> {
+    let Some(name) = &settings.preset else {
+        return Ok(dataset::default_preset());
+    };
+    dataset::presets()
+        .into_iter()
+        .find(|preset| preset.name == *name)
+        .ok_or_else(|| JobError::NoPreset(name.clone()))
+}
+
+/// The embedded predictors that read this model's features.
+pub(super) fn fitting_predictors(tag: &ModelTag) -> Vec<(PredictorCard, &'static [u8])> {
+    embedded_predictors()
+        .into_iter()
+        .filter(|(card, _)| card.model == *tag)
+        .collect()
+}
+
+/// Says which models there are (the one in use first) and which embedded predictors fit it.
+pub(super) fn announce_models(state: &StoreState, options: &WorkerOptions) -> Result<(), JobError> {
+    let events = state.events();
+    let loaded = state.loaded_model.as_ref();
+    let in_use = ModelChoice::of(options, &state.settings()?)?.card()?;
+    let others = all_cards(&options.home)?
+        .into_iter()
+        .filter(|card| card.tag != in_use.tag);
+    let mut cards: Vec<ModelCard> = std::iter::once(in_use.clone()).chain(others).collect();
+    for card in &mut cards {
+        card.loaded_on = loaded
+            .filter(|loaded| loaded.tag == card.tag)
+            .and_then(|loaded| loaded.loaded_on.clone());
+    }
+    events.send(Event::Models(cards));
+    let fitting = fitting_predictors(&in_use.tag);
+    events.send(Event::EmbeddedPredictors(
+        fitting.into_iter().map(|(card, _)| card).collect(),
+    ));
+    Ok(())
+}
+
+/// The embedded model and every folder below the program's models that holds one.
+pub(super) fn all_cards(home: &Home) -> Result<Vec<ModelCard>, JobError> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(home.models_folder())
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|folder| folder.join("model.toml").is_file())
+        .collect();
+    folders.sort();
+    // A folder that is no whole model is left out here; choosing it by name says what is wrong with it.
+    let found = folders
+        .iter()
+        .filter_map(|folder| card_of_folder(folder).ok());
+    Ok(std::iter::once(embedded_card()?).chain(found).collect())
+}
+
+/// The card of the embedded model. Its hash is taken once: the bytes cannot change while the program runs.
+pub(super) fn embedded_card() -> Result<ModelCard, JobError> {
+    static CARD: OnceLock<ModelCard> = OnceLock::new();
+    if let Some(card) = CARD.get() {
+        return Ok(card.clone());
+    }
+    let card = ModelFiles::Embedded.card()?;
+    Ok(CARD.get_or_init(|| card).clone())
+}
+
+fn card_of_folder(folder: &Path) -> Result<ModelCard, JobError> {
+    Ok(ModelFiles::Folder(folder.to_owned()).card()?)
+}

@@ -1,0 +1,304 @@
+//! describe -> features -> score: what the jobs of the model worker do with one picture and one aspect.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::domain::Aspect;
+use crate::domain::Catalog;
+use crate::domain::Description;
+use crate::domain::DescriptionId;
+use crate::domain::Features;
+use crate::domain::ImageId;
+use crate::domain::ImageRecord;
+use crate::domain::ModelTag;
+use crate::domain::Origin;
+use crate::domain::Picture;
+use crate::domain::Preset;
+use crate::domain::Provenance;
+use crate::jobs::context::JobContext;
+use crate::jobs::decode;
+use crate::jobs::error::JobError;
+use crate::jobs::files_worker::unix_time;
+use crate::jobs::message::Event;
+use crate::jobs::message::FailedItem;
+use crate::jobs::model_host::ModelHost;
+use crate::jobs::model_host::preset_in_use;
+use crate::jobs::progress::Throttle;
+use crate::jobs::scoring::Loaded;
+use crate::jobs::scoring::load_predictor;
+use crate::jobs::store_worker::Pinned;
+use crate::jobs::store_worker::StoreHandle;
+use crate::jobs::store_worker::file_of;
+use crate::ml::vlm::Described;
+use crate::ml::vlm::GenerateSettings;
+use crate::ml::vlm::LocalModel;
+use crate::store::FeatureCache;
+use crate::store::FeatureKey;
+use crate::store::cache_folder;
+
+/// Everything that one job needs to describe and to take features: model, wording, project and cache.
+pub(super) struct Pipeline<'a> {
+    model: &'a mut LocalModel,
+    pub(super) preset: Preset,
+    pub(super) pinned: Pinned,
+    pub(super) maker: Maker,
+    generate: GenerateSettings,
+    cache: FeatureCache,
+    catalog: &'a Catalog,
+}
+
+/// What makes the results of a job: enough to note it beside each of them.
+#[derive(Debug, Clone)]
+pub(super) struct Maker {
+    pub(super) tag: ModelTag,
+    pub(super) preset: String,
+    pub(super) max_len: usize,
+    pub(super) seed: u64,
+}
+
+impl Maker {
+    /// What made a result, now.
+    pub(super) fn provenance(&self, settings: serde_json::Value) -> Provenance {
+        Provenance {
+            model: Some(self.tag.clone()),
+            preset: Some(self.preset.clone()),
+            settings,
+            seed: self.seed,
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            unix_time: unix_time(),
+        }
+    }
+}
+
+/// The newest local description by picture and aspect, of this model and preset.
+pub(super) type Known = BTreeMap<(ImageId, Aspect), Description>;
+
+/// A picture that is decoded when it is first needed, and once at most.
+pub(super) struct LazyPicture {
+    path: std::path::PathBuf,
+    picture: Option<Picture>,
+}
+
+impl LazyPicture {
+    /// The pixels.
+    pub(super) fn get(&mut self) -> Result<Picture, JobError> {
+        if let Some(picture) = &self.picture {
+            return Ok(picture.clone());
+        }
+        let picture = decode::load(&self.path)?;
+        self.picture = Some(picture.clone());
+        Ok(picture)
+    }
+}
+
+impl<'a> Pipeline<'a> {
+    /// Loads the model that the project wants, if need be.
+    pub(super) fn new(
+        host: &'a mut ModelHost,
+        store: &StoreHandle,
+        catalog: &'a Catalog,
+        pinned: Pinned,
+    ) -> Result<Self, JobError> {
+        let preset = preset_in_use(&catalog.settings)?;
+        let seed = host.options().seed;
+        let model = host.model(&catalog.settings, store)?;
+        Ok(Self {
+            maker: Maker {
+                tag: model.card().tag.clone(),
+                preset: preset.name.clone(),
+                max_len: model.max_len(),
+                seed,
+            },
+            preset,
+            generate: model.settings(),
+            cache: FeatureCache::open(&cache_folder(pinned.path())),
+            pinned,
+            catalog,
+            model,
+        })
+    }
+
+    /// The cache of features.
+    pub(super) const fn cache(&self) -> &FeatureCache {
+        &self.cache
+    }
+
+    /// A row's picture, decoded when needed.
+    pub(super) fn picture(&self, record: &ImageRecord) -> LazyPicture {
+        LazyPicture {
+            path: file_of(&self.catalog.info.root, &record.path),
+            picture: None,
+        }
+    }
+
+    /// What this model has said already, in this wording.
+    pub(super) fn known(&self, catalog: &Catalog) -> Known {
+        known(catalog, &self.maker.tag, &self.preset.name)
+    }
+
+    /// Lets the model describe a picture; saves the description, keeps the features, then says so.
+    pub(super) fn describe(
+        &mut self,
+        record: &ImageRecord,
+        picture: &mut LazyPicture,
+        aspect: Aspect,
+        context: &mut JobContext,
+    ) -> Result<(Description, Features), JobError> {
+        let picture = picture.get()?;
+        let request = self.preset.request(aspect, &record.prompt);
+        let question = self.preset.aspect(aspect).question.clone();
+        let mut throttle = Throttle::default();
+        let described = self.model.describe(
+            &picture,
+            (&request, &question),
+            &self.generate,
+            &mut |so_far| {
+                if throttle.passes(Instant::now()) {
+                    context.events().send(Event::Streaming {
+                        image: record.id,
+                        aspect,
+                        text: so_far.to_owned(),
+                    });
+                }
+                context.check()
+            },
+        )?;
+        let draft = self.draft(record.id, aspect, request, question, &described);
+        let key = self.key(record, &draft)?;
+        self.keep(&key, &described.features, context);
+        let description = self.pinned.call(move |project, events| {
+            let saved = project.add_description(&draft)?;
+            events.send(Event::Described(saved.clone()));
+            Ok(saved)
+        })?;
+        Ok((description, described.features))
+    }
+
+    /// Features of a description: from the cache, or by one forward pass.
+    pub(super) fn features(
+        &mut self,
+        record: &ImageRecord,
+        picture: &mut LazyPicture,
+        description: &Description,
+        context: &JobContext,
+    ) -> Result<Features, JobError> {
+        let key = self.key(record, description)?;
+        if let Some(features) = self.cache.get(&key) {
+            return Ok(features);
+        }
+        let features = self
+            .model
+            .features(&picture.get()?, &description.conversation())?;
+        self.keep(&key, &features, context);
+        Ok(features)
+    }
+
+    /// The cache's key of a description's features.
+    pub(super) fn key(
+        &self,
+        record: &ImageRecord,
+        description: &Description,
+    ) -> Result<FeatureKey, JobError> {
+        let hash = record.file.hash().ok_or_else(|| no_file(record))?;
+        Ok(FeatureKey::new(
+            hash,
+            &self.maker.tag.sha256,
+            &description.conversation(),
+            self.maker.max_len,
+        ))
+    }
+
+    /// The predictor in use for an aspect, if it reads this model and preset.
+    pub(super) fn predictor_in_use(&self, aspect: Aspect) -> Result<Loaded, JobError> {
+        load_predictor(self.catalog, aspect, &self.maker, &self.pinned)
+    }
+
+    fn keep(&self, key: &FeatureKey, features: &Features, context: &JobContext) {
+        // Without a cache the work goes on, slower next time; the user should know why.
+        if let Err(error) = self.cache.put(key, features) {
+            context.events().send(Event::Notice(format!(
+                "The cache of features could not be written: {error}"
+            )));
+        }
+    }
+
+    fn draft(
+        &self,
+        image: ImageId,
+        aspect: Aspect,
+        request: String,
+        question: String,
+        described: &Described,
+    ) -> Description {
+        let settings = json!({
+            "decoding": self.generate,
+            "max_len": self.maker.max_len,
+            "num_tokens": described.num_tokens,
+            "finished": described.finished,
+        });
+        Description {
+            id: DescriptionId(0),
+            image,
+            aspect,
+            origin: Origin::Local,
+            request,
+            text: described.text.clone(),
+            question,
+            answer: Some(described.answer.clone()),
+            made: self.maker.provenance(settings),
+        }
+    }
+}
+
+/// The newest description of each picture and aspect that a model gave in a preset's wording.
+pub(super) fn known(catalog: &Catalog, tag: &ModelTag, preset: &str) -> Known {
+    catalog
+        .descriptions
+        .iter()
+        .filter(|description| {
+            description.origin == Origin::Local
+                && description.made.model.as_ref() == Some(tag)
+                && description.made.preset.as_deref() == Some(preset)
+        })
+        .map(|description| ((description.image, description.aspect), description.clone()))
+        .collect()
+}
+
+/// The rows that were asked for: those with a picture, and those that cannot be worked on, with the reason.
+pub(super) fn usable<'a>(
+    catalog: &'a Catalog,
+    images: &[ImageId],
+) -> (Vec<&'a ImageRecord>, Vec<FailedItem>) {
+    let wanted: std::collections::BTreeSet<ImageId> = images.iter().copied().collect();
+    let rows = catalog
+        .images
+        .iter()
+        .filter(|record| wanted.contains(&record.id));
+    let (present, absent): (Vec<_>, Vec<_>) = rows.partition(|record| record.file.is_present());
+    let absent = absent
+        .into_iter()
+        .map(|record| failed(record, &no_file(record)))
+        .collect();
+    (present, absent)
+}
+
+/// A failure of one picture.
+pub(super) fn failed(record: &ImageRecord, error: &JobError) -> FailedItem {
+    FailedItem {
+        image: Some(record.id),
+        path: record.path.clone(),
+        reason: error.to_string(),
+    }
+}
+
+fn no_file(record: &ImageRecord) -> JobError {
+    JobError::NoPicture(
+        record
+            .file
+            .reason()
+            .unwrap_or("the picture cannot be used")
+            .to_owned(),
+    )
+}

@@ -1,0 +1,430 @@
+//! The first part of training, on the model worker: which pictures take part, and their features.
+//!
+//! Test rows are kept apart from here on: what the trainer learns from is made of train and validation rows alone.
+
+use crate::domain::Aspect;
+use crate::domain::Catalog;
+use crate::domain::DescriptionId;
+use crate::domain::Figures;
+use crate::domain::ImageId;
+use crate::domain::ImageRecord;
+use crate::domain::ImportBatch;
+use crate::domain::RunId;
+use crate::domain::RunRecord;
+use crate::domain::RunStatus;
+use crate::domain::Split;
+use crate::domain::SplitEntry;
+use crate::domain::TrainSettings;
+use crate::jobs::context::JobContext;
+use crate::jobs::error::JobError;
+use crate::jobs::evaluate::figures;
+use crate::jobs::files_worker::unix_time;
+use crate::jobs::message::Event;
+use crate::jobs::message::FailedItem;
+use crate::jobs::model_host::ModelHost;
+use crate::jobs::pipeline::Known;
+use crate::jobs::pipeline::Maker;
+use crate::jobs::pipeline::Pipeline;
+use crate::jobs::pipeline::failed;
+use crate::jobs::scoring;
+use crate::jobs::scoring::Item;
+use crate::jobs::store_worker::Pinned;
+use crate::jobs::store_worker::StoreHandle;
+use crate::ml::train::Example;
+use crate::ml::train::TrainData;
+use crate::ml::train::cut_validation;
+use crate::store::FeatureCache;
+use crate::store::FeatureKey;
+
+/// Part of the prompts that become test rows where a dataset comes without a split, as 4:1 splits have it.
+const TEST_FRACTION: f64 = 0.2;
+
+/// Seed of that cut: always the same one, so that no run learns from another run's test rows.
+const TEST_SEED: u64 = 42;
+
+/// Fewest training pictures with which training is worth a try.
+const MIN_TRAIN_IMAGES: usize = 8;
+
+/// What was asked of the trainer.
+pub(super) enum TrainWish {
+    /// A new run.
+    New(TrainSettings),
+    /// A run that was cut off.
+    Resume(RunId),
+}
+
+/// A described picture, with what its score is made from.
+#[derive(Debug, Clone)]
+pub(super) struct Exam {
+    pub(super) image: ImageId,
+    pub(super) description: DescriptionId,
+    pub(super) key: FeatureKey,
+    /// Ground truth of a test picture; `None` for pictures that are only scored.
+    pub(super) mos: Option<f64>,
+}
+
+/// A run with everything that the trainer needs.
+pub(super) struct Prepared {
+    pub(super) run: RunRecord,
+    pub(super) resume: Option<Vec<u8>>,
+    pub(super) data: TrainData,
+    pub(super) test: Vec<Exam>,
+    pub(super) others: Vec<Exam>,
+    pub(super) failed: Vec<FailedItem>,
+    pub(super) pinned: Pinned,
+    pub(super) cache: FeatureCache,
+    pub(super) maker: Maker,
+    pub(super) catalog: Catalog,
+}
+
+/// Rows of an aspect that have a picture and a ground truth, by role.
+struct Roles<'a> {
+    train: Vec<&'a ImageRecord>,
+    val: Vec<&'a ImageRecord>,
+    test: Vec<&'a ImageRecord>,
+}
+
+/// Describes what lacks a description, gathers features, and notes the run in the project.
+pub(super) fn prepare(
+    host: &mut ModelHost,
+    store: &StoreHandle,
+    wish: &TrainWish,
+    context: &mut JobContext,
+) -> Result<Prepared, JobError> {
+    context.progress(0, 0, "Loading the model")?;
+    let (catalog, pinned) = store.snapshot()?;
+    let settings = match wish {
+        TrainWish::New(settings) => settings.clone(),
+        TrainWish::Resume(run) => find_run(&catalog, *run)?.settings.clone(),
+    };
+    let catalog = with_splits(catalog, settings.aspect, &pinned, context)?;
+    let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
+    let known = pipeline.known(&catalog);
+    let roles = roles(&catalog, settings.aspect)?;
+    let mut gathered = gather(&mut pipeline, &roles, &known, &settings, context)?;
+    let run = match wish {
+        TrainWish::New(_) => new_run(&pipeline, &catalog, settings, &mut gathered)?,
+        TrainWish::Resume(run) => resumed(find_run(&catalog, *run)?, &pipeline)?,
+    };
+    let resume = match wish {
+        TrainWish::New(_) => None,
+        TrainWish::Resume(run) => checkpoint(&pipeline.pinned, *run)?,
+    };
+    // Descriptions made just now count too.
+    let catalog = pipeline.pinned.catalog()?;
+    let known = pipeline.known(&catalog);
+    let others = others(&pipeline, &catalog, &known, run.settings.aspect);
+    Ok(Prepared {
+        run,
+        resume,
+        data: gathered.data,
+        test: gathered.test,
+        others,
+        failed: gathered.failed,
+        pinned: pipeline.pinned.clone(),
+        cache: pipeline.cache().clone(),
+        maker: pipeline.maker.clone(),
+        catalog,
+    })
+}
+
+/// What [`gather`] found.
+struct Gathered {
+    data: TrainData,
+    test: Vec<Exam>,
+    test_before: Option<Figures>,
+    failed: Vec<FailedItem>,
+}
+
+/// Features of all rows that take part; those of test rows are only scored by the predictor in use and let go.
+fn gather(
+    pipeline: &mut Pipeline<'_>,
+    roles: &Roles<'_>,
+    known: &Known,
+    settings: &TrainSettings,
+    context: &mut JobContext,
+) -> Result<Gathered, JobError> {
+    let aspect = settings.aspect;
+    let mut gathering = Gathering {
+        aspect,
+        known,
+        total: (roles.train.len() + roles.val.len() + roles.test.len()) as u64,
+        passed: 0,
+        failed: Vec::new(),
+    };
+    let train = gathering.examples(pipeline, &roles.train, context)?;
+    let val = gathering.examples(pipeline, &roles.val, context)?;
+    let (test, test_before) = gathering.test(pipeline, &roles.test, context)?;
+    let data = if val.is_empty() {
+        cut(train, settings)
+    } else {
+        TrainData {
+            train: train.into_iter().map(|(_, example)| example).collect(),
+            val: val.into_iter().map(|(_, example)| example).collect(),
+        }
+    };
+    if data.train.len() < MIN_TRAIN_IMAGES || data.val.is_empty() {
+        return Err(JobError::TooFewToTrain {
+            aspect,
+            found: data.train.len() + data.val.len(),
+            least: MIN_TRAIN_IMAGES,
+        });
+    }
+    Ok(Gathered {
+        data,
+        test,
+        test_before,
+        failed: gathering.failed,
+    })
+}
+
+/// Going through the rows of a run, with the count of those behind.
+struct Gathering<'a> {
+    aspect: Aspect,
+    known: &'a Known,
+    total: u64,
+    passed: u64,
+    failed: Vec<FailedItem>,
+}
+
+impl Gathering<'_> {
+    /// Examples of rows to learn from, with their prompts.
+    fn examples(
+        &mut self,
+        pipeline: &mut Pipeline<'_>,
+        rows: &[&ImageRecord],
+        context: &mut JobContext,
+    ) -> Result<Vec<(String, Example)>, JobError> {
+        let mut examples = Vec::with_capacity(rows.len());
+        for record in rows {
+            let Some(mos) = record.mos(self.aspect) else {
+                continue;
+            };
+            let features = self.features(pipeline, record, context)?;
+            if let Some((_, features)) = features {
+                examples.push((record.prompt.clone(), Example { features, mos }));
+            }
+        }
+        Ok(examples)
+    }
+
+    /// Test rows, and the figures on them of the predictor in use.
+    fn test(
+        &mut self,
+        pipeline: &mut Pipeline<'_>,
+        rows: &[&ImageRecord],
+        context: &mut JobContext,
+    ) -> Result<(Vec<Exam>, Option<Figures>), JobError> {
+        // Without a predictor that fits there is nothing to compare with, which is no failure.
+        let before = pipeline.predictor_in_use(self.aspect).ok();
+        let mut exams = Vec::with_capacity(rows.len());
+        let (mut pred, mut truth) = (Vec::new(), Vec::new());
+        for record in rows {
+            let Some((exam, features)) = self.features(pipeline, record, context)? else {
+                continue;
+            };
+            let score = before
+                .as_ref()
+                .and_then(|loaded| loaded.predictor.score(&features).ok());
+            if let (Some(score), Some(mos)) = (score, exam.mos) {
+                pred.push(score);
+                truth.push(mos);
+            }
+            exams.push(exam);
+        }
+        let figures = before.map(|_| figures(&pred, &truth));
+        Ok((exams, figures))
+    }
+
+    fn features(
+        &mut self,
+        pipeline: &mut Pipeline<'_>,
+        record: &ImageRecord,
+        context: &mut JobContext,
+    ) -> Result<Option<(Exam, crate::domain::Features)>, JobError> {
+        let stage = format!("Describing {} for training", self.aspect);
+        context.progress(self.passed, self.total, &stage)?;
+        self.passed += 1;
+        let mut picture = pipeline.picture(record);
+        let item = Item {
+            record,
+            aspect: self.aspect,
+            known: self.known,
+        };
+        match scoring::features_of(pipeline, &item, &mut picture, context) {
+            Ok((description, key, features)) => {
+                let exam = Exam {
+                    image: record.id,
+                    description,
+                    key,
+                    mos: record.mos(self.aspect),
+                };
+                Ok(Some((exam, features)))
+            }
+            Err(error) if error.is_about_item() => {
+                self.failed.push(failed(record, &error));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Cuts a validation part from the training rows, so that no prompt stands on both sides.
+fn cut(rows: Vec<(String, Example)>, settings: &TrainSettings) -> TrainData {
+    let prompts: Vec<&str> = rows.iter().map(|(prompt, _)| prompt.as_str()).collect();
+    let is_val = cut_validation(&prompts, settings.val_fraction, settings.seed);
+    let mut data = TrainData {
+        train: Vec::new(),
+        val: Vec::new(),
+    };
+    for ((_, example), is_val) in rows.into_iter().zip(is_val) {
+        if is_val {
+            data.val.push(example);
+        } else {
+            data.train.push(example);
+        }
+    }
+    data
+}
+
+fn roles(catalog: &Catalog, aspect: Aspect) -> Result<Roles<'_>, JobError> {
+    let with_truth: Vec<&ImageRecord> = rows_with_truth(catalog, aspect).collect();
+    if with_truth.is_empty() {
+        return Err(JobError::NoTruth { aspect });
+    }
+    let of = |split| {
+        let rows = with_truth.iter().copied();
+        rows.filter(|record| *record.split.get(aspect) == Some(split))
+            .collect()
+    };
+    Ok(Roles {
+        train: of(Split::Train),
+        val: of(Split::Val),
+        test: of(Split::Test),
+    })
+}
+
+fn rows_with_truth(catalog: &Catalog, aspect: Aspect) -> impl Iterator<Item = &ImageRecord> {
+    catalog
+        .images
+        .iter()
+        .filter(move |record| record.file.is_present() && record.mos(aspect).is_some())
+}
+
+/// A dataset without a split gets one, cut by prompt, kept in the project: the same test rows in every run.
+fn with_splits(
+    catalog: Catalog,
+    aspect: Aspect,
+    pinned: &Pinned,
+    context: &JobContext,
+) -> Result<Catalog, JobError> {
+    let has_split = |record: &ImageRecord| record.split.get(aspect).is_some();
+    let rows: Vec<&ImageRecord> = rows_with_truth(&catalog, aspect).collect();
+    if rows.is_empty() || rows.iter().any(|record| has_split(record)) {
+        return Ok(catalog);
+    }
+    let prompts: Vec<&str> = rows.iter().map(|record| record.prompt.as_str()).collect();
+    let is_test = cut_validation(&prompts, TEST_FRACTION, TEST_SEED);
+    let num_test = is_test.iter().filter(|is_test| **is_test).count();
+    let splits = rows
+        .iter()
+        .zip(is_test)
+        .map(|(record, is_test)| SplitEntry {
+            file_name: record.file_name().to_owned(),
+            aspect,
+            split: if is_test { Split::Test } else { Split::Train },
+        });
+    let batch = ImportBatch {
+        dataset: catalog.info.dataset.clone(),
+        layout: catalog.info.layout.clone(),
+        root: catalog.info.root.clone(),
+        scale: catalog.info.scale,
+        rows: Vec::new(),
+        splits: splits.collect(),
+        conversations: Vec::new(),
+        problems: Vec::new(),
+    };
+    context.events().send(Event::Notice(format!(
+        "The dataset has no {aspect} split: {num_test} of {} images were set aside for testing, by prompt",
+        rows.len()
+    )));
+    let time = unix_time();
+    pinned.call(move |project, _| Ok(project.import(&batch, time)?))?;
+    pinned.announce()?;
+    pinned.catalog()
+}
+
+fn new_run(
+    pipeline: &Pipeline<'_>,
+    catalog: &Catalog,
+    settings: TrainSettings,
+    gathered: &mut Gathered,
+) -> Result<RunRecord, JobError> {
+    let aspect = settings.aspect;
+    let run = RunRecord {
+        id: RunId(0),
+        settings,
+        model: pipeline.maker.tag.clone(),
+        preset: pipeline.preset.name.clone(),
+        num_images: [
+            gathered.data.train.len(),
+            gathered.data.val.len(),
+            gathered.test.len(),
+        ],
+        status: RunStatus::Running,
+        epochs: Vec::new(),
+        best_epoch: None,
+        previous: *catalog.settings.predictor.get(aspect),
+        predictor: None,
+        test_before: gathered.test_before.take(),
+        test_after: None,
+        unix_time: unix_time(),
+    };
+    pipeline.pinned.call(move |project, events| {
+        let run = project.save_run(&run)?;
+        events.send(Event::RunChanged(run.clone()));
+        Ok(run)
+    })
+}
+
+fn find_run(catalog: &Catalog, run: RunId) -> Result<&RunRecord, JobError> {
+    catalog
+        .runs
+        .iter()
+        .find(|record| record.id == run && record.status == RunStatus::Running)
+        .ok_or(JobError::NothingToResume { run: run.0 })
+}
+
+/// A run goes on only with the model and wording that it began with.
+fn resumed(run: &RunRecord, pipeline: &Pipeline<'_>) -> Result<RunRecord, JobError> {
+    if run.model == pipeline.maker.tag && run.preset == pipeline.preset.name {
+        return Ok(run.clone());
+    }
+    Err(JobError::RunOfOther {
+        run: run.id.0,
+        wants: format!("model {} with the wording {}", run.model.name, run.preset),
+    })
+}
+
+fn checkpoint(pinned: &Pinned, run: RunId) -> Result<Option<Vec<u8>>, JobError> {
+    pinned.call(move |project, _| Ok(project.checkpoint(run)?))
+}
+
+/// Described pictures beside the test rows: they are scored again by the new predictor.
+fn others(pipeline: &Pipeline<'_>, catalog: &Catalog, known: &Known, aspect: Aspect) -> Vec<Exam> {
+    catalog
+        .images
+        .iter()
+        .filter(|record| *record.split.get(aspect) != Some(Split::Test))
+        .filter_map(|record| {
+            let description = known.get(&(record.id, aspect))?;
+            Some(Exam {
+                image: record.id,
+                description: description.id,
+                key: pipeline.key(record, description).ok()?,
+                mos: None,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,242 @@
+//! The job that predicts scores: from cached features where they are, describing first where a description is lacking.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::domain::Aspect;
+use crate::domain::Catalog;
+use crate::domain::DescriptionId;
+use crate::domain::Features;
+use crate::domain::ImageId;
+use crate::domain::ImageRecord;
+use crate::domain::ModelTag;
+use crate::domain::PredictorCard;
+use crate::domain::PredictorId;
+use crate::domain::Score;
+use crate::jobs::context::JobContext;
+use crate::jobs::error::JobError;
+use crate::jobs::evaluate::predictor_in_use;
+use crate::jobs::evaluate::scores_by;
+use crate::jobs::message::Event;
+use crate::jobs::message::JobReport;
+use crate::jobs::model_host::ModelHost;
+use crate::jobs::model_host::fitting_predictors;
+use crate::jobs::pipeline::Known;
+use crate::jobs::pipeline::LazyPicture;
+use crate::jobs::pipeline::Maker;
+use crate::jobs::pipeline::Pipeline;
+use crate::jobs::pipeline::failed;
+use crate::jobs::pipeline::usable;
+use crate::jobs::store_worker::Pinned;
+use crate::jobs::store_worker::StoreHandle;
+use crate::ml::predictor::Predictor;
+use crate::store::FeatureKey;
+
+/// A predictor ready to run, with its card.
+pub(super) struct Loaded {
+    pub(super) card: PredictorCard,
+    pub(super) predictor: Predictor,
+}
+
+/// What to score.
+pub(super) struct ScoreRequest {
+    pub(super) images: Vec<ImageId>,
+    pub(super) aspects: Vec<Aspect>,
+}
+
+/// Scores what has no score by the predictor in use for its newest description.
+/// A picture that fails is listed and gets no score.
+pub(super) fn score(
+    host: &mut ModelHost,
+    store: &StoreHandle,
+    request: &ScoreRequest,
+    context: &mut JobContext,
+) -> Result<JobReport, JobError> {
+    context.progress(0, 0, "Loading the model")?;
+    let (catalog, pinned) = store.snapshot()?;
+    let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
+    let known = pipeline.known(&catalog);
+    let mut predictors = BTreeMap::new();
+    for aspect in request.aspects.iter().copied() {
+        predictors.insert(aspect, pipeline.predictor_in_use(aspect)?);
+    }
+    let (rows, absent) = usable(&catalog, &request.images);
+    let mut report = JobReport {
+        failed: absent,
+        ..JobReport::default()
+    };
+    let scored = already_scored(&catalog, &known, &request.aspects);
+    let asked = (rows.len() * request.aspects.len()) as u64;
+    let mut passed = 0;
+    for record in rows {
+        let mut picture = pipeline.picture(record);
+        for (aspect, loaded) in &predictors {
+            context.progress(passed, asked, &format!("Scoring {aspect}"))?;
+            passed += 1;
+            if scored.contains(&(record.id, *aspect)) {
+                report.skipped += 1;
+                continue;
+            }
+            let item = Item {
+                record,
+                aspect: *aspect,
+                known: &known,
+            };
+            match score_one(&mut pipeline, &item, &mut picture, loaded, context) {
+                Ok(()) => report.done += 1,
+                Err(error) if error.is_about_item() => report.failed.push(failed(record, &error)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    context.progress(passed, asked, "Scoring")?;
+    report.summary = format!(
+        "{} scored, {} were scored already, {} failed",
+        report.done,
+        report.skipped,
+        report.failed.len()
+    );
+    Ok(report)
+}
+
+/// A picture and an aspect of a job, with what was said before.
+pub(super) struct Item<'a> {
+    pub(super) record: &'a ImageRecord,
+    pub(super) aspect: Aspect,
+    pub(super) known: &'a Known,
+}
+
+/// Features of an item and the description that they read, which is made first where it is lacking.
+pub(super) fn features_of(
+    pipeline: &mut Pipeline<'_>,
+    item: &Item<'_>,
+    picture: &mut LazyPicture,
+    context: &mut JobContext,
+) -> Result<(DescriptionId, FeatureKey, Features), JobError> {
+    if let Some(description) = item.known.get(&(item.record.id, item.aspect)) {
+        let features = pipeline.features(item.record, picture, description, context)?;
+        let key = pipeline.key(item.record, description)?;
+        return Ok((description.id, key, features));
+    }
+    let (description, features) = pipeline.describe(item.record, picture, item.aspect, context)?;
+    let key = pipeline.key(item.record, &description)?;
+    Ok((description.id, key, features))
+}
+
+fn score_one(
+    pipeline: &mut Pipeline<'_>,
+    item: &Item<'_>,
+    picture: &mut LazyPicture,
+    loaded: &Loaded,
+    context: &mut JobContext,
+) -> Result<(), JobError> {
+    let (description, _, features) = features_of(pipeline, item, picture, context)?;
+    let score = Score {
+        image: item.record.id,
+        aspect: item.aspect,
+        value: loaded.predictor.score(&features)?,
+        predictor: loaded.card.id,
+        description: Some(description),
+        made: pipeline
+            .maker
+            .provenance(score_settings(&loaded.card, pipeline.maker.max_len)),
+    };
+    save_scores(&pipeline.pinned, vec![score])
+}
+
+/// Settings kept with a score.
+pub(super) fn score_settings(card: &PredictorCard, max_len: usize) -> serde_json::Value {
+    json!({ "predictor": card.name, "max_len": max_len })
+}
+
+/// Saves scores, then says so.
+pub(super) fn save_scores(pinned: &Pinned, scores: Vec<Score>) -> Result<(), JobError> {
+    pinned.call(move |project, events| {
+        project.add_scores(&scores)?;
+        events.send(Event::Scored(scores));
+        Ok(())
+    })
+}
+
+/// The predictor in use for an aspect. One that learned from another model or preset is refused in words.
+pub(super) fn load_predictor(
+    catalog: &Catalog,
+    aspect: Aspect,
+    maker: &Maker,
+    pinned: &Pinned,
+) -> Result<Loaded, JobError> {
+    let in_use = *catalog.settings.predictor.get(aspect);
+    let Some(id) = in_use else {
+        return embedded_predictor(aspect, &maker.tag, &maker.preset);
+    };
+    let card = catalog
+        .predictors
+        .iter()
+        .find(|card| card.id == id)
+        .cloned()
+        .ok_or(JobError::NoSuchPredictor { aspect })?;
+    check_fits(&card, &maker.tag, &maker.preset)?;
+    let weights = pinned.call(move |project, _| Ok(project.predictor_weights(id)?))?;
+    let predictor = Predictor::from_bytes(&card, &weights)?;
+    Ok(Loaded { card, predictor })
+}
+
+/// The predictor inside the binary for an aspect, if it reads this model and preset.
+pub(super) fn embedded_predictor(
+    aspect: Aspect,
+    tag: &ModelTag,
+    preset: &str,
+) -> Result<Loaded, JobError> {
+    let (card, weights) = fitting_predictors(tag)
+        .into_iter()
+        .find(|(card, _)| card.aspect == aspect && card.preset == preset)
+        .ok_or_else(|| JobError::NoPredictor {
+            aspect,
+            model: tag.name.clone(),
+            preset: preset.to_owned(),
+        })?;
+    let predictor = Predictor::from_bytes(&card, weights)?;
+    Ok(Loaded { card, predictor })
+}
+
+/// A predictor never runs on features of another model or preset.
+fn check_fits(card: &PredictorCard, tag: &ModelTag, preset: &str) -> Result<(), JobError> {
+    if card.model == *tag && card.preset == preset {
+        return Ok(());
+    }
+    Err(JobError::PredictorOfOther {
+        predictor: card.name.clone(),
+        wants: format!("model {} with the wording {}", card.model.name, card.preset),
+        has: format!("model {} with the wording {preset}", tag.name),
+    })
+}
+
+/// Pictures whose newest description has a score by the predictor in use.
+fn already_scored(
+    catalog: &Catalog,
+    known: &Known,
+    aspects: &[Aspect],
+) -> BTreeSet<(ImageId, Aspect)> {
+    let mut scored = BTreeSet::new();
+    for aspect in aspects.iter().copied() {
+        let in_use: PredictorId = predictor_in_use(catalog, aspect);
+        for (image, score) in scores_by(catalog, aspect, in_use) {
+            let newest = known.get(&(image, aspect)).map(|known| known.id);
+            if newest.is_some() && newest == score.description {
+                scored.insert((image, aspect));
+            }
+        }
+    }
+    scored
+}
+
+/// Pictures of an aspect that have a description: what is scored again when the predictor changes.
+pub(super) fn described_images(known: &Known, aspect: Aspect) -> Vec<ImageId> {
+    known
+        .keys()
+        .filter(|(_, described)| *described == aspect)
+        .map(|(image, _)| *image)
+        .collect()
+}

@@ -1,0 +1,289 @@
+//! The thread that owns training: fits the predictor, saves every epoch, and takes what came out into use.
+
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::Receiver;
+
+use crate::domain::Features;
+use crate::domain::Interrupted;
+use crate::domain::PredictorCard;
+use crate::domain::PredictorId;
+use crate::domain::RunRecord;
+use crate::domain::RunStatus;
+use crate::domain::Score;
+use crate::jobs::context::JobContext;
+use crate::jobs::error::JobError;
+use crate::jobs::evaluate::figures;
+use crate::jobs::message::Event;
+use crate::jobs::message::JobReport;
+use crate::jobs::model_worker::TrainTask;
+use crate::jobs::model_worker::save_settings;
+use crate::jobs::prepare::Exam;
+use crate::jobs::prepare::Prepared;
+use crate::jobs::progress::Throttle;
+use crate::jobs::scoring::save_scores;
+use crate::jobs::scoring::score_settings;
+use crate::jobs::store_worker::Pinned;
+use crate::jobs::workers::spawn;
+use crate::ml::predictor::Predictor;
+use crate::ml::train;
+use crate::ml::train::TrainEvent;
+use crate::ml::train::Trained;
+
+/// Scores from cached features are saved in groups of this size: each costs a commit.
+const SCORES_A_COMMIT: usize = 16;
+
+/// Sequences that are read from the cache and scored at once.
+const SCORES_AT_ONCE: usize = 64;
+
+/// Starts the trainer. It ends when the sender of its tasks is dropped.
+pub(super) fn start(tasks: Receiver<TrainTask>) -> Result<JoinHandle<()>, JobError> {
+    spawn("assay-trainer", move || {
+        for TrainTask { prepared, context } in tasks {
+            context.run(|context| train(prepared, context));
+        }
+    })
+}
+
+fn train(prepared: Prepared, context: &mut JobContext) -> Result<JobReport, JobError> {
+    let mut run = prepared.run.clone();
+    let fitted = fit(&prepared, &mut run, context);
+    if context.is_leaving() {
+        // The run stays as its last epoch left it, ready to resume.
+        return Err(Interrupted.into());
+    }
+    match fitted {
+        Ok(trained) => finish(&prepared, run, &trained, context),
+        Err(error) => {
+            run.status = if matches!(error, JobError::Interrupted(_)) {
+                RunStatus::Stopped
+            } else {
+                RunStatus::Failed(error.to_string())
+            };
+            save_run(&prepared.pinned, run)?;
+            Err(error)
+        }
+    }
+}
+
+/// Runs the passes. Each epoch is on disk, with the state to resume from, before the next one begins.
+fn fit(
+    prepared: &Prepared,
+    run: &mut RunRecord,
+    context: &mut JobContext,
+) -> Result<Trained, JobError> {
+    let epochs = run.settings.epochs;
+    let settings = run.settings.clone();
+    let mut throttle = Throttle::default();
+    let mut fault = None;
+    let fitted = train::fit(
+        &prepared.data,
+        &settings,
+        prepared.resume.as_deref(),
+        &mut |event| match event {
+            TrainEvent::Step {
+                epoch,
+                step,
+                steps,
+                loss,
+            } => {
+                if throttle.passes(Instant::now()) {
+                    context.events().send(Event::TrainStep {
+                        run: run.id,
+                        epoch,
+                        step,
+                        steps,
+                        loss,
+                    });
+                }
+                let done = u64::from(epoch - 1) * u64::from(steps) + u64::from(step);
+                let total = u64::from(epochs) * u64::from(steps);
+                context.progress(done, total, "Training")
+            }
+            TrainEvent::Epoch {
+                figures,
+                is_best,
+                checkpoint,
+            } => {
+                if is_best {
+                    run.best_epoch = Some(figures.epoch);
+                }
+                run.epochs.push(figures);
+                save_epoch(&prepared.pinned, run.clone(), checkpoint).map_err(|error| {
+                    fault = Some(error);
+                    Interrupted
+                })?;
+                context.check()
+            }
+        },
+    );
+    match fault {
+        Some(error) => Err(error),
+        None => Ok(fitted?),
+    }
+}
+
+fn save_epoch(pinned: &Pinned, run: RunRecord, checkpoint: Vec<u8>) -> Result<(), JobError> {
+    pinned.call(move |project, events| {
+        let run = project.save_epoch(&run, &checkpoint)?;
+        if let Some(figures) = run.epochs.last() {
+            events.send(Event::EpochDone(run.id, figures.clone()));
+        }
+        events.send(Event::RunChanged(run));
+        Ok(())
+    })
+}
+
+fn save_run(pinned: &Pinned, run: RunRecord) -> Result<(), JobError> {
+    pinned.call(move |project, events| {
+        let run = project.save_run(&run)?;
+        events.send(Event::RunChanged(run));
+        Ok(())
+    })
+}
+
+/// Evaluates on the test rows, saves the predictor, takes it into use, and scores again what is described.
+fn finish(
+    prepared: &Prepared,
+    mut run: RunRecord,
+    trained: &Trained,
+    context: &mut JobContext,
+) -> Result<JobReport, JobError> {
+    let mut card = card(prepared, &run, trained);
+    let predictor = Predictor::from_bytes(&card, &trained.weights)?;
+    let scored = predict(prepared, &predictor, &prepared.test, "Testing", context)?;
+    let (pred, truth): (Vec<f64>, Vec<f64>) = scored
+        .iter()
+        .filter_map(|(exam, value)| Some((*value, exam.mos?)))
+        .unzip();
+    let test = figures(&pred, &truth);
+    card.test = Some(test.clone());
+    run.test_after = Some(test);
+    run.best_epoch = Some(trained.best_epoch);
+    run.status = if trained.stopped {
+        RunStatus::Stopped
+    } else {
+        RunStatus::Done
+    };
+    let (run, card) = save_predictor(prepared, run, card, trained.weights.clone())?;
+    save_values(prepared, &card, scored)?;
+    let others = predict(
+        prepared,
+        &predictor,
+        &prepared.others,
+        "Scoring again",
+        context,
+    )?;
+    save_values(prepared, &card, others)?;
+    Ok(JobReport {
+        done: u64::try_from(run.epochs.len()).unwrap_or(u64::MAX),
+        failed: prepared.failed.clone(),
+        summary: format!(
+            "{} is in use: best epoch {} of {}, validation SRCC {}, test SRCC {}",
+            card.name,
+            trained.best_epoch,
+            run.epochs.len(),
+            figure(card.val.as_ref().and_then(|figures| figures.srcc)),
+            figure(card.test.as_ref().and_then(|figures| figures.srcc)),
+        ),
+        ..JobReport::default()
+    })
+}
+
+fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"))
+}
+
+fn card(prepared: &Prepared, run: &RunRecord, trained: &Trained) -> PredictorCard {
+    let aspect = run.settings.aspect;
+    let info = &prepared.catalog.info;
+    let best = run
+        .epochs
+        .iter()
+        .find(|figures| figures.epoch == trained.best_epoch);
+    PredictorCard {
+        id: PredictorId(0),
+        name: format!("{aspect} predictor of run {}", run.id.0),
+        aspect,
+        scale: info.scale,
+        dataset: info.dataset.clone(),
+        split: format!(
+            "{} train and {} validation images, by prompt, seed {}",
+            run.num_images[0], run.num_images[1], run.settings.seed
+        ),
+        model: run.model.clone(),
+        preset: run.preset.clone(),
+        head: trained.config.words(),
+        val: best.map(|figures| figures.val.clone()),
+        test: None,
+        run: Some(run.id),
+    }
+}
+
+/// Scores from cached features. A picture whose features have gone from the cache is left out; scoring makes them anew.
+fn predict<'a>(
+    prepared: &Prepared,
+    predictor: &Predictor,
+    exams: &'a [Exam],
+    stage: &str,
+    context: &mut JobContext,
+) -> Result<Vec<(&'a Exam, f64)>, JobError> {
+    let mut scored = Vec::with_capacity(exams.len());
+    for (group, exams_of_group) in exams.chunks(SCORES_AT_ONCE).enumerate() {
+        let done = group * SCORES_AT_ONCE;
+        context.progress_only(done as u64, exams.len() as u64, stage);
+        let cached: Vec<(&Exam, Features)> = exams_of_group
+            .iter()
+            .filter_map(|exam| Some((exam, prepared.cache.get(&exam.key)?)))
+            .collect();
+        let features: Vec<&Features> = cached.iter().map(|(_, features)| features).collect();
+        let values = predictor.score_all(&features)?;
+        scored.extend(cached.iter().map(|(exam, _)| *exam).zip(values));
+    }
+    Ok(scored)
+}
+
+/// Ends the run, and takes its predictor into use as an operation that can be undone.
+fn save_predictor(
+    prepared: &Prepared,
+    run: RunRecord,
+    card: PredictorCard,
+    weights: Vec<u8>,
+) -> Result<(RunRecord, PredictorCard), JobError> {
+    let (run, card, mut settings) = prepared.pinned.call(move |project, events| {
+        let (run, card) = project.finish_run(&run, &card, &weights)?;
+        events.send(Event::PredictorSaved(card.clone()));
+        events.send(Event::RunChanged(run.clone()));
+        let settings = project.settings()?;
+        Ok((run, card, settings))
+    })?;
+    *settings.predictor.get_mut(card.aspect) = Some(card.id);
+    save_settings(&prepared.pinned, settings, format!("Use the {}", card.name))?;
+    Ok((run, card))
+}
+
+fn save_values(
+    prepared: &Prepared,
+    card: &PredictorCard,
+    values: Vec<(&Exam, f64)>,
+) -> Result<(), JobError> {
+    let made = prepared
+        .maker
+        .provenance(score_settings(card, prepared.maker.max_len));
+    let scores: Vec<Score> = values
+        .into_iter()
+        .map(|(exam, value)| Score {
+            image: exam.image,
+            aspect: card.aspect,
+            value,
+            predictor: card.id,
+            description: Some(exam.description),
+            made: made.clone(),
+        })
+        .collect();
+    for group in scores.chunks(SCORES_A_COMMIT) {
+        save_scores(&prepared.pinned, group.to_vec())?;
+    }
+    Ok(())
+}
