@@ -41,11 +41,15 @@ impl fmt::Display for RendererChoice {
 
 /// The renderer of a choice.
 pub(super) fn choose(choice: RendererChoice) -> eframe::Renderer {
-    match choice {
-        RendererChoice::Glow => eframe::Renderer::Glow,
-        RendererChoice::Wgpu => eframe::Renderer::Wgpu,
-        RendererChoice::Auto if has_graphics_card() => eframe::Renderer::Wgpu,
-        RendererChoice::Auto => eframe::Renderer::Glow,
+    let on_card = match choice {
+        RendererChoice::Glow => false,
+        RendererChoice::Wgpu => true,
+        RendererChoice::Auto => has_graphics_card(),
+    };
+    if on_card {
+        eframe::Renderer::Wgpu
+    } else {
+        eframe::Renderer::Glow
     }
 }
 

@@ -10,7 +10,7 @@ use super::view::View;
 pub struct CompareState {
     /// The aspect compared.
     pub aspect: Aspect,
-    /// Whether results came in since the last [`CompareState::refresh`].
+    /// Whether results came in since the last `refresh`.
     pub is_stale: bool,
 }
 
@@ -24,7 +24,7 @@ impl Default for CompareState {
 }
 
 /// What Compare can ask for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum CompareCommand {
     /// Compare another aspect.
     SetAspect(Aspect),

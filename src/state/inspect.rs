@@ -27,7 +27,7 @@ pub struct InspectState {
 }
 
 /// What Inspect can ask for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum InspectCommand {
     /// Fit the picture into its frame.
     Fit,

@@ -68,7 +68,7 @@ pub struct JobsState {
 }
 
 /// What the strip can ask for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum JobsCommand {
     /// Cancel, pause or go on.
     Control(JobId, Control),

@@ -40,10 +40,6 @@ pub(super) enum Change {
 
 impl Project {
     /// Puts a tag on pictures or takes it off; can be undone. Nothing is noted where nothing changes.
-    #[expect(
-        clippy::fn_params_excessive_bools,
-        reason = "on or off is what the job and the inverse change say, too"
-    )]
     pub fn set_tag(&mut self, images: &[ImageId], tag: &str, on: bool) -> Result<(), StoreError> {
         let tag = tag.trim();
         if tag.is_empty() {
