@@ -19,6 +19,7 @@ use assay::domain::Split;
 use assay::media;
 
 /// The folder of real data, or `None` with a printed reason.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says why")]
 pub(crate) fn real_data(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("ASSAY_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),

@@ -97,6 +97,10 @@ pub(crate) fn values<T: Real>(tensor: &Tensor) -> Result<Vec<T>> {
 }
 
 /// `out += a[0] rows[0] + .. + a[3] rows[3]`: four rows at once, so that `out` is read and written once for four products.
+#[expect(
+    clippy::inline_always,
+    reason = "the loops around it are vectorised only with it inside"
+)]
 #[inline(always)]
 pub(crate) fn add_scaled4<T: Real>(out: &mut [T], a: [T; 4], rows: [&[T]; 4]) {
     let n = out.len();
@@ -108,6 +112,10 @@ pub(crate) fn add_scaled4<T: Real>(out: &mut [T], a: [T; 4], rows: [&[T]; 4]) {
 }
 
 /// Inner product, in eight running sums that the compiler can keep in one register.
+#[expect(
+    clippy::inline_always,
+    reason = "the loops around it are vectorised only with it inside"
+)]
 #[inline(always)]
 pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
     let mut sums = [T::zero(); 8];

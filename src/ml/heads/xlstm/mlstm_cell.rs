@@ -344,7 +344,7 @@ fn backward<T: Real>(head: &Head<T>, trace: &Trace<T>, grad: &[T], dims: Dims) -
             for (s, &change) in rows.grad_decay[..=t].iter().enumerate() {
                 grad_input[s] += change;
                 grad_sum[t] += change;
-                grad_sum[s] = grad_sum[s] - change;
+                grad_sum[s] -= change;
             }
         }
         let row_of = |values: &'_ [T], t: usize| -> Vec<T> {

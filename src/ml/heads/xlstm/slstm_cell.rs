@@ -132,7 +132,7 @@ impl<T: Real> CustomOp2 for Scan<T> {
         let device = arg1.device();
         Ok((
             Some(Tensor::from_vec(grad_wx, arg1.shape(), device)?),
-            Some(recurrent_gradient(traces, raw, batch, dims)?),
+            Some(recurrent_gradient(traces, &raw, batch, dims)?),
         ))
     }
 }
@@ -255,7 +255,7 @@ fn backward<T: Real>(
 /// `dR = sum over batch and steps of draw_t y_{t-1}^T`: one matrix product a head.
 fn recurrent_gradient<T: Real>(
     traces: &[Trace<T>],
-    raw: Vec<Vec<T>>,
+    raw: &[Vec<T>],
     batch: usize,
     dims: Dims,
 ) -> Result<Tensor> {
