@@ -173,7 +173,7 @@ pub(super) fn plant(c: &mut Canvas, planted: Planted, dice: &mut Dice) {
             p.map(|v| (v * (1.15 + 1.35 * s) + 0.22 * s).min(1.0))
         }),
         Defect::Underexposed => c.change(Area::ALL, |_, _, p| {
-            p.map(|v| v.max(0.0) * (0.62 - 0.50 * s))
+            p.map(|v| v.max(0.0) * (0.60 - 0.42 * s))
         }),
         Defect::LowResolution => coarse(c, 2 + (9.0 * s) as usize),
         Defect::Banding => {

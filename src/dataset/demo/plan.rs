@@ -18,6 +18,8 @@ use super::raters::true_scores;
 use super::render;
 use super::scene::Facts;
 use super::scene::Family;
+use super::scene::Style;
+use super::scene::Time;
 use super::words;
 
 /// A pretended image generator: how often it fails under each aspect, and how strongly.
@@ -195,8 +197,10 @@ fn splits(seed: u64, prompts: &[(Facts, String)]) -> BTreeMap<&str, Split> {
 fn spoil(asked: Facts, g: &Generator, dice: &mut Dice) -> (Facts, Vec<Planted>) {
     let mut planted: Vec<Planted> = Vec::new();
     let mut shown = asked;
-    let mut aspects = Aspect::ALL;
+    // Correspondence first: what is shown decides which other defects can be seen.
+    let mut aspects = [Aspect::Quality, Aspect::Authenticity];
     dice.shuffle(&mut aspects);
+    let aspects = [Aspect::Correspondence, aspects[0], aspects[1]];
     for aspect in aspects {
         let rate = match aspect {
             Aspect::Quality => g.quality,
@@ -209,7 +213,7 @@ fn spoil(asked: Facts, g: &Generator, dice: &mut Dice) -> (Facts, Vec<Planted>) 
             }
             let strength = dice.between(g.strength.0, g.strength.1);
             let next = match aspect {
-                Aspect::Quality => pick(&Defect::QUALITY, &planted, strength, dice),
+                Aspect::Quality => pick(&fitting(&shown), &planted, strength, dice),
                 Aspect::Authenticity => pick(&Defect::AUTHENTICITY, &planted, strength, dice),
                 Aspect::Correspondence => misread(&mut shown, asked, &planted, strength, dice),
             };
@@ -217,6 +221,18 @@ fn spoil(asked: Facts, g: &Generator, dice: &mut Dice) -> (Facts, Vec<Planted>) 
         }
     }
     (shown, planted)
+}
+
+/// Defects of quality that can be seen in such a picture: too little light does not show by night, nor do steps
+/// where a poster or ink has steps of its own.
+fn fitting(shown: &Facts) -> Vec<Defect> {
+    let mut list = Defect::QUALITY.to_vec();
+    list.retain(|defect| match defect {
+        Defect::Underexposed => shown.time != Time::Night,
+        Defect::Banding => !matches!(shown.style, Style::Poster | Style::Ink),
+        _ => true,
+    });
+    list
 }
 
 /// A defect that goes with those planted already.

@@ -15,7 +15,7 @@ pub(super) enum Family {
     City,
     /// Planets in space.
     Planets,
-    /// Fruits on a table.
+    /// Apples in a bowl.
     Fruits,
     /// Lighthouses on a rocky coast.
     Lighthouses,
@@ -68,7 +68,7 @@ impl Family {
             Self::Canoes => ("canoe", "canoes"),
             Self::City => ("tower", "towers"),
             Self::Planets => ("planet", "planets"),
-            Self::Fruits => ("fruit", "fruits"),
+            Self::Fruits => ("apple", "apples"),
             Self::Lighthouses => ("lighthouse", "lighthouses"),
             Self::Tents => ("tent", "tents"),
             Self::Fish => ("fish", "fish"),
@@ -167,8 +167,8 @@ impl Family {
             Self::Boats => "sea",
             Self::Canoes => "mountain lake",
             Self::City => "city",
-            Self::Planets => "space",
-            Self::Fruits => "bowl",
+            Self::Planets => "starry sky",
+            Self::Fruits => "wooden table",
             Self::Lighthouses => "coast",
             Self::Tents => "desert",
             Self::Fish => "reef",
@@ -223,7 +223,7 @@ impl Family {
     /// Colours that the subject may have.
     const fn hues(self) -> &'static [Hue] {
         match self {
-            Self::Fruits => &[Hue::Red, Hue::Green, Hue::Orange, Hue::Yellow, Hue::Purple],
+            Self::Fruits => &[Hue::Red, Hue::Green, Hue::Yellow],
             Self::Lanterns => &[Hue::Red, Hue::Orange, Hue::Yellow, Hue::Pink, Hue::Blue],
             Self::Tulips => &[Hue::Red, Hue::Yellow, Hue::Pink, Hue::Purple, Hue::White],
             Self::Mushrooms => &[Hue::Red, Hue::Orange, Hue::Purple, Hue::Blue, Hue::White],
@@ -502,13 +502,15 @@ impl Facts {
             Family::Fruits | Family::Glass | Family::Fish => Time::Day,
             _ => dice.pick(&Time::ALL),
         };
+        let extra = dice.chance(0.6).then(|| dice.pick(family.extras()));
+        let by_night = time == Time::Night && extra == Some(Extra::Rainbow);
         Self {
             family,
             count: 1 + dice.below(family.most()),
             hue: dice.pick(family.hues()),
             time,
             misty: family.has_time() && !matches!(family, Family::Cups) && dice.chance(0.25),
-            extra: dice.chance(0.6).then(|| dice.pick(family.extras())),
+            extra: if by_night { None } else { extra },
             style: if family == Family::Glass {
                 Style::Photo
             } else if dice.chance(0.3) {

@@ -7,6 +7,8 @@ use super::defects::Defect;
 use super::defects::Planted;
 use super::dice::Dice;
 use super::scene::Facts;
+use super::scene::Family;
+use super::scene::Time;
 use super::scene::number;
 
 /// The description of a picture under one aspect.
@@ -247,11 +249,15 @@ fn correspondence(asked: &Facts, shown: &Facts, wrong: &[Planted], dice: &mut Di
     for p in wrong {
         text.push(mismatch(p.defect, asked, shown, dice));
     }
-    let kept = kept(asked, shown, wrong);
+    let kept = kept(asked, shown, wrong, dice);
     if !kept.is_empty() {
         let list = join(&kept);
-        let is = if kept.len() > 1 { "are" } else { "is" };
-        let do_match = if kept.len() > 1 { "match" } else { "matches" };
+        let is = if kept.len() > 1 || (kept[0] == shown.coloured() && shown.count > 1) {
+            "are"
+        } else {
+            "is"
+        };
+        let do_match = if is == "are" { "match" } else { "matches" };
         text.push(match dice.below(3) {
             0 => format!("The {list} {is} as asked."),
             1 => format!("The {list} {do_match} the prompt."),
@@ -367,28 +373,35 @@ fn mismatch(defect: Defect, asked: &Facts, shown: &Facts, dice: &mut Dice) -> St
 }
 
 /// Parts of the prompt that the picture keeps, at most three, as nouns.
-fn kept(asked: &Facts, shown: &Facts, wrong: &[Planted]) -> Vec<String> {
+fn kept(asked: &Facts, shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
     let has = |defect: Defect| wrong.iter().any(|p| p.defect == defect);
-    let mut kept = Vec::new();
     if has(Defect::WrongSubject) {
-        return kept;
+        return Vec::new();
     }
-    if !has(Defect::WrongCount) {
-        kept.push("number".to_owned());
-    }
-    if !has(Defect::WrongColour) && !has(Defect::WrongCount) {
-        kept.push(format!("{} {}", shown.hue.word(), shown.noun()));
-        kept.remove(0);
-    } else if !has(Defect::WrongColour) {
-        kept.push(shown.hue.word().to_owned() + " tone");
-    }
-    kept.push(shown.family.setting().to_owned());
+    let first = match (has(Defect::WrongCount), has(Defect::WrongColour)) {
+        (false, false) => Some(shown.coloured()),
+        (false, true) => Some(format!("number of {}", shown.family.noun().1)),
+        (true, false) => Some(format!("{} tone", shown.hue.word())),
+        (true, true) => None,
+    };
+    let mut others = vec![shown.family.setting().to_owned()];
     if let (Some(extra), true) = (shown.extra, shown.extra == asked.extra) {
-        kept.push(extra.noun().to_owned());
-    } else if asked.family.has_time() && !has(Defect::WrongTime) {
-        kept.push(format!("{} light", asked.time.word()));
+        others.push(extra.noun().to_owned());
     }
-    kept
+    if asked.family.has_time() && !has(Defect::WrongTime) {
+        others.push(match asked.time {
+            Time::Dawn => "dawn light".to_owned(),
+            Time::Day => "daylight".to_owned(),
+            Time::Sunset => "sunset light".to_owned(),
+            Time::Night => "night sky".to_owned(),
+        });
+    }
+    if asked.family != Family::Glass && !has(Defect::WrongStyle) {
+        others.push(format!("{} style", asked.style.word()));
+    }
+    dice.shuffle(&mut others);
+    others.truncate(2);
+    first.into_iter().chain(others).collect()
 }
 
 /// "a, b and c".
@@ -441,7 +454,7 @@ fn authenticity(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String
         good.push("The proportions of the {subject} are right.");
     }
     if !has(Defect::Repeating) {
-        good.push("The texture of the {setting} varies as it does in nature.");
+        good.push("The texture of the {setting} varies naturally.");
     }
     if !has(Defect::Shadows) {
         good.push("The light falls from one side and fits the scene.");

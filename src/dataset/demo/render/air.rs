@@ -76,7 +76,7 @@ pub(super) fn balloons(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
 fn balloon(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), stripes: usize) {
     let (x, y, r) = at;
     let (basket, w) = (y + r * 1.78, r * 0.16);
-    let rope = m.lit(Rgb(0.28, 0.2, 0.15), 0.6);
+    let rope = m.own(Rgb(0.28, 0.2, 0.15), 0.6);
     for side in [-1.0, 1.0] {
         c.shape(
             Area(x - r, y + r, x + r, basket + 4.0),
@@ -120,7 +120,7 @@ fn balloon(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), stripes: us
             let z = (1.0 - a * a * 0.98).max(0.0).sqrt();
             let lit = 0.42 * z + 0.34 * a * m.side() - 0.26 * v + 0.24;
             let warm = tone.tint(Rgb(1.2, 0.9, 0.55)) * (glow * (0.4 + 0.6 * z) * (0.7 + 0.5 * v));
-            (m.lit(tone, lit) + warm) * gore
+            (m.own(tone, lit) + warm) * gore
         },
     );
     c.shape(
@@ -128,7 +128,7 @@ fn balloon(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), stripes: us
         |px, py| shape::rounded(px, py, (x, basket), (w, w * 0.85), w * 0.25),
         |px, py| {
             let weave = 0.85 + 0.2 * maths::noise(px * 0.8, py * 1.4, 3);
-            m.lit(
+            m.own(
                 Rgb(0.60, 0.40, 0.20) * weave,
                 0.6 + 0.4 * m.side() * (px - x) / w,
             )

@@ -73,6 +73,14 @@ impl Mood {
         colour.tint(self.shade.mix(self.light, lit.clamp(0.0, 1.0)))
     }
 
+    /// The subject in this light: the eye allows for the colour of the light, so its own colour stays plain.
+    pub(super) fn own(&self, colour: Rgb, lit: f32) -> Rgb {
+        let light = self.light.mix(Rgb::grey(1.04), 0.62);
+        let dusk = if self.dark() { 0.34 } else { 0.5 };
+        let shade = self.shade.mix(Rgb::grey(dusk), 0.5);
+        colour.tint(shade.mix(light, lit.clamp(0.0, 1.0)))
+    }
+
     /// A thing seen through `depth` (0 near, 1 far) of air.
     pub(super) fn air(&self, colour: Rgb, depth: f32) -> Rgb {
         colour.mix(
@@ -140,10 +148,10 @@ fn palette(time: Time, second: bool) -> (Rgb, Rgb, Rgb, Rgb, Rgb) {
             Rgb(0.95, 0.95, 0.88),
         ),
         (Time::Night, true) => (
-            Rgb(0.05, 0.04, 0.16),
-            Rgb(0.22, 0.18, 0.42),
-            Rgb(0.60, 0.58, 0.82),
-            Rgb(0.22, 0.20, 0.38),
+            Rgb(0.02, 0.06, 0.14),
+            Rgb(0.12, 0.24, 0.38),
+            Rgb(0.56, 0.66, 0.80),
+            Rgb(0.20, 0.25, 0.37),
             Rgb(0.97, 0.94, 0.86),
         ),
     }

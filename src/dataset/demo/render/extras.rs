@@ -113,7 +113,7 @@ fn rainbow(c: &mut Canvas, m: &Mood) {
         let soft = maths::smooth(0.0, 0.16, d) * maths::smooth(1.0, 0.84, d);
         p.mix(
             tone,
-            soft * strength * (0.4 + 0.6 * maths::smooth(S * 0.72, S * 0.4, y)),
+            soft * strength * (0.1 + 0.9 * maths::smooth(S * 0.6, S * 0.4, y)),
         )
     });
 }

@@ -4,7 +4,6 @@ use crate::dataset::demo::canvas::Area;
 use crate::dataset::demo::canvas::Canvas;
 use crate::dataset::demo::canvas::Rgb;
 use crate::dataset::demo::canvas::S;
-use crate::dataset::demo::canvas::SIZE;
 use crate::dataset::demo::dice::Dice;
 use crate::dataset::demo::maths;
 use crate::dataset::demo::scene::Facts;
@@ -17,10 +16,13 @@ use super::extras;
 /// The window: panes between leads, an arch of stone, stars of the asked colour.
 pub(super) fn window(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
     let tones = field_tones(f.hue, dice);
-    let seeds: Vec<(f32, f32, Rgb)> = (0..90)
-        .map(|_| {
+    let cell = S / CELLS as f32;
+    let seeds: Vec<(f32, f32, Rgb)> = (0..CELLS * CELLS)
+        .map(|i| {
             let tone = dice.pick(&tones) * dice.between(0.75, 1.1);
-            (dice.unit() * S, dice.unit() * S, tone)
+            let (x, y) = ((i % CELLS) as f32, (i / CELLS) as f32);
+            let (dx, dy) = (dice.between(0.08, 0.92), dice.between(0.08, 0.92));
+            ((x + dx) * cell, (y + dy) * cell, tone)
         })
         .collect();
     let seed = dice.seed();
@@ -63,27 +65,34 @@ fn field_tones(hue: Hue, dice: &mut Dice) -> Vec<Rgb> {
     }
 }
 
-/// Panes by nearest seed, leads where two are equally near.
+/// Cells along each side of the grid from which panes are made.
+const CELLS: usize = 9;
+
+/// Panes by nearest seed, leads where two are equally near. A seed never leaves its cell, so only near cells count.
 fn panes(c: &mut Canvas, seeds: &[(f32, f32, Rgb)], m: &Mood, seed: u32) {
-    for row in 0..SIZE {
-        let y = row as f32 + 0.5;
-        for column in 0..SIZE {
-            let x = column as f32 + 0.5;
-            let (mut first, mut second, mut tone) = (f32::MAX, f32::MAX, Rgb::BLACK);
-            for (sx, sy, t) in seeds {
-                let d = (x - sx) * (x - sx) + (y - sy) * (y - sy);
-                if d < first {
+    let cell = S / CELLS as f32;
+    let near = |v: f32| {
+        let i = (v / cell) as usize;
+        i.saturating_sub(2)..(i + 3).min(CELLS)
+    };
+    c.change(Area::ALL, |x, y, _| {
+        let from = |p: &(f32, f32, Rgb)| (x - p.0) * (x - p.0) + (y - p.1) * (y - p.1);
+        let (mut first, mut second) = ((f32::MAX, &seeds[0]), (f32::MAX, &seeds[0]));
+        for row in near(y) {
+            for p in &seeds[row * CELLS..][near(x)] {
+                let d = from(p);
+                if d < first.0 {
                     second = first;
-                    first = d;
-                    tone = *t;
-                } else if d < second {
-                    second = d;
+                    first = (d, p);
+                } else if d < second.0 {
+                    second = (d, p);
                 }
             }
-            let gap = second.sqrt() - first.sqrt();
-            c.px[row * SIZE + column] = lead(glow(tone, (x, y), m, seed), gap * 0.5 - 2.4);
         }
-    }
+        let apart = maths::length(first.1.0 - second.1.0, first.1.1 - second.1.1).max(1.0);
+        let edge = (second.0 - first.0) / (2.0 * apart);
+        lead(glow(first.1.2, (x, y), m, seed), edge - 2.2)
+    });
 }
 
 /// Glass with light behind it, brighter towards the sun, with streaks and bubbles.

@@ -118,7 +118,7 @@ fn tower(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32, f32), dice: &m
         |px, py| {
             let a = (px - x) / half;
             let lit = 0.6 + 0.4 * a * m.side();
-            let wall = m.lit(tone, lit) + own * (0.6 + 0.4 * ((py - top) / h));
+            let wall = m.own(tone, lit) + own * (0.6 + 0.4 * ((py - top) / h));
             let rib = 1.0
                 - 0.18 * maths::smooth(0.38, 0.5, (((px - x) / 8.0 + 40.0).fract() - 0.5).abs());
             (wall * rib).mix(
@@ -130,7 +130,7 @@ fn tower(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32, f32), dice: &m
     c.shape(
         Area(x - 3.0, top - 36.0, x + 3.0, top + 2.0),
         |px, py| shape::line(px, py, (x, top), (x, top - 30.0), 0.9),
-        |_, _| m.lit(Rgb(0.5, 0.5, 0.55), 0.6),
+        |_, _| m.own(Rgb(0.5, 0.5, 0.55), 0.6),
     );
     if burn > 0.4 {
         c.glow(x, top - 30.0, 14.0, tone * 0.9);
@@ -194,7 +194,7 @@ fn snowfield(c: &mut Canvas, m: &Mood, at: (f32, f32), dice: &mut Dice) {
             let fold = maths::fbm(x * 0.01, y * 0.025, 4, seed ^ 1);
             let next = maths::fbm((x + m.side() * 6.0) * 0.01, y * 0.025, 4, seed ^ 1);
             let sparkle = maths::smooth(0.985, 1.0, maths::hash(x as i32, y as i32, seed)) * 0.12;
-            m.lit(Rgb(0.94, 0.96, 1.0), 0.72 + (fold - next) * 9.0) + Rgb::grey(sparkle)
+            m.lit(Rgb(0.94, 0.96, 1.0), 0.72 + (fold - next) * 2.6) + Rgb::grey(sparkle)
         },
     );
 }
@@ -217,7 +217,7 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
             )
         },
         |px, py| {
-            m.lit(
+            m.own(
                 Rgb(0.52, 0.36, 0.32) * (0.8 + 0.3 * maths::noise(px * 0.3, py * 0.5, 1)),
                 0.6,
             )
@@ -236,7 +236,7 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
         |px, py| {
             let log =
                 1.0 - 0.22 * maths::smooth(0.34, 0.5, ((py / (w * 0.11)).fract() - 0.5).abs());
-            m.lit(
+            m.own(
                 wall * (log * (0.92 + 0.16 * maths::noise(px * 0.06, py * 0.8, 2))),
                 0.62 + 0.3 * m.side() * (px - x) / w,
             )
@@ -257,7 +257,7 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
                     || (px - wx).abs() > w * 0.135
                     || (py - y + w * 0.38).abs() > w * 0.145
                 {
-                    m.lit(Rgb(0.93, 0.9, 0.84), 0.8)
+                    m.own(Rgb(0.93, 0.9, 0.84), 0.8)
                 } else {
                     light
                 }
@@ -267,7 +267,7 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     c.shape(
         Area(x - w * 0.2, y - w * 0.6, x + w * 0.2, y),
         |px, py| shape::rounded(px, py, (x, y - w * 0.26), (w * 0.13, w * 0.27), 2.0),
-        |_, _| m.lit(Rgb(0.33, 0.21, 0.14), 0.7),
+        |_, _| m.own(Rgb(0.33, 0.21, 0.14), 0.7),
     );
     for side in [-1.0, 1.0] {
         c.shape(
@@ -282,7 +282,7 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
                 ) + 1.5 * maths::noise(px * 0.1, 0.0, 3)
             },
             |px, py| {
-                m.lit(
+                m.own(
                     Rgb(0.97, 0.98, 1.0),
                     0.75 + 0.25 * side * m.side() - 0.006 * (py - y + w).max(0.0)
                         + 0.05 * maths::noise(px * 0.1, py * 0.1, 4),
@@ -337,6 +337,9 @@ pub(super) fn umbrellas(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
             x += w;
         }
     }
+    if m.time != Time::Day {
+        shop_lights(c, ground, dice);
+    }
     mist(c, m, ground - 20.0, 90.0, dice);
     let seed = dice.seed();
     let above = c.clone();
@@ -370,10 +373,37 @@ pub(super) fn umbrellas(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
     }
 }
 
+/// Warm light from shops and from the far end of the street.
+fn shop_lights(c: &mut Canvas, ground: f32, dice: &mut Dice) {
+    c.glow(S * 0.5, ground - 6.0, 230.0, Rgb(0.80, 0.55, 0.28));
+    for side in [0.0, 1.0] {
+        for i in 0..3 {
+            let far = i as f32 / 3.0;
+            let x = (side - (0.08 + 0.26 * far) * (side * 2.0 - 1.0)) * S;
+            let (w, h) = (44.0 * (1.0 - far * 0.6), 30.0 * (1.0 - far * 0.55));
+            let y = ground + 4.0 - h;
+            let tone = dice.pick(&[
+                Rgb(1.0, 0.78, 0.42),
+                Rgb(1.0, 0.88, 0.62),
+                Rgb(0.98, 0.62, 0.36),
+            ]);
+            c.glow(x, y, w * 2.6, tone * 0.5);
+            c.shape(
+                Area(x - w, y - h, x + w, y + h),
+                |px, py| shape::rounded(px, py, (x, y), (w * 0.8, h * 0.8), 2.0),
+                |px, py| {
+                    tone * (0.95 - 0.3 * (px - x).abs() / w
+                        + 0.15 * maths::noise(px * 0.12, py * 0.12, 3))
+                },
+            );
+        }
+    }
+}
+
 /// The walker's image in the wet street.
 fn walker_mirror(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     let (x, y, h) = at;
-    let tone = m.lit(pigment(f.hue), 0.45);
+    let tone = m.own(pigment(f.hue), 0.45);
     c.veil(
         Area(x - h * 0.4, y, x + h * 0.4, y + h * 0.9),
         tone,
@@ -408,14 +438,14 @@ fn walker(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), dice: &mut D
                     h * 0.022,
                 )
             },
-            |_, _| m.lit(coat * 0.6, 0.4),
+            |_, _| m.own(coat * 0.6, 0.4),
         );
     }
     c.shape(
         Area(x - h * 0.2, y - h * 0.68, x + h * 0.2, y),
         |px, py| shape::drop(px, py, (x, y - h * 0.5), (h * 0.066, h * 0.1), h * 0.28),
         |px, py| {
-            m.lit(
+            m.own(
                 coat * (0.9 + 0.2 * maths::noise(px * 0.1, py * 0.04, 3)),
                 0.55 + 3.0 * m.side() * (px - x) / h,
             )
@@ -424,7 +454,7 @@ fn walker(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), dice: &mut D
     c.shape(
         Area::around(x, y - h * 0.61, h * 0.08),
         |px, py| shape::circle(px, py, x, y - h * 0.61, h * 0.05),
-        |_, _| m.lit(Rgb(0.80, 0.62, 0.50), 0.6),
+        |_, _| m.own(Rgb(0.80, 0.62, 0.50), 0.6),
     );
     let hub = y - h * 0.66;
     c.shape(
@@ -446,7 +476,7 @@ fn walker(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), dice: &mut D
             let width = (1.0 - v * v).max(0.02).sqrt();
             let panel = (u / width * 2.5 + 10.5).fract();
             let rib = 1.0 - 0.22 * maths::smooth(0.4, 0.5, (panel - 0.5).abs());
-            m.lit(tone, 0.5 + 0.42 * v + 0.3 * u * m.side()) * rib
+            m.own(tone, 0.5 + 0.42 * v + 0.3 * u * m.side()) * rib
         },
     );
 }

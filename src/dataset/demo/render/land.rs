@@ -97,14 +97,14 @@ fn tent(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
             } else {
                 tone.mix(Rgb(0.97, 0.92, 0.82), 0.28)
             };
-            m.lit(stripe, 0.55 + 0.42 * a * m.side() + 0.1 * (1.0 - t)) * seam
+            m.own(stripe, 0.55 + 0.42 * a * m.side() + 0.1 * (1.0 - t)) * seam
         },
     );
     let door = [(x - w * 0.26, y), (x, top + w * 0.42), (x + w * 0.26, y)];
     let inside = if m.dark() {
         Rgb(1.0, 0.72, 0.32)
     } else {
-        m.lit(Rgb(0.20, 0.13, 0.10), 0.4)
+        m.own(Rgb(0.20, 0.13, 0.10), 0.4)
     };
     c.shape(
         Area(x - w * 0.3, top, x + w * 0.3, y + 1.0),
@@ -117,7 +117,7 @@ fn tent(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     c.shape(
         Area(x - 3.0, top - w * 0.25, x + w * 0.3, top + 3.0),
         |px, py| shape::line(px, py, (x, top), (x, top - w * 0.2), 1.2),
-        |_, _| m.lit(Rgb(0.4, 0.28, 0.18), 0.6),
+        |_, _| m.own(Rgb(0.4, 0.28, 0.18), 0.6),
     );
     let flag = [
         (x, top - w * 0.2),
@@ -127,7 +127,7 @@ fn tent(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     c.shape(
         Area(x - 2.0, top - w * 0.25, x + w * 0.25, top),
         |px, py| shape::polygon(px, py, &flag),
-        |_, _| m.lit(tone, 0.9),
+        |_, _| m.own(tone, 0.9),
     );
 }
 
@@ -230,7 +230,7 @@ fn tulip(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), lean: f32) {
     c.shape(
         Area(x - 30.0, y, x + 30.0, S),
         |px, py| shape::line(px, py, (x, y + r * 0.6), foot, r * 0.06 + 1.0),
-        |px, _| m.lit(green, 0.6 + 0.1 * m.side() * (px - x)),
+        |px, _| m.own(green, 0.6 + 0.1 * m.side() * (px - x)),
     );
     for side in [-1.0, 1.0] {
         c.shape(
@@ -241,7 +241,7 @@ fn tulip(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), lean: f32) {
                 (px - mid).abs() - r * 0.2 * maths::sin(t * 2.9 + 0.1).max(0.0)
             },
             |px, py| {
-                m.lit(
+                m.own(
                     green * (0.9 + 0.2 * maths::noise(px * 0.4, py * 0.04, 2)),
                     0.55 + 0.3 * side * m.side(),
                 )
@@ -267,7 +267,7 @@ fn tulip(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), lean: f32) {
                 let (u, v) = ((px - x) / r - dx, (py - y) / r);
                 let vein = 0.94 + 0.1 * maths::noise(u * 16.0, v * 1.6, 8);
                 let tip = tone.mix(Rgb(1.0, 0.95, 0.8), maths::smooth(-0.5, -1.1, v) * 0.28);
-                m.lit(
+                m.own(
                     tip * vein,
                     bright + 0.35 * u * m.side() - 0.28 * v - 0.4 * u * u,
                 )
@@ -402,7 +402,7 @@ fn mushroom(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), seed: u32)
         Area(x - r * 0.5, y - r * 0.1, x + r * 0.5, y + r * 1.25),
         |px, py| shape::drop(px, py, (x, y + r * 0.2), (r * 0.15, r * 0.23), r * 0.82),
         |px, py| {
-            m.lit(
+            m.own(
                 Rgb(0.94, 0.90, 0.80) * (0.88 + 0.16 * maths::noise(px * 0.5, py * 0.08, 1)),
                 0.5 + 1.6 * m.side() * (px - x) / r + 0.3 * maths::smooth(y + r, y, py),
             )
@@ -413,7 +413,7 @@ fn mushroom(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), seed: u32)
         Area(x - r, y - r * 0.3, x + r, y + r * 0.5),
         |px, py| shape::ellipse(px, py, (x, gill), r * 0.88, r * 0.15),
         |px, _| {
-            m.lit(
+            m.own(
                 Rgb(0.80, 0.72, 0.58) * (0.75 + 0.25 * maths::sin((px - x) / r * 60.0)),
                 0.35,
             )
@@ -439,7 +439,7 @@ fn mushroom(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), seed: u32)
                 Rgb(0.97, 0.95, 0.88)
             };
             let shine = maths::smooth(0.35, 0.0, maths::length(u - m.side() * 0.3, v + 0.6));
-            m.lit(
+            m.own(
                 tone.mix(dot, spot * 0.92),
                 0.42 - 0.62 * v + 0.36 * u * m.side() - 0.25 * u * u,
             ) + Rgb::grey(0.16 * shine)

@@ -28,16 +28,18 @@ pub(super) fn boats(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
     }
     extras::standing(c, f, m, (S * 0.5, horizon), dice);
     extras::flying(c, f, m, dice);
-    let places: Vec<(f32, f32, f32)> = spread(f.count, dice)
+    let mut places: Vec<(f32, f32, f32)> = spread(f.count, dice)
         .into_iter()
         .map(|(x, size)| {
+            let near = dice.between(0.15, 1.0);
             (
                 x,
-                horizon + 26.0 + 70.0 * (size - 0.4).max(0.0),
-                150.0 * size,
+                horizon + 16.0 + 84.0 * near,
+                (130.0 + 60.0 * near) * size.max(0.66),
             )
         })
         .collect();
+    places.sort_by(|a, b| a.1.total_cmp(&b.1));
     water(c, m, horizon, (Rgb(0.06, 0.26, 0.38), 1.0), dice);
     for (x, y, h) in places {
         mirror(c, f, m, (x, y, h));
@@ -50,7 +52,7 @@ pub(super) fn boats(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
 /// The boat's broken image in the water.
 fn mirror(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     let (x, y, h) = at;
-    let tone = m.lit(pigment(f.hue), 0.5);
+    let tone = m.own(pigment(f.hue), 0.5);
     c.veil(
         Area(x - h * 0.4, y, x + h * 0.4, y + h * 0.7),
         tone,
@@ -73,7 +75,7 @@ fn boat(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), up: f32) {
     c.shape(
         Area(x - h * 0.5, top - 2.0, x + h * 0.5, y),
         |px, py| shape::line(px, py, (x, top), (x, foot), h * 0.009 + 0.5),
-        |_, _| m.lit(Rgb(0.36, 0.24, 0.15), 0.6),
+        |_, _| m.own(Rgb(0.36, 0.24, 0.15), 0.6),
     );
     let sail = pigment(f.hue);
     let main = [
@@ -95,7 +97,7 @@ fn boat(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), up: f32) {
                     1.0 - 0.10 * maths::smooth(0.42, 0.5, ((py / h * 7.0).fract() - 0.5).abs());
                 let belly = 0.3 * ((px - x).abs() / (h * 0.3))
                     + 0.12 * maths::noise(px * 0.03, py * 0.03, 2);
-                m.lit(sail, bright - belly) * seam
+                m.own(sail, bright - belly) * seam
             },
         );
     }
@@ -115,7 +117,7 @@ fn boat(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), up: f32) {
             } else {
                 Rgb(0.45, 0.27, 0.16)
             };
-            m.lit(tone, 0.85 - 0.45 * v)
+            m.own(tone, 0.85 - 0.45 * v)
         },
     );
 }
@@ -189,16 +191,16 @@ fn canoe(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
             let v = (py - rim) / (w * 0.26);
             let plank = 1.0 - 0.12 * maths::smooth(0.4, 0.5, ((v * 3.0).fract() - 0.5).abs());
             if py - rim < 2.2 {
-                m.lit(Rgb(0.72, 0.52, 0.30), 0.9)
+                m.own(Rgb(0.72, 0.52, 0.30), 0.9)
             } else {
-                m.lit(tone * plank, 0.95 - 0.55 * v)
+                m.own(tone * plank, 0.95 - 0.55 * v)
             }
         },
     );
     c.shape(
         Area(x - w, y - w * 0.3, x + w, y + w * 0.1),
         |px, py| shape::ellipse(px, py, (x, y - w * 0.09), w * 0.72, w * 0.055),
-        |px, _| m.lit(Rgb(0.30, 0.20, 0.13), 0.3 + 0.3 * bend(px).abs()),
+        |px, _| m.own(Rgb(0.30, 0.20, 0.13), 0.3 + 0.3 * bend(px).abs()),
     );
     c.shape(
         Area(x - w, y - w * 0.5, x + w, y + w * 0.2),
@@ -211,7 +213,7 @@ fn canoe(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
                 w * 0.014 + 0.6,
             )
         },
-        |_, _| m.lit(Rgb(0.75, 0.58, 0.36), 0.9),
+        |_, _| m.own(Rgb(0.75, 0.58, 0.36), 0.9),
     );
 }
 
@@ -229,8 +231,9 @@ pub(super) fn lighthouses(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) 
             .iter()
             .map(|p| (x - p.0).abs())
             .fold(f32::MAX, f32::min);
-        let shelf = maths::smooth(190.0, 20.0, near) * 112.0;
-        crest(x, S - 6.0 - shelf, 30.0, (0.02, 5), seed)
+        let shelf = (1.0 - near / 230.0).max(0.0);
+        let steps = 46.0 * (maths::fbm(x * 0.025, 9.0, 4, seed ^ 8) - 0.5);
+        crest(x, S - 8.0 - 118.0 * shelf - steps, 40.0, (0.03, 5), seed)
     };
     for (x, size) in &places {
         let foot = rocks(*x) + 10.0;
@@ -272,7 +275,7 @@ fn lighthouse(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
             let a = (px - x) / half(py);
             let stripe = ((py - top) / h * 5.0) as i32 % 2 == 0;
             let tone = if stripe { band } else { other };
-            m.lit(tone, 0.55 + 0.5 * a * m.side() - 0.25 * a * a)
+            m.own(tone, 0.55 + 0.5 * a * m.side() - 0.25 * a * a)
         },
     );
     for k in [0.3, 0.55, 0.8] {
@@ -283,7 +286,7 @@ fn lighthouse(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
                 if m.dark() {
                     Rgb(1.0, 0.85, 0.45)
                 } else {
-                    m.lit(Rgb(0.15, 0.17, 0.22), 0.7)
+                    m.own(Rgb(0.15, 0.17, 0.22), 0.7)
                 }
             },
         );
@@ -298,12 +301,12 @@ fn lighthouse(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
         |px, py| shape::rounded(px, py, (x, lamp), (h * 0.045, h * 0.05), 2.0),
         |px, _| {
             Rgb(1.0, 0.93, 0.68).mix(
-                m.lit(Rgb(0.5, 0.55, 0.6), 0.6),
+                m.own(Rgb(0.5, 0.55, 0.6), 0.6),
                 ((px - x).abs() / (h * 0.05)).min(1.0) * 0.6,
             )
         },
     );
-    let dark = m.lit(band * 0.55, 0.6);
+    let dark = m.own(band * 0.55, 0.6);
     c.shape(
         Area::around(x, top, h * 0.13),
         |px, py| shape::rounded(px, py, (x, top), (h * 0.085, h * 0.012), 1.5),
@@ -317,7 +320,7 @@ fn lighthouse(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     c.shape(
         Area::around(x, lamp - h * 0.08, h * 0.1),
         |px, py| shape::polygon(px, py, &cap) - 1.0,
-        |_, _| m.lit(band, 0.7),
+        |_, _| m.own(band, 0.7),
     );
 }
 

@@ -171,7 +171,7 @@ fn fruit(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), seed: u32) {
             let lit = ball(m, u, v);
             let edge = maths::smooth(0.72, 1.0, maths::length(u, v));
             let shine = maths::smooth(0.28, 0.02, maths::length(u - m.side() * 0.36, v + 0.42));
-            m.lit(skin * (0.9 + 0.16 * speck), lit * 1.05 + 0.06) * (1.0 - 0.3 * edge)
+            m.own(skin * (0.9 + 0.16 * speck), lit * 1.05 + 0.06) * (1.0 - 0.3 * edge)
                 + Rgb::grey(0.55 * shine * shine)
         },
     );
@@ -186,7 +186,7 @@ fn fruit(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), seed: u32) {
                 r * 0.035 + 0.4,
             )
         },
-        |_, _| m.lit(Rgb(0.34, 0.24, 0.12), 0.6),
+        |_, _| m.own(Rgb(0.34, 0.24, 0.12), 0.6),
     );
     c.shape(
         Area::around(x, y - r, r * 0.7),
@@ -200,7 +200,7 @@ fn fruit(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32), seed: u32) {
                 r * 0.1,
             )
         },
-        |px, _| m.lit(Rgb(0.30, 0.56, 0.20), 0.6 + 0.5 * (px - x) / r),
+        |px, _| m.own(Rgb(0.30, 0.56, 0.20), 0.6 + 0.5 * (px - x) / r),
     );
 }
 
@@ -257,7 +257,7 @@ fn cup(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
         Area(x - r * 1.5, foot - r * 0.4, x + r * 1.5, foot + r * 0.4),
         |px, py| shape::ellipse(px, py, (x, foot + 2.0), r * 1.32, r * 0.27),
         |px, py| {
-            m.lit(
+            m.own(
                 tone.mix(Rgb::WHITE, 0.25),
                 0.62 + 0.3 * m.side() * (px - x) / r - 0.3 * (py - foot) / r,
             )
@@ -269,7 +269,7 @@ fn cup(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
             shape::ellipse(px, py, (x + r * 0.9, y - r * 0.12), r * 0.36, r * 0.4).abs() - r * 0.075
         },
         |px, py| {
-            m.lit(
+            m.own(
                 tone,
                 0.75 - 0.5 * (py - top) / (r * 1.3) + 0.2 * m.side() * (px - x - r) / r,
             )
@@ -293,7 +293,7 @@ fn cup(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
             let z = (1.0 - a * a).sqrt();
             let shine = maths::smooth(0.14, 0.0, (a - m.side() * 0.48).abs())
                 * maths::smooth(foot, top, py);
-            m.lit(
+            m.own(
                 tone.mix(Rgb(0.97, 0.95, 0.9), band * 0.85),
                 0.3 + 0.48 * z + 0.42 * a * m.side(),
             ) + Rgb::grey(0.3 * shine)
@@ -302,13 +302,13 @@ fn cup(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     c.shape(
         Area(x - r, top - r * 0.3, x + r, top + r * 0.3),
         |px, py| shape::ellipse(px, py, (x, top), r * 0.92, r * 0.2),
-        |_, _| m.lit(tone.mix(Rgb::WHITE, 0.3), 0.9),
+        |_, _| m.own(tone.mix(Rgb::WHITE, 0.3), 0.9),
     );
     c.shape(
         Area(x - r, top - r * 0.3, x + r, top + r * 0.3),
         |px, py| shape::ellipse(px, py, (x, top + r * 0.02), r * 0.84, r * 0.16),
         |px, py| {
-            m.lit(
+            m.own(
                 Rgb(0.45, 0.24, 0.10),
                 0.5 + 0.4 * m.side() * (px - x) / r + 1.2 * (py - top) / r,
             )
