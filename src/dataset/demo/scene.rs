@@ -503,17 +503,24 @@ impl Facts {
             _ => dice.pick(&Time::ALL),
         };
         let extra = dice.chance(0.6).then(|| dice.pick(family.extras()));
-        let by_night = time == Time::Night && extra == Some(Extra::Rainbow);
+        // No rainbow by night, and no moon beside the sun.
+        let extra = match (extra, time) {
+            (Some(Extra::Rainbow), Time::Night) => None,
+            (Some(Extra::Moon), Time::Dawn | Time::Day | Time::Sunset)
+                if family == Family::City =>
+            {
+                Some(Extra::Bridge)
+            }
+            _ => extra,
+        };
         Self {
             family,
             count: 1 + dice.below(family.most()),
             hue: dice.pick(family.hues()),
             time,
             misty: family.has_time() && !matches!(family, Family::Cups) && dice.chance(0.25),
-            extra: if by_night { None } else { extra },
-            style: if family == Family::Glass {
-                Style::Photo
-            } else if dice.chance(0.3) {
+            extra,
+            style: if family == Family::Glass || dice.chance(0.3) {
                 Style::Photo
             } else {
                 dice.pick(&Style::ALL)

@@ -12,7 +12,9 @@ pub(super) fn blur(px: &[Rgb], sigma: f32) -> Vec<Rgb> {
         .map(|i| maths::exp(-0.5 * (i as f32 / sigma) * (i as f32 / sigma)))
         .collect();
     let total = weights[0] + 2.0 * weights[1..].iter().sum::<f32>();
-    weights.iter_mut().for_each(|w| *w /= total);
+    for w in &mut weights {
+        *w /= total;
+    }
     let across = pass(px, &weights);
     pass(&across, &weights)
 }
@@ -41,7 +43,7 @@ const COS: [f32; 9] = [
     0.980_785_3,
     0.923_879_5,
     0.831_469_6,
-    0.707_106_8,
+    std::f32::consts::FRAC_1_SQRT_2,
     0.555_570_2,
     0.382_683_4,
     0.195_090_3,
@@ -75,25 +77,22 @@ pub(super) fn blocks(c: &mut Canvas, step: f32) {
     let basis = basis();
     for by in (0..SIZE).step_by(N) {
         for bx in (0..SIZE).step_by(N) {
-            let mut planes = [[0.0_f32; N * N]; 3];
-            for i in 0..N * N {
-                let p = c.px[(by + i / N) * SIZE + bx + i % N].map(|v| v.clamp(0.0, 1.0));
-                let l = p.luma();
-                planes[0][i] = l;
-                planes[1][i] = p.0 - l;
-                planes[2][i] = p.2 - l;
+            let place = |i: usize| (by + i / N) * SIZE + bx + i % N;
+            let mut light = [0.0; N * N];
+            let mut red = [0.0; N * N];
+            let mut blue = [0.0; N * N];
+            for (i, ((l, r), b)) in light.iter_mut().zip(&mut red).zip(&mut blue).enumerate() {
+                let p = c.px[place(i)].map(|v| v.clamp(0.0, 1.0));
+                *l = p.luma();
+                *r = p.0 - *l;
+                *b = p.2 - *l;
             }
-            round(&mut planes[0], step, &basis);
-            round(&mut planes[1], step * 2.2, &basis);
-            round(&mut planes[2], step * 2.2, &basis);
-            for i in 0..N * N {
-                let (l, r, b) = (
-                    planes[0][i],
-                    planes[1][i] + planes[0][i],
-                    planes[2][i] + planes[0][i],
-                );
-                let g = (l - 0.299 * r - 0.114 * b) / 0.587;
-                c.px[(by + i / N) * SIZE + bx + i % N] = Rgb(r, g, b);
+            round(&mut light, step, &basis);
+            round(&mut red, step * 2.2, &basis);
+            round(&mut blue, step * 2.2, &basis);
+            for (i, ((l, r), b)) in light.iter().zip(&red).zip(&blue).enumerate() {
+                let (r, b) = (r + l, b + l);
+                c.px[place(i)] = Rgb(r, (l - 0.299 * r - 0.114 * b) / 0.587, b);
             }
         }
     }

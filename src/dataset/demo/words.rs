@@ -8,6 +8,7 @@ use super::defects::Planted;
 use super::dice::Dice;
 use super::scene::Facts;
 use super::scene::Family;
+use super::scene::Style;
 use super::scene::Time;
 use super::scene::number;
 
@@ -97,7 +98,14 @@ fn quality(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
     for p in wrong {
         text.push(fill(dice.pick(fault(p.defect)), shown, p.grade()));
     }
-    text.push(fill(dice.pick(&strengths(wrong)), shown, 0));
+    let good = strengths(wrong);
+    // A clean picture gets a sentence about its composition anyway.
+    let good = if wrong.is_empty() {
+        &good[1..]
+    } else {
+        &good[..]
+    };
+    text.push(fill(dice.pick(good), shown, 0));
     if wrong.is_empty() {
         text.push(fill(
             dice.pick(&[
@@ -226,7 +234,7 @@ fn fault(defect: Defect) -> &'static [&'static str] {
         ],
         Defect::Melted => &[
             "The lower part of the {subject} is {how} melted.",
-            "The {subject} {looks} {how} melted and runs down in drips.",
+            "The {subject} {looks} {how} melted, as if running down in drips.",
             "{Adj} melting breaks the structure of the {subject}.",
         ],
         Defect::Shadows => &[
@@ -244,7 +252,8 @@ fn correspondence(asked: &Facts, shown: &Facts, wrong: &[Planted], dice: &mut Di
     text.push(match dice.below(3) {
         0 => format!("The picture shows {seen}."),
         1 => format!("We see {seen} in the image."),
-        _ => format!("The image shows {seen} as a {}.", style_noun(shown)),
+        _ if shown.family == Family::Glass => format!("The image shows {seen}."),
+        _ => format!("The image shows {seen} as {}.", with_article(shown.style)),
     });
     for p in wrong {
         text.push(mismatch(p.defect, asked, shown, dice));
@@ -293,12 +302,14 @@ fn correspondence(asked: &Facts, shown: &Facts, wrong: &[Planted], dice: &mut Di
     text
 }
 
-/// The style as a noun phrase after "as a".
-fn style_noun(shown: &Facts) -> &'static str {
-    match shown.style {
-        super::scene::Style::Ink => "drawing in ink",
-        super::scene::Style::Oil => "painting in oil",
-        _ => shown.style.word(),
+/// The style as a noun with its article.
+const fn with_article(style: Style) -> &'static str {
+    match style {
+        Style::Photo => "a photo",
+        Style::Poster => "a poster",
+        Style::Watercolour => "a watercolour",
+        Style::Ink => "an ink drawing",
+        Style::Oil => "an oil painting",
     }
 }
 
@@ -352,11 +363,9 @@ fn mismatch(defect: Defect, asked: &Facts, shown: &Facts, dice: &mut Dice) -> St
             }
         }
         Defect::WrongStyle => {
-            let (has, want) = (shown.style.word(), asked.style.word());
+            let (has, want) = (with_article(shown.style), with_article(asked.style));
             if second {
-                format!("The style is that of a {has} and not of a {want}.")
-                    .replace("of a ink", "of an ink")
-                    .replace("of a oil", "of an oil")
+                format!("The style is that of {has} and not of {want}.")
             } else {
                 format!("The style is wrong, as the prompt asks for {want} and the image is {has}.")
             }

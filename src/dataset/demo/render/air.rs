@@ -66,7 +66,7 @@ pub(super) fn balloons(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let r = 66.0 * size;
         let y = S * dice.between(0.2, 0.42) + 8.0;
         c.subject(Area(x - r, y - r, x + r, y + r * 2.1), |c| {
-            balloon(c, f, m, (x, y, r), stripes)
+            balloon(c, f, m, (x, y, r), stripes);
         });
     }
     extras::flying(c, f, m, dice);
@@ -164,7 +164,7 @@ pub(super) fn lanterns(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let r = 46.0 * size;
         let y = S * dice.between(0.2, 0.46);
         c.subject(Area(x - r, y - r * 1.3, x + r, y + r * 1.5), |c| {
-            lantern(c, pigment(f.hue), (x, y, r))
+            lantern(c, pigment(f.hue), (x, y, r));
         });
     }
     extras::flying(c, f, m, dice);

@@ -8,6 +8,7 @@ use crate::dataset::demo::canvas::SIZE;
 use crate::dataset::demo::dice::Dice;
 use crate::dataset::demo::maths;
 use crate::dataset::demo::scene::Facts;
+use crate::dataset::demo::scene::Family;
 use crate::dataset::demo::scene::Hue;
 use crate::dataset::demo::scene::Time;
 use crate::dataset::demo::shape;
@@ -28,6 +29,8 @@ pub(in crate::dataset::demo) struct Mood {
     pub(super) disc: Rgb,
     /// Time of day.
     pub(super) time: Time,
+    /// Whether the sky is left without a moon by night: where a prompt may ask for one, it is a thing of its own.
+    pub(super) moonless: bool,
     /// Thickness of mist, 0 to 1.
     pub(super) mist: f32,
 }
@@ -35,7 +38,7 @@ pub(in crate::dataset::demo) struct Mood {
 impl Mood {
     /// The light that the facts ask for, with some variation.
     pub(super) fn of(facts: &Facts, dice: &mut Dice) -> Self {
-        let (zenith, horizon, light, shade, disc) = palette(facts.time, dice.below(2) == 1);
+        let (zenith, horizon, light, shade, disc) = palette(facts.time, dice.below(2));
         let side = if dice.chance(0.5) {
             dice.between(0.14, 0.34)
         } else {
@@ -55,6 +58,7 @@ impl Mood {
             sun: (side * S, height * S),
             disc,
             time: facts.time,
+            moonless: matches!(facts.family, Family::City | Family::Lanterns),
             mist: if facts.misty {
                 dice.between(0.55, 0.8)
             } else {
@@ -96,58 +100,58 @@ impl Mood {
 }
 
 /// Sky top, sky low, light, shade and disc of a time of day.
-fn palette(time: Time, second: bool) -> (Rgb, Rgb, Rgb, Rgb, Rgb) {
-    match (time, second) {
-        (Time::Dawn, false) => (
+fn palette(time: Time, variant: usize) -> (Rgb, Rgb, Rgb, Rgb, Rgb) {
+    match (time, variant) {
+        (Time::Dawn, 0) => (
             Rgb(0.42, 0.55, 0.78),
             Rgb(1.0, 0.82, 0.70),
             Rgb(1.08, 0.95, 0.86),
             Rgb(0.50, 0.50, 0.64),
             Rgb(1.0, 0.93, 0.78),
         ),
-        (Time::Dawn, true) => (
+        (Time::Dawn, _) => (
             Rgb(0.55, 0.55, 0.80),
             Rgb(0.99, 0.78, 0.79),
             Rgb(1.06, 0.92, 0.90),
             Rgb(0.50, 0.46, 0.62),
             Rgb(1.0, 0.90, 0.82),
         ),
-        (Time::Day, false) => (
+        (Time::Day, 0) => (
             Rgb(0.20, 0.46, 0.84),
             Rgb(0.76, 0.89, 0.97),
             Rgb(1.12, 1.09, 1.0),
             Rgb(0.55, 0.62, 0.74),
             Rgb(1.0, 0.98, 0.88),
         ),
-        (Time::Day, true) => (
+        (Time::Day, _) => (
             Rgb(0.26, 0.58, 0.86),
             Rgb(0.84, 0.94, 0.93),
             Rgb(1.10, 1.08, 1.0),
             Rgb(0.58, 0.62, 0.70),
             Rgb(1.0, 0.98, 0.90),
         ),
-        (Time::Sunset, false) => (
+        (Time::Sunset, 0) => (
             Rgb(0.26, 0.22, 0.48),
             Rgb(1.0, 0.58, 0.26),
             Rgb(1.10, 0.78, 0.56),
             Rgb(0.40, 0.30, 0.44),
             Rgb(1.0, 0.86, 0.52),
         ),
-        (Time::Sunset, true) => (
+        (Time::Sunset, _) => (
             Rgb(0.42, 0.26, 0.50),
             Rgb(0.99, 0.50, 0.38),
             Rgb(1.08, 0.74, 0.60),
             Rgb(0.40, 0.28, 0.42),
             Rgb(1.0, 0.80, 0.50),
         ),
-        (Time::Night, false) => (
+        (Time::Night, 0) => (
             Rgb(0.03, 0.05, 0.15),
             Rgb(0.13, 0.20, 0.40),
             Rgb(0.56, 0.62, 0.84),
             Rgb(0.20, 0.23, 0.40),
             Rgb(0.95, 0.95, 0.88),
         ),
-        (Time::Night, true) => (
+        (Time::Night, _) => (
             Rgb(0.02, 0.06, 0.14),
             Rgb(0.12, 0.24, 0.38),
             Rgb(0.56, 0.66, 0.80),
@@ -217,7 +221,10 @@ fn disc(c: &mut Canvas, m: &Mood) {
         Time::Dawn => 26.0,
         Time::Sunset => 34.0,
     };
-    if m.time == Time::Night {
+    if m.dark() && m.moonless {
+        return;
+    }
+    if m.dark() {
         c.glow(x, y, 110.0, Rgb(0.22, 0.24, 0.34));
         moon(c, x, y, r, m.disc);
     } else {

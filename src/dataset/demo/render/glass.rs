@@ -114,7 +114,7 @@ fn lead(glass: Rgb, inside: f32) -> Rgb {
 
 /// Places of the stars on a ring, or one in the middle.
 fn star_places(count: usize, dice: &mut Dice) -> Vec<(f32, f32, f32)> {
-    let start = dice.unit() * 6.28;
+    let start = dice.unit() * std::f32::consts::TAU;
     (0..count)
         .map(|i| {
             if count == 1 {

@@ -168,7 +168,7 @@ pub(super) fn cabins(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let w = 66.0 * size.max(0.85);
         let y = ground + 92.0 + dice.between(-14.0, 30.0);
         c.subject(Area(x - w * 1.1, y - w * 1.6, x + w * 1.1, y), |c| {
-            cabin(c, f, m, (x, y, w))
+            cabin(c, f, m, (x, y, w));
         });
     }
     snowfield(c, m, (S * 0.87, 18.0), dice);
@@ -242,6 +242,13 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
             )
         },
     );
+    openings(c, m, at);
+    snowy_roof(c, m, at, eave);
+}
+
+/// Windows, lit from within, and a door.
+fn openings(c: &mut Canvas, m: &Mood, at: (f32, f32, f32)) {
+    let (x, y, w) = at;
     let burn = 0.35 + 0.65 * window_light(m);
     let light = Rgb(0.36, 0.42, 0.5).mix(Rgb(1.0, 0.80, 0.42), burn);
     for wx in [x - w * 0.42, x + w * 0.42] {
@@ -269,6 +276,11 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
         |px, py| shape::rounded(px, py, (x, y - w * 0.26), (w * 0.13, w * 0.27), 2.0),
         |_, _| m.own(Rgb(0.33, 0.21, 0.14), 0.7),
     );
+}
+
+/// Two slopes under thick snow.
+fn snowy_roof(c: &mut Canvas, m: &Mood, at: (f32, f32, f32), eave: f32) {
+    let (x, y, w) = at;
     for side in [-1.0, 1.0] {
         c.shape(
             Area(x - w * 1.2, y - w * 1.7, x + w * 1.2, y),
@@ -360,7 +372,7 @@ pub(super) fn umbrellas(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let y = ground + 92.0 + 22.0 * (i % 2) as f32 + dice.between(0.0, 12.0);
         walker_mirror(c, f, m, (x, y, h));
         c.subject(Area(x - h * 0.4, y - h, x + h * 0.4, y), |c| {
-            walker(c, f, m, (x, y, h), dice)
+            walker(c, f, m, (x, y, h), dice);
         });
     }
     for _ in 0..260 {

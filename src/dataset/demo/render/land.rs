@@ -40,7 +40,7 @@ pub(super) fn tents(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
             },
         );
         c.subject(Area(x - w, y - w * 1.15, x + w, y), |c| {
-            tent(c, f, m, (x, y, w))
+            tent(c, f, m, (x, y, w));
         });
     }
     dune(c, m, (S * 0.93, 30.0, 0.0), dice.seed());
@@ -179,7 +179,7 @@ pub(super) fn tulips(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let y = S * dice.between(0.46, 0.58);
         let lean = dice.between(-16.0, 16.0);
         c.subject(Area(x - r, y - r * 1.2, x + r, y + r), |c| {
-            tulip(c, f, m, (x, y, r), lean)
+            tulip(c, f, m, (x, y, r), lean);
         });
     }
     blades(c, m, (S * 1.02, 130), dice);
@@ -316,7 +316,7 @@ pub(super) fn mushrooms(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let y = S * dice.between(0.64, 0.74);
         let seed = dice.seed();
         c.subject(Area(x - r, y - r * 0.8, x + r, y + r * 1.2), |c| {
-            mushroom(c, f, m, (x, y, r), seed)
+            mushroom(c, f, m, (x, y, r), seed);
         });
     }
     shafts(c, m, dice.seed());

@@ -159,7 +159,7 @@ pub(super) fn canoes(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let y = shore + 60.0 + 48.0 * (i % 3) as f32 + dice.between(0.0, 16.0);
         let w = (74.0 * size + 10.0) * (0.8 + 0.35 * (y - shore) / (S - shore));
         c.subject(Area(x - w, y - w * 0.35, x + w, y + w * 0.3), |c| {
-            canoe(c, f, m, (x, y, w))
+            canoe(c, f, m, (x, y, w));
         });
     }
 }

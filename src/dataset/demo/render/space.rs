@@ -33,7 +33,7 @@ pub(super) fn planets(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let look = (dice.below(3), dice.chance(0.5), dice.seed());
         let reach = if look.1 { r * 1.7 } else { r };
         c.subject(Area(x - reach, y - r, x + reach, y + r), |c| {
-            planet(c, pigment(f.hue), m, (x, y, r), look)
+            planet(c, pigment(f.hue), m, (x, y, r), look);
         });
     }
 }
@@ -44,7 +44,7 @@ fn planet(c: &mut Canvas, tone: Rgb, m: &Mood, at: (f32, f32, f32), look: (usize
     let (kind, rings, seed) = look;
     c.glow(x, y, r * 1.7, tone * 0.28);
     if rings {
-        ring(c, tone, at, false);
+        ring(c, tone, at, -1.0);
     }
     let side = m.side();
     c.shape(
@@ -71,12 +71,12 @@ fn planet(c: &mut Canvas, tone: Rgb, m: &Mood, at: (f32, f32, f32), look: (usize
         },
     );
     if rings {
-        ring(c, tone, at, true);
+        ring(c, tone, at, 1.0);
     }
 }
 
-/// The far or the near half of a planet's rings.
-fn ring(c: &mut Canvas, tone: Rgb, at: (f32, f32, f32), front: bool) {
+/// Half of a planet's rings: the near one for 1, the far one for -1.
+fn ring(c: &mut Canvas, tone: Rgb, at: (f32, f32, f32), near: f32) {
     let (x, y, r) = at;
     let pale = tone.mix(Rgb(0.9, 0.84, 0.72), 0.6);
     let place = move |px: f32, py: f32| {
@@ -88,8 +88,7 @@ fn ring(c: &mut Canvas, tone: Rgb, at: (f32, f32, f32), front: bool) {
         Area::around(x, y, r * 1.85),
         |px, py| {
             let (d, v) = place(px, py);
-            let half = if front { -v } else { v };
-            ((d - 1.5).abs() * r * 0.5 - r * 0.11).max(half)
+            ((d - 1.5).abs() * r * 0.5 - r * 0.11).max(-v * near)
         },
         |px, py| {
             let (d, _) = place(px, py);

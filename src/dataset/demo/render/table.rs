@@ -147,7 +147,7 @@ fn heap(c: &mut Canvas, f: &Facts, m: &Mood, bowl: (f32, f32, f32), dice: &mut D
         let r = r * dice.between(0.94, 1.04);
         let seed = dice.seed();
         c.subject(Area::around(fx, fy, r), |c| {
-            fruit(c, f, m, (fx, fy, r), seed)
+            fruit(c, f, m, (fx, fy, r), seed);
         });
     }
 }
@@ -243,7 +243,7 @@ pub(super) fn cups(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         let y = S * dice.between(0.74, 0.80);
         shadow(c, m, (x, y + r * 0.62), (r * 1.2, r * 0.3));
         c.subject(Area(x - r, y - r, x + r * 1.5, y + r * 0.8), |c| {
-            cup(c, f, m, (x, y, r))
+            cup(c, f, m, (x, y, r));
         });
     }
 }
