@@ -14,6 +14,7 @@ use anyhow::bail;
 use crate::cli::args::Common;
 use crate::cli::output::Bar;
 use crate::domain::Catalog;
+use crate::jobs;
 use crate::jobs::Home;
 use crate::jobs::WorkerOptions;
 use crate::jobs::Workers;
@@ -61,6 +62,12 @@ impl Session {
 
     /// Opens a project file and answers what is in it.
     pub(super) fn open(&self, path: &Path) -> anyhow::Result<Catalog> {
+        if path.exists() && !jobs::is_project(path) {
+            bail!(
+                "this is no project: import it into one with `assay import`: {}",
+                path.display()
+            );
+        }
         let mut catalog = None;
         let job = Job::Open {
             path: path.to_path_buf(),

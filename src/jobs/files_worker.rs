@@ -1,6 +1,7 @@
 //! The thread that reads datasets and writes tables, so that neither holds up the project or the model.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
@@ -243,8 +244,7 @@ fn save_root(
 }
 
 /// Whether a path is a project file, by its name or its first bytes.
-fn is_project(path: &Path) -> bool {
-    use std::io::Read as _;
+pub fn is_project(path: &Path) -> bool {
     if path.is_dir() {
         return false;
     }

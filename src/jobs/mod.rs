@@ -28,6 +28,7 @@ mod trainer;
 mod workers;
 
 pub use error::JobError;
+pub use files_worker::is_project;
 pub use home::Home;
 pub use lone::{Assessed, Loner, models};
 pub use workers::{Waker, WorkerOptions, Workers};

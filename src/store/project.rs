@@ -77,6 +77,15 @@ impl Project {
         }
     }
 
+    /// Whether the file is sound from page to page; what SQLite found where it is not.
+    pub fn check(&self) -> Result<Option<String>, StoreError> {
+        self.read("check the project", |conn| {
+            let found: String =
+                conn.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
+            Ok((found != "ok").then_some(found))
+        })
+    }
+
     /// The project file.
     pub fn path(&self) -> &Path {
         &self.path

@@ -1,6 +1,10 @@
 //! Stories told through the public interface, one file each.
 
+mod cli;
 mod datasets;
 mod house_rules;
+mod kill;
+mod pipeline;
 mod project;
 mod window;
+mod world;

@@ -1,0 +1,101 @@
+//! A private world for the program: a folder, a data folder in it, and the built binary run there.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Child;
+use std::process::Command;
+use std::process::Output;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder that is gone when the test ends.
+pub(crate) struct World {
+    folder: TempDir,
+}
+
+/// What a run of the program answered.
+pub(crate) struct Answer {
+    /// Exit code; `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Everything on stdout.
+    pub(crate) stdout: String,
+    /// Everything on stderr.
+    pub(crate) stderr: String,
+}
+
+impl Answer {
+    /// The one JSON document on stdout.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!(
+                "stdout is no JSON document: {error}\n{}\n{}",
+                self.stdout, self.stderr
+            )
+        })
+    }
+}
+
+impl World {
+    /// An empty world.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
+        Self { folder }
+    }
+
+    /// A world with a small demo dataset in `demo` and its project `demo.assay`.
+    pub(crate) fn with_demo(num_scenes: usize) -> Self {
+        let world = Self::new();
+        let limit = num_scenes.to_string();
+        assert_eq!(
+            world.run(&["demo", "demo", "--limit", &limit]).code,
+            Some(0)
+        );
+        let imported = world.run(&["import", "demo", "--project", "demo.assay"]);
+        assert_eq!(imported.code, Some(0), "{}", imported.stderr);
+        world
+    }
+
+    /// A path in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a small file.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).expect("the world can be written");
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
+        let output = self.command(arguments).output();
+        answer(output.expect("the program starts"))
+    }
+
+    /// Starts the program and leaves it running.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("ASSAY_HOME", self.path("home"));
+        command
+    }
+}
+
+fn answer(output: Output) -> Answer {
+    Answer {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
