@@ -83,12 +83,24 @@ pub(super) enum Command {
 }
 
 /// What to do with models.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(super) enum ModelsAction {
     /// List the models
     List,
-    /// Load the model in use and let it look at one picture
+    /// Load the model, and read every embedded predictor that fits it
     Check,
+    /// Write a project's predictor to a file, with its card as JSON beside it
+    Save {
+        /// Project file
+        #[arg(long, value_name = "FILE")]
+        project: PathBuf,
+        /// Aspect whose predictor in use is written
+        #[arg(long, value_name = "ASPECT")]
+        aspect: Aspect,
+        /// File to write, e.g. quality.safetensors
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 /// `assay demo`.

@@ -110,6 +110,6 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         },
         Command::Train(args) => train::train(args, common),
         Command::Evaluate(args) => project::evaluate(args, common),
-        Command::Models { action } => models::models(*action, common),
+        Command::Models { action } => models::models(action, common),
     }
 }

@@ -1,5 +1,9 @@
 //! `assay models`: what there is, and whether it works.
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
 use serde_json::json;
 
 use crate::cli::args::Common;
@@ -7,15 +11,23 @@ use crate::cli::args::ModelsAction;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::session;
+use crate::domain::Aspect;
 use crate::domain::ModelCard;
 use crate::jobs;
 use crate::jobs::Loner;
+use crate::jobs::evaluate::predictor_in_use;
+use crate::store::Project;
 
-/// `assay models list` and `assay models check`.
-pub(super) fn models(action: ModelsAction, common: &Common) -> anyhow::Result<Exit> {
+/// `assay models`.
+pub(super) fn models(action: &ModelsAction, common: &Common) -> anyhow::Result<Exit> {
     match action {
         ModelsAction::List => list(common),
         ModelsAction::Check => check(common),
+        ModelsAction::Save {
+            project,
+            aspect,
+            out,
+        } => save(project, *aspect, out, common),
     }
 }
 
@@ -44,6 +56,28 @@ fn check(common: &Common) -> anyhow::Result<Exit> {
         words.join("\n")
     );
     let value = json!({ "model": card, "predictors": predictors });
+    output::answer(common.json, &value, &words);
+    Ok(Exit::Done)
+}
+
+/// Weights as they stand in the project, and the card that says what they are.
+fn save(project: &Path, aspect: Aspect, out: &Path, common: &Common) -> anyhow::Result<Exit> {
+    let project = Project::open(project)?;
+    let catalog = project.catalog()?;
+    let id = predictor_in_use(&catalog, aspect);
+    let card = catalog
+        .predictors
+        .iter()
+        .find(|card| card.id == id)
+        .with_context(|| format!("no {aspect} predictor of the project is in use: train one"))?;
+    let beside = out.with_extension("json");
+    let write = |path: &Path, bytes: &[u8]| {
+        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write(out, &project.predictor_weights(id)?)?;
+    write(&beside, serde_json::to_string_pretty(card)?.as_bytes())?;
+    let words = format!("{} written to {}", card.name, out.display());
+    let value = json!({ "predictor": card, "weights": out, "card": beside });
     output::answer(common.json, &value, &words);
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
@@ -15,6 +16,7 @@ use crate::dataset::Source;
 use crate::dataset::demo::DemoSettings;
 use crate::domain::FileState;
 use crate::domain::ImageId;
+use crate::domain::ImportBatch;
 use crate::domain::ImportSummary;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
@@ -33,6 +35,7 @@ use crate::jobs::workers::WorkerOptions;
 use crate::jobs::workers::spawn;
 use crate::media;
 use crate::store::Project;
+use crate::store::StoreError;
 
 /// The first bytes of every project file: it is a SQLite database.
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
@@ -157,6 +160,7 @@ impl FilesWorker {
     }
 
     /// Reads everything first, then commits it at once: a read that fails or is cancelled leaves no project behind.
+    /// A dataset that does not belong into the open project gets one of its own, where the caller named none.
     fn read_into(
         &self,
         request: &ImportRequest,
@@ -179,26 +183,38 @@ impl FilesWorker {
             context.progress(done, total, "Reading")
         })?;
         context.progress(0, 0, "Saving")?;
-        let time = unix_time();
-        let summary = if let Some(pinned) = pinned {
-            pinned.call(move |project, _| Ok(project.import(&batch, time)?))?
-        } else {
-            make_parent(project)?;
-            let path = project.to_path_buf();
-            let summary = self.store.call(move |state| {
-                let mut project = Project::open_or_create(&path)?;
-                let summary = project.import(&batch, time)?;
-                state.take(project, path)?;
-                Ok(summary)
-            })?;
-            if self.options.remember {
-                self.options.home.remember_project(project).ok();
-            }
-            context.events().send(Event::Imported(summary.clone()));
-            return Ok(summary);
+        let batch = Arc::new(batch);
+        let summary = match pinned {
+            None => self.save_as(&batch, project)?,
+            Some(pinned) => match save_into(&pinned, &batch) {
+                Err(JobError::Store(
+                    StoreError::OtherDataset { .. } | StoreError::OtherScale { .. },
+                )) if self.options.project.is_none() => {
+                    self.save_as(&batch, &self.options.home.project_for(&request.path))?
+                }
+                saved => saved?,
+            },
         };
-        self.store.call(|state| state.announce())?;
         context.events().send(Event::Imported(summary.clone()));
+        Ok(summary)
+    }
+
+    /// Takes a dataset into a project that is made for it, or was made earlier, and opens that.
+    fn save_as(&self, batch: &Arc<ImportBatch>, project: &Path) -> Result<ImportSummary, JobError> {
+        make_parent(project)?;
+        let path = project.to_path_buf();
+        let batch = Arc::clone(batch);
+        let time = unix_time();
+        let summary = self.store.call(move |state| {
+            let mut project = Project::open_or_create(&path)?;
+            let summary = project.import(&batch, time)?;
+            state.take(project, path)?;
+            Ok(summary)
+        })?;
+        if self.options.remember {
+            // A note that could not be written costs a click at the next start.
+            self.options.home.remember_project(project).ok();
+        }
         Ok(summary)
     }
 
@@ -232,6 +248,15 @@ impl FilesWorker {
             format!("Found {found} of {total} pictures"),
         ))
     }
+}
+
+/// Takes a dataset into the open project.
+fn save_into(pinned: &Pinned, batch: &Arc<ImportBatch>) -> Result<ImportSummary, JobError> {
+    let batch = Arc::clone(batch);
+    let time = unix_time();
+    let summary = pinned.call(move |project, _| Ok(project.import(&batch, time)?))?;
+    pinned.announce()?;
+    Ok(summary)
 }
 
 fn save_root(

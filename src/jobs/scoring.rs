@@ -58,17 +58,14 @@ pub(super) fn score(
     let (catalog, pinned) = store.snapshot()?;
     let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
     let known = pipeline.known(&catalog);
-    let mut predictors = BTreeMap::new();
-    for aspect in request.aspects.iter().copied() {
-        predictors.insert(aspect, pipeline.predictor_in_use(aspect)?);
-    }
+    let predictors = predictors(&pipeline, &request.aspects, context)?;
     let (rows, absent) = usable(&catalog, &request.images);
     let mut report = JobReport {
         failed: absent,
         ..JobReport::default()
     };
     let scored = already_scored(&catalog, &known, &request.aspects);
-    let asked = (rows.len() * request.aspects.len()) as u64;
+    let asked = (rows.len() * predictors.len()) as u64;
     let mut passed = 0;
     for record in rows {
         let mut picture = pipeline.picture(record);
@@ -99,6 +96,33 @@ pub(super) fn score(
         report.failed.len()
     );
     Ok(report)
+}
+
+/// The predictors in use. An aspect that has none is left out and said, as long as another one has.
+fn predictors(
+    pipeline: &Pipeline<'_>,
+    aspects: &[Aspect],
+    context: &JobContext,
+) -> Result<BTreeMap<Aspect, Loaded>, JobError> {
+    let mut predictors = BTreeMap::new();
+    let mut lacking = None;
+    for aspect in aspects.iter().copied() {
+        match pipeline.predictor_in_use(aspect) {
+            Ok(loaded) => {
+                predictors.insert(aspect, loaded);
+            }
+            Err(error) => {
+                if aspects.len() > 1 {
+                    context.events().send(Event::Notice(error.to_string()));
+                }
+                lacking.get_or_insert(error);
+            }
+        }
+    }
+    match lacking {
+        Some(error) if predictors.is_empty() => Err(error),
+        _ => Ok(predictors),
+    }
 }
 
 /// A picture and an aspect of a job, with what was said before.

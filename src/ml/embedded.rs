@@ -1,6 +1,9 @@
 //! Predictors inside the binary, which score with the embedded model before anybody has trained one.
+//!
+//! `assay models save` writes such a pair of files from a project.
 
 use crate::domain::PredictorCard;
+use crate::domain::PredictorId;
 
 /// Card (JSON) and weights (safetensors) of each, from `models/mini/predictors`.
 static FILES: &[(&str, &[u8])] = &[];
@@ -9,6 +12,15 @@ static FILES: &[(&str, &[u8])] = &[];
 pub fn embedded_predictors() -> Vec<(PredictorCard, &'static [u8])> {
     FILES
         .iter()
-        .filter_map(|(card, weights)| Some((serde_json::from_str(card).ok()?, *weights)))
+        .filter_map(|(card, weights)| {
+            let card: PredictorCard = serde_json::from_str(card).ok()?;
+            // Numbers belong to the project that it was trained in.
+            let card = PredictorCard {
+                id: PredictorId(0),
+                run: None,
+                ..card
+            };
+            Some((card, *weights))
+        })
         .collect()
 }
