@@ -124,7 +124,7 @@ pub(super) struct ImportArgs {
     /// Published conversation file; may be given more than once
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub(super) conversations: Vec<PathBuf>,
-    /// Column of a table by another name, e.g. --columns image_path=file; may be given more than once
+    /// Column of a table by another name, e.g. `--columns image_path=file`; may be given more than once
     #[arg(long, alias = "column", value_name = "OURS=THEIRS", value_parser = column)]
     pub(super) columns: Vec<(String, String)>,
 }

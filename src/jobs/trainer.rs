@@ -41,20 +41,20 @@ const SCORES_AT_ONCE: usize = 64;
 pub(super) fn start(tasks: Receiver<TrainTask>) -> Result<JoinHandle<()>, JobError> {
     spawn("assay-trainer", move || {
         for TrainTask { prepared, context } in tasks {
-            context.run(|context| train(prepared, context));
+            context.run(|context| train(&prepared, context));
         }
     })
 }
 
-fn train(prepared: Prepared, context: &mut JobContext) -> Result<JobReport, JobError> {
+fn train(prepared: &Prepared, context: &mut JobContext) -> Result<JobReport, JobError> {
     let mut run = prepared.run.clone();
-    let fitted = fit(&prepared, &mut run, context);
+    let fitted = fit(prepared, &mut run, context);
     if context.is_leaving() {
         // The run stays as its last epoch left it, ready to resume.
         return Err(Interrupted.into());
     }
     match fitted {
-        Ok(trained) => finish(&prepared, run, &trained, context),
+        Ok(trained) => finish(prepared, run, &trained, context),
         Err(error) => {
             run.status = if matches!(error, JobError::Interrupted(_)) {
                 RunStatus::Stopped

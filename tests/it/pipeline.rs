@@ -20,7 +20,7 @@ use assay::jobs::message::JobReport;
 use crate::world::World;
 
 /// No job of these tests takes longer, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 #[test]
 fn described_pictures_are_skipped_and_missing_ones_are_listed() {

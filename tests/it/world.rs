@@ -70,7 +70,7 @@ impl World {
     /// Runs the program to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Answer {
         let output = self.command(arguments).output();
-        answer(output.expect("the program starts"))
+        answer(&output.expect("the program starts"))
     }
 
     /// Starts the program and leaves it running.
@@ -92,7 +92,7 @@ impl World {
     }
 }
 
-fn answer(output: Output) -> Answer {
+fn answer(output: &Output) -> Answer {
     Answer {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
