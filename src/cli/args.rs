@@ -182,16 +182,16 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) epochs: Option<u32>,
     /// Images per step
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(super) batch_size: Option<usize>,
     /// Peak learning rate
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(super) learning_rate: Option<f64>,
     /// Decoupled weight decay
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(super) weight_decay: Option<f64>,
     /// Part of the training images that chooses the best epoch
-    #[arg(long, value_name = "PART")]
+    #[arg(long, value_name = "PART", value_parser = part)]
     pub(super) val_fraction: Option<f64>,
 }
 
@@ -286,6 +286,27 @@ fn splits(text: &str) -> Result<SplitChoice, String> {
         .map_err(|message: String| format!("{message}; or all"))
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| format!("expected a whole number from 1 on, got {text:?}"))
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|rate: &f64| rate.is_finite() && *rate >= 0.0)
+        .ok_or_else(|| format!("expected a number from 0 on, got {text:?}"))
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|part| (0.01..=0.9).contains(part))
+        .ok_or_else(|| format!("expected a part between 0.01 and 0.9, got {text:?}"))
+}
+
 fn column(text: &str) -> Result<(String, String), String> {
     text.split_once('=')
         .filter(|(ours, theirs)| !ours.is_empty() && !theirs.is_empty())
@@ -316,6 +337,19 @@ mod tests {
         assert!(parsed.is_err());
         assert!(Arguments::try_parse_from(["assay", "score"]).is_err());
         assert!(Arguments::try_parse_from(["assay", "score", "a.png"]).is_ok());
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_wrong_usage() {
+        for wrong in [
+            ["--batch-size", "0"],
+            ["--epochs", "0"],
+            ["--learning-rate", "NaN"],
+            ["--val-fraction", "1.5"],
+        ] {
+            let start = ["assay", "train", "--project", "p.assay"];
+            assert!(Arguments::try_parse_from(start.iter().chain(&wrong)).is_err());
+        }
     }
 
     #[test]

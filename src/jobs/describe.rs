@@ -8,6 +8,7 @@ use crate::jobs::message::JobReport;
 use crate::jobs::model_host::ModelHost;
 use crate::jobs::pipeline::Pipeline;
 use crate::jobs::pipeline::failed;
+use crate::jobs::pipeline::stage;
 use crate::jobs::pipeline::usable;
 use crate::jobs::store_worker::StoreHandle;
 
@@ -42,6 +43,7 @@ pub(super) fn describe(
         .filter(|(image, aspect)| is_due(*image, *aspect))
         .count();
     report.skipped = (asked - total) as u64;
+    let stage = stage("Describing", request.aspects.iter().copied());
     let mut tried = 0;
     for record in rows {
         let mut picture = pipeline.picture(record);
@@ -49,7 +51,7 @@ pub(super) fn describe(
             if !is_due(record.id, aspect) {
                 continue;
             }
-            context.progress(tried, total as u64, &format!("Describing {aspect}"))?;
+            context.progress(tried, total as u64, &stage)?;
             match pipeline.describe(record, &mut picture, aspect, context) {
                 Ok(_) => report.done += 1,
                 Err(error) if error.is_about_item() => report.failed.push(failed(record, &error)),
@@ -58,7 +60,7 @@ pub(super) fn describe(
             tried += 1;
         }
     }
-    context.progress(tried, total as u64, "Describing")?;
+    context.progress(tried, total as u64, &stage)?;
     report.summary = format!(
         "{} described, {} were described already, {} failed",
         report.done,

@@ -284,6 +284,12 @@ pub(super) fn usable<'a>(
     (present, absent)
 }
 
+/// What a batch is doing, e.g. "Describing quality". One name for all of it, so that its rate is one too.
+pub(super) fn stage(verb: &str, aspects: impl Iterator<Item = Aspect>) -> String {
+    let names: Vec<&str> = aspects.map(Aspect::name).collect();
+    format!("{verb} {}", names.join(", "))
+}
+
 /// A failure of one picture.
 pub(super) fn failed(record: &ImageRecord, error: &JobError) -> FailedItem {
     FailedItem {

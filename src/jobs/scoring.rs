@@ -28,6 +28,7 @@ use crate::jobs::pipeline::LazyPicture;
 use crate::jobs::pipeline::Maker;
 use crate::jobs::pipeline::Pipeline;
 use crate::jobs::pipeline::failed;
+use crate::jobs::pipeline::stage;
 use crate::jobs::pipeline::usable;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
@@ -66,11 +67,12 @@ pub(super) fn score(
     };
     let scored = already_scored(&catalog, &known, &request.aspects);
     let asked = (rows.len() * predictors.len()) as u64;
+    let stage = stage("Scoring", predictors.keys().copied());
     let mut passed = 0;
     for record in rows {
         let mut picture = pipeline.picture(record);
         for (aspect, loaded) in &predictors {
-            context.progress(passed, asked, &format!("Scoring {aspect}"))?;
+            context.progress(passed, asked, &stage)?;
             passed += 1;
             if scored.contains(&(record.id, *aspect)) {
                 report.skipped += 1;
@@ -88,7 +90,7 @@ pub(super) fn score(
             }
         }
     }
-    context.progress(passed, asked, "Scoring")?;
+    context.progress(passed, asked, &stage)?;
     report.summary = format!(
         "{} scored, {} were scored already, {} failed",
         report.done,
