@@ -101,6 +101,24 @@ pub(super) enum ModelsAction {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Make a small model from nothing: first the stem learns to see, then the language model to speak
+    Train(RecipeArgs),
+}
+
+/// What a small model is made from.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RecipeArgs {
+    /// Recipe, such as `models/mini/recipe.toml`
+    pub(super) recipe: PathBuf,
+    /// Folder that the model is written into; scenes and the first step's stem are kept there as well
+    #[arg(long)]
+    pub(super) out: PathBuf,
+    /// Dataset folder with `conversations`; pictures of any test list are left out
+    #[arg(long)]
+    pub(super) dataset: Option<PathBuf>,
+    /// Take the first step's stem from the folder and go on with the second
+    #[arg(long)]
+    pub(super) keep_stem: bool,
 }
 
 /// `assay demo`.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::cli::args::Common;
 use crate::cli::args::ModelsAction;
+use crate::cli::args::RecipeArgs;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::session;
@@ -16,6 +17,7 @@ use crate::domain::ModelCard;
 use crate::jobs;
 use crate::jobs::Loner;
 use crate::jobs::evaluate::predictor_in_use;
+use crate::ml::pretrain::mini::Recipe;
 use crate::store::Project;
 
 /// `assay models`.
@@ -28,6 +30,7 @@ pub(super) fn models(action: &ModelsAction, common: &Common) -> anyhow::Result<E
             aspect,
             out,
         } => save(project, *aspect, out, common),
+        ModelsAction::Train(args) => train(args, common),
     }
 }
 
@@ -79,6 +82,28 @@ fn save(project: &Path, aspect: Aspect, out: &Path, common: &Common) -> anyhow::
     let words = format!("{} written to {}", card.name, out.display());
     let value = json!({ "predictor": card, "weights": out, "card": beside });
     output::answer(common.json, &value, &words);
+    Ok(Exit::Done)
+}
+
+/// Makes a small model as a recipe says, and says on the way how far it is.
+fn train(args: &RecipeArgs, common: &Common) -> anyhow::Result<Exit> {
+    let text = std::fs::read_to_string(&args.recipe)
+        .with_context(|| format!("cannot read the recipe {}", args.recipe.display()))?;
+    let recipe: Recipe = toml::from_str(&text)
+        .with_context(|| format!("the recipe is malformed: {}", args.recipe.display()))?;
+    jobs::corpus::make_small_model(
+        &recipe,
+        args.dataset.as_deref(),
+        &args.out,
+        args.keep_stem.then_some(jobs::corpus::KeepStem),
+        &mut |line| output::say(&line),
+    )?;
+    let value = json!({ "model": args.out });
+    output::answer(
+        common.json,
+        &value,
+        &format!("the model is in {}", args.out.display()),
+    );
     Ok(Exit::Done)
 }
 

@@ -6,5 +6,5 @@ mod device;
 pub mod kernels;
 mod weights;
 
-pub use device::{DeviceChoice, OpenDevice};
+pub use device::{DeviceChoice, OpenDevice, settle_threads};
 pub use weights::{MappedWeights, builder_from_bytes};

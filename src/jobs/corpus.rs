@@ -14,7 +14,9 @@ use crate::dataset;
 use crate::dataset::demo;
 use crate::domain::{AspectMap, ImportBatch, Interrupted, Origin, Split};
 use crate::media;
+use crate::ml::MlError;
 use crate::ml::pretrain::lesson::{Lesson, Talk};
+use crate::ml::pretrain::mini;
 use crate::ml::pretrain::mini::Recipe;
 
 /// Every lesson of a recipe: the dataset's (where given), then those of demo scenes written below `work`.
@@ -40,6 +42,38 @@ pub fn gather(
         all.extend(lessons(&folder)?);
     }
     Ok(all)
+}
+
+/// Said to take the first step's stem from the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepStem;
+
+/// Makes a small model as a recipe says; the folder then holds all but the `model.toml`.
+///
+/// # Errors
+/// Nothing to learn from, a folder that cannot be written, failed tensor operations.
+pub fn make_small_model(
+    recipe: &Recipe,
+    dataset: Option<&Path>,
+    out: &Path,
+    keep_stem: Option<KeepStem>,
+    say: &mut dyn FnMut(String),
+) -> Result<(), JobError> {
+    std::fs::create_dir_all(out).map_err(|source| JobError::File {
+        action: "make the model folder",
+        source,
+        path: out.to_owned(),
+    })?;
+    let lessons = gather(recipe, dataset, out)?;
+    if lessons.is_empty() {
+        let text = "nothing to learn from: give --dataset, or a demo_count above 0 in the recipe";
+        return Err(MlError::Input(text.to_owned()).into());
+    }
+    if keep_stem.is_none() {
+        mini::see(recipe, &lessons, out, say)?;
+    }
+    mini::speak(recipe, (&lessons, &dataset::default_preset()), out, say)?;
+    Ok(())
 }
 
 /// Share of the prompts whose pictures choose the best epoch.
