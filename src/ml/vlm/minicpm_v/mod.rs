@@ -15,3 +15,6 @@ pub mod vision;
 pub use chat::Chat;
 pub use config::Config;
 pub use model::MiniCpmV;
+
+#[cfg(test)]
+mod tests;
