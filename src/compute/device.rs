@@ -70,7 +70,10 @@ impl DeviceChoice {
 ///
 /// candle's own pool spins while it waits: with a window, other jobs or other programs on the same cores, describing
 /// took three times as long with it as without. A user's `CANDLE_NUM_THREADS` is left alone.
-#[expect(unsafe_code, reason = "setting the environment is unsafe where other threads may read it")]
+#[expect(
+    unsafe_code,
+    reason = "setting the environment is unsafe where other threads may read it"
+)]
 pub fn settle_threads() {
     if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
         // SAFETY: called first thing in `main`, before any thread is started.

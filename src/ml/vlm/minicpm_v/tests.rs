@@ -48,11 +48,17 @@ fn weights() -> Result<HashMap<String, Tensor>> {
 }
 
 fn model(mode: Mode, weights: &HashMap<String, Tensor>) -> Result<MiniCpmV> {
-    MiniCpmV::new(&tiny(), mode, VarBuilder::from_tensors(weights.clone(), DType::F32, &Device::Cpu))
+    MiniCpmV::new(
+        &tiny(),
+        mode,
+        VarBuilder::from_tensors(weights.clone(), DType::F32, &Device::Cpu),
+    )
 }
 
 fn values(count: usize, salt: f32) -> Vec<f32> {
-    (0..count).map(|i| ((i as f32 * 0.73 + salt) * 1.9).sin()).collect()
+    (0..count)
+        .map(|i| ((i as f32 * 0.73 + salt) * 1.9).sin())
+        .collect()
 }
 
 fn embeds(tokens: usize, salt: f32) -> Result<Tensor> {
@@ -68,7 +74,10 @@ fn changing_a_later_token_leaves_earlier_states_alone() -> Result<()> {
     let model = model(Mode::Inference, &weights()?)?;
     let first = embeds(9, 0.1)?;
     let changed = Tensor::cat(&[&first.narrow(1, 0, 6)?, &embeds(3, 5.0)?], 1)?;
-    let (a, b) = (model.llm().forward_whole(&first)?, model.llm().forward_whole(&changed)?);
+    let (a, b) = (
+        model.llm().forward_whole(&first)?,
+        model.llm().forward_whole(&changed)?,
+    );
     assert!(worst(&a.narrow(1, 0, 6)?, &b.narrow(1, 0, 6)?)? < 1e-6);
     assert!(worst(&a.narrow(1, 6, 3)?, &b.narrow(1, 6, 3)?)? > 1e-3);
     Ok(())
@@ -82,7 +91,11 @@ fn cached_decoding_equals_the_whole_pass() -> Result<()> {
     let mut cache = KvCache::default();
     let mut parts = Vec::new();
     for (start, len) in [(0, 4), (4, 1), (5, 1), (6, 3), (9, 2)] {
-        parts.push(model.llm().forward(&all.narrow(1, start, len)?, &mut cache)?);
+        parts.push(
+            model
+                .llm()
+                .forward(&all.narrow(1, start, len)?, &mut cache)?,
+        );
     }
     assert_eq!(cache.len()?, 11);
     assert!(worst(&Tensor::cat(&parts, 1)?, &whole)? < 1e-5);
@@ -105,8 +118,13 @@ fn a_batch_of_pictures_equals_single_pictures() -> Result<()> {
 fn loss(model: &MiniCpmV) -> Result<Tensor> {
     let patches = Tensor::from_vec(values(12 * 48, 0.2), (1, 12, 48), &Device::Cpu)?;
     let images = model.image_tokens(&patches, [3, 4])?;
-    let text = model.llm().embed(&Tensor::new(&[3u32, 17, 5, 9], &Device::Cpu)?)?.unsqueeze(0)?;
-    let states = model.llm().forward_whole(&Tensor::cat(&[&images, &text], 1)?)?;
+    let text = model
+        .llm()
+        .embed(&Tensor::new(&[3u32, 17, 5, 9], &Device::Cpu)?)?
+        .unsqueeze(0)?;
+    let states = model
+        .llm()
+        .forward_whole(&Tensor::cat(&[&images, &text], 1)?)?;
     let logits = model.llm().logits(&states)?.squeeze(0)?.narrow(0, 4, 4)?;
     candle_nn::loss::cross_entropy(&logits, &Tensor::new(&[17u32, 5, 9, 1], &Device::Cpu)?)
 }
@@ -114,11 +132,24 @@ fn loss(model: &MiniCpmV) -> Result<Tensor> {
 #[test]
 fn fused_and_differentiable_forms_agree() -> Result<()> {
     let weights = weights()?;
-    let (fused, plain) = (model(Mode::Inference, &weights)?, model(Mode::Training, &weights)?);
+    let (fused, plain) = (
+        model(Mode::Inference, &weights)?,
+        model(Mode::Training, &weights)?,
+    );
     let all = embeds(7, 1.3)?;
-    assert!(worst(&fused.llm().forward_whole(&all)?, &plain.llm().forward_whole(&all)?)? < 1e-5);
+    assert!(
+        worst(
+            &fused.llm().forward_whole(&all)?,
+            &plain.llm().forward_whole(&all)?
+        )? < 1e-5
+    );
     let patches = Tensor::from_vec(values(12 * 48, 0.9), (1, 12, 48), &Device::Cpu)?;
-    assert!(worst(&fused.image_tokens(&patches, [3, 4])?, &plain.image_tokens(&patches, [3, 4])?)? < 1e-5);
+    assert!(
+        worst(
+            &fused.image_tokens(&patches, [3, 4])?,
+            &plain.image_tokens(&patches, [3, 4])?
+        )? < 1e-5
+    );
     Ok(())
 }
 
@@ -127,10 +158,21 @@ fn every_weight_has_the_gradient_of_finite_differences() -> Result<()> {
     // Larger weights than fresh ones, so that differences stand out of f32's noise.
     let vars: HashMap<String, Var> = weights()?
         .into_iter()
-        .map(|(name, tensor)| Ok((name.clone(), Var::from_tensor(&if tensor.rank() > 1 { (tensor * 6.0)? } else { tensor })?)))
+        .map(|(name, tensor)| {
+            Ok((
+                name.clone(),
+                Var::from_tensor(&if tensor.rank() > 1 {
+                    (tensor * 6.0)?
+                } else {
+                    tensor
+                })?,
+            ))
+        })
         .collect::<Result<_>>()?;
     let tensors = |vars: &HashMap<String, Var>| -> HashMap<String, Tensor> {
-        vars.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect()
+        vars.iter()
+            .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
+            .collect()
     };
     let grads = loss(&model(Mode::Training, &tensors(&vars))?)?.backward()?;
     let mut names: Vec<&String> = vars.keys().collect();
@@ -138,20 +180,34 @@ fn every_weight_has_the_gradient_of_finite_differences() -> Result<()> {
     let mut checked = 0;
     for name in names {
         let var = &vars[name];
-        let grad = grads.get(var).unwrap_or_else(|| panic!("{name} has no gradient")).flatten_all()?.to_vec1::<f32>()?;
+        let grad = grads
+            .get(var)
+            .unwrap_or_else(|| panic!("{name} has no gradient"))
+            .flatten_all()?
+            .to_vec1::<f32>()?;
         // The steepest weight of each tensor tells most.
-        let probe = (0..grad.len()).max_by(|a, b| grad[*a].abs().total_cmp(&grad[*b].abs())).unwrap_or(0);
+        let probe = (0..grad.len())
+            .max_by(|a, b| grad[*a].abs().total_cmp(&grad[*b].abs()))
+            .unwrap_or(0);
         let start = var.flatten_all()?.to_vec1::<f32>()?;
         let mut at = |delta: f32| -> Result<f64> {
             let mut moved = start.clone();
             moved[probe] += delta;
             let mut all = tensors(&vars);
-            all.insert(name.clone(), Tensor::from_vec(moved, var.shape(), &Device::Cpu)?);
-            Ok(f64::from(loss(&model(Mode::Training, &all)?)?.to_scalar::<f32>()?))
+            all.insert(
+                name.clone(),
+                Tensor::from_vec(moved, var.shape(), &Device::Cpu)?,
+            );
+            Ok(f64::from(
+                loss(&model(Mode::Training, &all)?)?.to_scalar::<f32>()?,
+            ))
         };
         let numeric = (at(4e-3)? - at(-4e-3)?) / 8e-3;
         let analytic = f64::from(grad[probe]);
-        assert!((numeric - analytic).abs() < 2e-3 + 0.03 * analytic.abs(), "{name}: {numeric} against {analytic}");
+        assert!(
+            (numeric - analytic).abs() < 2e-3 + 0.03 * analytic.abs(),
+            "{name}: {numeric} against {analytic}"
+        );
         checked += 1;
     }
     assert!(checked > 40, "{checked} tensors");
