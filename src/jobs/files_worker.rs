@@ -218,11 +218,8 @@ impl FilesWorker {
         Ok(summary)
     }
 
-    /// Says which models there are. Reading their cards may take a moment, so it is not the store worker's work.
     fn list_models(&self) -> Result<JobReport, JobError> {
-        let options = self.options.clone();
-        self.store
-            .call(move |state| announce_models(state, &options))?;
+        announce_models(&self.store, &self.options)?;
         Ok(JobReport::default())
     }
 

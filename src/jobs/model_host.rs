@@ -15,7 +15,6 @@ use crate::jobs::error::JobError;
 use crate::jobs::home::Home;
 use crate::jobs::message::Event;
 use crate::jobs::store_worker::StoreHandle;
-use crate::jobs::store_worker::StoreState;
 use crate::jobs::workers::WorkerOptions;
 use crate::ml::embedded_predictors;
 use crate::ml::vlm::LocalModel;
@@ -108,11 +107,11 @@ impl ModelHost {
             let model = choice.load(device)?;
             let card = model.card().clone();
             self.loaded = Some((choice, model));
-            let options = self.options.clone();
             store.call(move |state| {
                 state.loaded_model = Some(card);
-                announce_models(state, &options)
+                Ok(())
             })?;
+            announce_models(store, &self.options)?;
         }
         let (_, model) = self.loaded.as_mut().ok_or(JobError::WorkersStopped)?;
         Ok(model)
@@ -144,16 +143,23 @@ pub(super) fn fitting_predictors(tag: &ModelTag) -> Vec<(PredictorCard, &'static
 }
 
 /// Says which models there are (the one in use first) and which embedded predictors fit it.
-pub(super) fn announce_models(state: &StoreState, options: &WorkerOptions) -> Result<(), JobError> {
-    let events = state.events();
-    let loaded = state.loaded_model.as_ref();
-    let in_use = ModelChoice::of(options, &state.settings()?)?.card()?;
+/// Reading their cards takes a while for large models: it is done on the caller's thread, not the store worker's.
+pub(super) fn announce_models(
+    store: &StoreHandle,
+    options: &WorkerOptions,
+) -> Result<(), JobError> {
+    let (settings, loaded, events) = store.call(|state| {
+        let events = state.events().clone();
+        Ok((state.settings()?, state.loaded_model.clone(), events))
+    })?;
+    let in_use = ModelChoice::of(options, &settings)?.card()?;
     let others = all_cards(&options.home)?
         .into_iter()
         .filter(|card| card.tag != in_use.tag);
     let mut cards: Vec<ModelCard> = std::iter::once(in_use.clone()).chain(others).collect();
     for card in &mut cards {
         card.loaded_on = loaded
+            .as_ref()
             .filter(|loaded| loaded.tag == card.tag)
             .and_then(|loaded| loaded.loaded_on.clone());
     }

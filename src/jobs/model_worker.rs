@@ -153,9 +153,7 @@ impl ModelWorker {
         let card = ModelChoice::of(self.host.options(), &settings)?.card()?;
         let words = format!("Use the model {}", card.tag.name);
         save_settings(&pinned, settings, words)?;
-        let options = self.host.options().clone();
-        self.store
-            .call(move |state| announce_models(state, &options))?;
+        announce_models(&self.store, self.host.options())?;
         Ok(JobReport {
             done: 1,
             summary: format!("{} is in use", card.tag.name),

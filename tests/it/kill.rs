@@ -40,7 +40,7 @@ fn killing_a_description_loses_at_most_the_one_in_flight() {
 #[test]
 #[ignore = "twenty kills take minutes"]
 fn killing_a_training_loses_at_most_the_epoch_in_flight() {
-    let world = World::with_demo(60);
+    let world = World::with_demo(24);
     let described = world.run(&["describe", "--project", "demo.assay", "--aspect", "quality"]);
     assert_eq!(described.code, Some(0), "{}", described.stderr);
     let train = [
@@ -54,7 +54,7 @@ fn killing_a_training_loses_at_most_the_epoch_in_flight() {
     ];
     let mut before = 0;
     for kill in 0..NUM_KILLS {
-        kill_after(&world, &train, 900 + 631 * kill % 4000);
+        kill_after(&world, &train, 1500 + 631 * kill % 4000);
         let catalog = whole(&world);
         assert!(
             catalog.runs.len() <= 1,
