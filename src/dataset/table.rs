@@ -185,9 +185,11 @@ fn parse(
     let mut lines = LineCounter::new(text);
     let mut reader = reader(text);
     // Taken now, or the first row would seem to begin on the header's line.
-    let header_read = reader.headers().is_ok();
+    if reader.headers().is_err() {
+        return Ok(table);
+    }
     let mut record = StringRecord::new();
-    while header_read {
+    loop {
         let start = reader.position().byte() as usize;
         match reader.read_record(&mut record) {
             Ok(true) => {

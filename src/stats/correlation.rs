@@ -59,7 +59,7 @@ pub fn average_ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut before = 0;
     for group in by_value.chunk_by(|&a, &b| same(values[a], values[b])) {
-        let rank = before as f64 + (group.len() as f64 + 1.0) / 2.0;
+        let rank = before as f64 + f64::midpoint(group.len() as f64, 1.0);
         for &position in group {
             ranks[position] = rank;
         }

@@ -57,12 +57,14 @@ fn moments(x: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
             (sum_all, square_all)
         })
         .collect();
-    let total = |part: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>, c: usize| {
-        sums.iter().map(|s| part(s)[c]).sum::<f64>() / count
-    };
-    let mean: Vec<f64> = (0..channels).map(|c| total(|s| &s.0, c)).collect();
+    let mean: Vec<f64> = (0..channels)
+        .map(|c| sums.iter().map(|(sum, _)| sum[c]).sum::<f64>() / count)
+        .collect();
     let var = (0..channels)
-        .map(|c| (total(|s| &s.1, c) - mean[c] * mean[c]).max(0.0) as f32)
+        .map(|c| {
+            let square = sums.iter().map(|(_, square)| square[c]).sum::<f64>() / count;
+            (square - mean[c] * mean[c]).max(0.0) as f32
+        })
         .collect();
     (mean.into_iter().map(|m| m as f32).collect(), var)
 }
@@ -189,12 +191,22 @@ fn backward(x: &[f32], (out, grad): (&[f32], &[f32]), scale: &[f32], shift: &[f3
             (plain, times)
         })
         .collect();
-    let sum = |pick: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| -> Vec<f32> {
-        (0..channels)
-            .map(|c| parts.iter().map(|p| f64::from(pick(p)[c])).sum::<f64>() as f32)
-            .collect()
-    };
-    let (grad_shift, grad_scale) = (sum(|p| &p.0), sum(|p| &p.1));
+    let grad_shift: Vec<f32> = (0..channels)
+        .map(|c| {
+            parts
+                .iter()
+                .map(|(plain, _)| f64::from(plain[c]))
+                .sum::<f64>() as f32
+        })
+        .collect();
+    let grad_scale: Vec<f32> = (0..channels)
+        .map(|c| {
+            parts
+                .iter()
+                .map(|(_, times)| f64::from(times[c]))
+                .sum::<f64>() as f32
+        })
+        .collect();
     let count = (x.len() / channels) as f32;
     let mut grad_x = vec![0f32; x.len()];
     grad_x

@@ -245,7 +245,7 @@ impl CustomOp2 for Conv {
         out.par_chunks_mut(shapes.out_len())
             .zip(input.par_chunks(shapes.in_len()))
             .for_each_init(Vec::new, |patches, (out, picture)| {
-                shapes.forward_picture(picture, weight, out, patches)
+                shapes.forward_picture(picture, weight, out, patches);
             });
         let [height, width] = shapes.out_size;
         Ok((
@@ -418,11 +418,9 @@ mod tests {
                         moved[probe] += delta;
                         let moved = Tensor::from_vec(moved, var.shape(), &Device::Cpu)?;
                         let is_input = var.shape() == input.shape();
-                        let value = if is_input {
-                            loss(&moved, &weight)?
-                        } else {
-                            loss(&input, &moved)?
-                        };
+                        let choices = [[input.as_tensor(), &moved], [&moved, weight.as_tensor()]];
+                        let pair = choices[usize::from(is_input)];
+                        let value = loss(pair[0], pair[1])?;
                         Ok(f64::from(value.to_scalar::<f32>()?))
                     };
                     let numeric = (at(1e-2)? - at(-1e-2)?) / 2e-2;

@@ -9,6 +9,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
+use tokenizers::Tokenizer;
 
 use super::lesson::{LabelNames, Lesson};
 use super::speech::{
@@ -173,17 +174,7 @@ pub fn speak(
         .enumerate()
         .flat_map(|(i, l)| spoken(preset, i, l))
         .collect();
-    let texts: Vec<String> = conversations
-        .iter()
-        .flat_map(|c| {
-            [
-                c.conversation.request.clone(),
-                c.conversation.description.clone(),
-                c.conversation.question.clone(),
-            ]
-        })
-        .collect();
-    let tokenizer = train_tokenizer(&texts, recipe.vocab_size)?;
+    let tokenizer = tokenizer_for(&conversations, recipe.vocab_size)?;
     tokenizer
         .save(out.join("tokenizer.json"), false)
         .map_err(|error| MlError::Input(format!("tokenizer.json cannot be written: {error}")))?;
@@ -198,68 +189,76 @@ pub fn speak(
         config.llm.vocab_size
     ));
     let chat = Chat::new(tokenizer)?;
-    let example = |c: &&Spoken| {
-        speech_example(
-            &chat,
-            config.query_num,
-            &c.conversation,
-            &c.answer,
-            (c.picture, c.score),
-        )
-        .map(|example| (example, lessons[c.picture].is_val, c.column))
-    };
-    let examples = conversations
+    let (val, train): (Vec<&Spoken>, Vec<&Spoken>) = conversations
         .iter()
-        .collect::<Vec<_>>()
-        .iter()
-        .map(example)
-        .collect::<Result<Vec<_>, _>>()?;
-    let (val, train): (Vec<_>, Vec<_>) = examples.into_iter().partition(|(_, is_val, _)| *is_val);
-    let columns: Vec<usize> = val.iter().map(|(_, _, column)| *column).collect();
-    let strip = |part: Vec<(SpeechExample, bool, usize)>| {
-        part.into_iter().map(|(e, _, _)| e).collect::<Vec<_>>()
-    };
-    let (train, val) = (strip(train), strip(val));
+        .partition(|c| lessons[c.picture].is_val);
+    let columns: Vec<usize> = val.iter().map(|c| c.column).collect();
+    let train = examples(&chat, &config, &train)?;
+    let val = examples(&chat, &config, &val)?;
     let data = SpeechData {
         patches: &patches,
         grid: GRID,
         train: &train,
         val: &val,
     };
-    let settings = SpeechSettings {
-        epochs: recipe.speak_epochs,
-        batch_size: 16,
-        learning_rate: 1.5e-3,
-        weight_decay: 0.05,
-        score_weight: 0.3,
-        seed: recipe.seed,
-    };
-    let start = std::time::Instant::now();
     let say = std::cell::RefCell::new(say);
     let mut on_step = |step: usize, steps: usize, loss: f64| {
         if step.is_multiple_of(25) {
-            (say.borrow_mut())(format!(
-                "step {step} of {steps} loss {loss:.4} after {} s",
-                start.elapsed().as_secs()
-            ));
+            (say.borrow_mut())(format!("step {step} of {steps} loss {loss:.4}"));
         }
     };
+    let mut on_epoch = |epoch: SpeechEpoch, weights: &Weights| {
+        let figures = score_columns_agree(&epoch, &val, &columns);
+        let (number, words) = (epoch.epoch, epoch.val_words);
+        (say.borrow_mut())(format!(
+            "epoch {number} val words {words:.4} val SRCC {figures:.3?}"
+        ));
+        save_model(weights, &frozen, &out.join("model.safetensors"))
+    };
+    let settings = speech_settings(recipe);
     train_speech(
         &config,
         &frozen,
         data,
         &settings,
         &mut on_step,
-        &mut |epoch, weights| {
-            let figures = score_columns_agree(&epoch, &val, &columns);
-            let (number, words) = (epoch.epoch, epoch.val_words);
-            (say.borrow_mut())(format!(
-                "epoch {number} val words {words:.4} val SRCC {figures:.3?}"
-            ));
-            save_model(weights, &frozen, &out.join("model.safetensors"))
-        },
+        &mut on_epoch,
     )?;
     Ok(())
+}
+
+const fn speech_settings(recipe: &Recipe) -> SpeechSettings {
+    SpeechSettings {
+        epochs: recipe.speak_epochs,
+        batch_size: 16,
+        learning_rate: 1.5e-3,
+        weight_decay: 0.05,
+        score_weight: 0.3,
+        seed: recipe.seed,
+    }
+}
+
+fn tokenizer_for(conversations: &[Spoken], vocab_size: usize) -> Result<Tokenizer, MlError> {
+    let texts: Vec<String> = conversations
+        .iter()
+        .map(|spoken| &spoken.conversation)
+        .flat_map(|c| [c.request.clone(), c.description.clone(), c.question.clone()])
+        .collect();
+    train_tokenizer(&texts, vocab_size)
+}
+
+fn examples(
+    chat: &Chat,
+    config: &Config,
+    spoken: &[&Spoken],
+) -> Result<Vec<SpeechExample>, MlError> {
+    spoken
+        .iter()
+        .map(|c| {
+            let truth = (c.picture, c.score);
+            speech_example(chat, config.query_num, &c.conversation, &c.answer, truth)
+        })
+        .collect()
 }
 
 /// Rows and columns of patches of a 512-pixel picture.

@@ -16,6 +16,9 @@ use super::tower::gaussian;
 use crate::ml::vlm::minicpm_v::{Config, MiniCpmV};
 use crate::ml::vlm::ops::Mode;
 
+/// Tensors by the names that a checkpoint gives them.
+pub type Tensors = HashMap<String, Tensor>;
+
 /// One conversation to learn, as tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpeechExample {
@@ -160,7 +163,7 @@ fn shapes_of(
     let vars = map
         .data()
         .lock()
-        .map_err(|_| candle_core::Error::Msg("a variable map was left locked".to_owned()))?;
+        .map_err(|error| candle_core::Error::Msg(format!("the variable map: {error}")))?;
     let mut shapes: Vec<_> = vars
         .iter()
         .filter(|(name, _)| !frozen.contains_key(*name))
@@ -189,7 +192,7 @@ pub struct SpeechData<'a> {
 /// Failed tensor operations, or whatever `on_epoch` answers.
 pub fn train_speech(
     config: &Config,
-    frozen: &HashMap<String, Tensor>,
+    frozen: &Tensors,
     data: SpeechData<'_>,
     settings: &SpeechSettings,
     on_step: &mut dyn FnMut(usize, usize, f64),

@@ -41,6 +41,7 @@ fn settings(epochs: u32) -> TrainSettings {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape that `fit` asks for")]
 fn quiet(_: TrainEvent) -> Result<(), Interrupted> {
     Ok(())
 }

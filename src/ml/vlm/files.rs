@@ -10,7 +10,7 @@ use tokenizers::Tokenizer;
 
 use super::minicpm_v::Config;
 use crate::compute::{MappedWeights, builder_from_bytes};
-use crate::domain::{ModelCard, ModelTag};
+use crate::domain::{ContentHash, ModelCard, ModelTag};
 use crate::ml::MlError;
 
 /// What `model.toml` says.
@@ -145,9 +145,9 @@ impl ModelFiles {
         let mut bytes = 0;
         match self {
             Self::Embedded => {
-                [MINI_CONFIG.as_bytes(), MINI_TOKENIZER, MINI_WEIGHTS]
-                    .into_iter()
-                    .for_each(|part| hasher.update(part));
+                for part in [MINI_CONFIG.as_bytes(), MINI_TOKENIZER, MINI_WEIGHTS] {
+                    hasher.update(part);
+                }
                 bytes = MINI_WEIGHTS.len() as u64;
             }
             Self::Folder(folder) => {
@@ -159,12 +159,7 @@ impl ModelFiles {
                 }
             }
         }
-        let hex = hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok((hex, bytes))
+        Ok((ContentHash(hasher.finalize().into()).to_string(), bytes))
     }
 
     fn weight_files(&self) -> Result<Vec<PathBuf>, MlError> {

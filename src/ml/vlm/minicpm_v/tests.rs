@@ -190,7 +190,7 @@ fn every_weight_has_the_gradient_of_finite_differences() -> Result<()> {
             .max_by(|a, b| grad[*a].abs().total_cmp(&grad[*b].abs()))
             .unwrap_or(0);
         let start = var.flatten_all()?.to_vec1::<f32>()?;
-        let mut at = |delta: f32| -> Result<f64> {
+        let at = |delta: f32| -> Result<f64> {
             let mut moved = start.clone();
             moved[probe] += delta;
             let mut all = tensors(&vars);
