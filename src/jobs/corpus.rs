@@ -7,7 +7,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 
 use super::JobError;
 use crate::dataset;
@@ -180,5 +179,6 @@ fn file_name(path: &str) -> &str {
 /// Whether a prompt falls into the validation part: by its hash, so that all pictures of a prompt stay together and
 /// the answer is the same in every run.
 fn in_validation_part(prompt: &str) -> bool {
-    Sha256::digest(prompt.trim().to_lowercase())[0] % 100 < VAL_PERCENT
+    let hash = media::hash_bytes(prompt.trim().to_lowercase().as_bytes());
+    hash.0[0] % 100 < VAL_PERCENT
 }
