@@ -67,10 +67,7 @@ fn header(path: &Path) -> io::Result<Vec<String>> {
         .read_until(b'\n', &mut line)?;
     let line = String::from_utf8_lossy(&line);
     let line = line.trim_start_matches('\u{feff}').trim_end();
-    let separator = match line.contains('\t') {
-        true => '\t',
-        false => ',',
-    };
+    let separator = if line.contains('\t') { '\t' } else { ',' };
     Ok(line
         .split(separator)
         .map(|column| column.trim().trim_matches('"').to_owned())

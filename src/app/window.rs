@@ -187,9 +187,10 @@ impl eframe::App for Window {
 
 fn remembered(settings: &Settings) -> AppState {
     let mut state = AppState {
-        theme: match settings.is_light {
-            true => Theme::Light,
-            false => Theme::Dark,
+        theme: if settings.is_light {
+            Theme::Light
+        } else {
+            Theme::Dark
         },
         is_panel_open: settings.is_panel_open,
         recent: recent(settings),

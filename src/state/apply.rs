@@ -135,10 +135,6 @@ fn open(state: &mut AppState, catalog: Catalog) {
 }
 
 fn end(state: &mut AppState, job: JobId, outcome: Result<JobReport, String>) {
-    // What a job came to stands in the strip; only a job that failed as a whole is said aloud.
-    if let Err(reason) = &outcome {
-        state.notices.say(Tone::Error, reason.clone());
-    }
     state.jobs.end(job, outcome);
     state.train.live = None;
     if state.jobs.running.is_empty()

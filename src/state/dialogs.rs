@@ -244,9 +244,10 @@ impl Dialog {
         let request = ExportRequest {
             format: choices.format.clone(),
             out: PathBuf::from(choices.path_text.trim()),
-            images: match choices.only_scope {
-                true => scope.to_vec(),
-                false => Vec::new(),
+            images: if choices.only_scope {
+                scope.to_vec()
+            } else {
+                Vec::new()
             },
             aspects: choices.aspects.clone(),
         };

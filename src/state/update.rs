@@ -186,9 +186,10 @@ fn open(state: &mut AppState, path: PathBuf) -> Vec<Effect> {
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| matches!(extension.to_ascii_lowercase().as_str(), "csv" | "tsv"));
     state.dialog = Dialog::None;
-    match is_table {
-        true => vec![Effect::ReadColumns(path)],
-        false => vec![Effect::Submit(Job::Open { path })],
+    if is_table {
+        vec![Effect::ReadColumns(path)]
+    } else {
+        vec![Effect::Submit(Job::Open { path })]
     }
 }
 

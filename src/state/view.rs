@@ -131,9 +131,12 @@ fn count(histogram: &mut [u32; HISTOGRAM_BARS], value: Option<f64>, scale: Opini
 
 fn sort(visible: &mut [usize], project: &Project, key: SortKey, descending: bool) {
     let rows = &project.rows;
-    let turned = |ordering: Ordering| match descending {
-        true => ordering.reverse(),
-        false => ordering,
+    let turned = |ordering: Ordering| {
+        if descending {
+            ordering.reverse()
+        } else {
+            ordering
+        }
     };
     match key {
         SortKey::Path => {

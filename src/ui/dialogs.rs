@@ -1,6 +1,5 @@
 //! Dialogs over the screens: open, map columns, export, keys, what an import did.
 
-use egui::Align;
 use egui::Button;
 use egui::Frame;
 use egui::Grid;
@@ -67,7 +66,7 @@ fn path_field(ui: &mut Ui, text: &str, hint: &str, out: &mut Vec<Command>) -> bo
     let mut text = text.to_owned();
     let field = TextEdit::singleline(&mut text)
         .hint_text(hint.to_owned())
-        .vertical_align(Align::Center)
+        .align(egui::Align2::LEFT_CENTER)
         .desired_width(f32::INFINITY);
     let response = ui.add(field).accessible_name("Path");
     if response.changed() {
@@ -168,9 +167,10 @@ fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<
         false,
         format!("All {} images", grouped(all)),
     );
-    let scope = match state.selection.is_many() {
-        true => "The selected",
-        false => "The shown",
+    let scope = if state.selection.is_many() {
+        "The selected"
+    } else {
+        "The shown"
     };
     let words = format!("{scope} {} images", grouped(state.scope.num_images));
     ui.radio_value(&mut wanted.only_scope, true, words);
@@ -197,9 +197,10 @@ fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<
     ui.add_space(GAP);
     ui.horizontal(|ui| {
         let is_ready = !choices.path_text.trim().is_empty() && !choices.aspects.is_empty();
-        let num_images = match choices.only_scope {
-            true => state.scope.num_images,
-            false => all,
+        let num_images = if choices.only_scope {
+            state.scope.num_images
+        } else {
+            all
         };
         let words = format!("Export {} images", grouped(num_images));
         let hint = "Say where to write, and choose at least one aspect";

@@ -24,6 +24,9 @@ const LOG_HEIGHT: f32 = 180.0;
 /// Height of a line of that list.
 const LOG_LINE: f32 = 20.0;
 
+/// Ended jobs with failures that are shown at once.
+const SHOWN_WRONG: usize = 2;
+
 /// Draws the strip.
 pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let unfolded = state
@@ -38,13 +41,19 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     for job in &state.jobs.running {
         running(ui, job, out);
     }
-    let is_idle = state.jobs.running.is_empty();
+    let wrong = state.jobs.ended.iter().filter(|job| went_wrong(job));
+    for job in wrong.take(SHOWN_WRONG) {
+        ended(ui, job, state, out);
+    }
+    if !state.jobs.running.is_empty() {
+        return;
+    }
     match state.jobs.ended.first() {
-        Some(job) if is_idle || went_wrong(job) => ended(ui, job, state, out),
-        None if is_idle => line(ui, |ui| {
+        Some(job) if went_wrong(job) => {}
+        Some(job) => ended(ui, job, state, out),
+        None => line(ui, |ui| {
             ui.weak("No job is running");
         }),
-        _ => {}
     }
 }
 
@@ -95,9 +104,10 @@ fn buttons(ui: &mut Ui, job: &RunningJob, out: &mut Vec<Command>) {
         out.push(control(Control::Cancel));
     }
     if job.can_pause {
-        let (words, wanted) = match job.is_paused {
-            true => ("Resume", Control::Resume),
-            false => ("Pause", Control::Pause),
+        let (words, wanted) = if job.is_paused {
+            ("Resume", Control::Resume)
+        } else {
+            ("Pause", Control::Pause)
         };
         if ui.button(words).clicked() {
             out.push(control(wanted));

@@ -24,7 +24,9 @@ pub fn read(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
         palette_keys(ctx, state, out);
         return;
     }
-    if pressed(ctx, Modifiers::NONE, Key::Escape) {
+    // In a field of a screen, Escape leaves the field; in a dialog it closes the dialog.
+    let is_typing = ctx.egui_wants_keyboard_input() && !state.dialog.is_open();
+    if !is_typing && pressed(ctx, Modifiers::NONE, Key::Escape) {
         out.push(Command::Back);
     }
     let is_free = !ctx.egui_wants_keyboard_input() && !state.dialog.is_open();

@@ -61,7 +61,7 @@ fn content(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let mut query = state.palette.query.clone();
     let field = TextEdit::singleline(&mut query)
         .hint_text("Type a command")
-        .vertical_align(egui::Align::Center)
+        .align(Align2::LEFT_CENTER)
         .desired_width(f32::INFINITY);
     let response = ui.add(field).accessible_name("Command");
     if response.changed() {

@@ -75,7 +75,8 @@ impl Default for Textures {
 impl Textures {
     /// A thumbnail; wished for if it is not there.
     pub fn thumbnail(&mut self, image: ImageId) -> Option<&TextureHandle> {
-        if !self.thumbnails.contains(&image) && !self.is_waiting(image) {
+        let is_known = self.thumbnails.contains(&image) || self.is_waiting(image);
+        if !is_known && !self.wanted.contains(&image) {
             self.wanted.push(image);
         }
         self.thumbnails.get(&image)
@@ -138,7 +139,6 @@ impl Textures {
     /// What this frame asked for and the frame before did not.
     pub fn take_wishes(&mut self) -> Vec<Wish> {
         let mut wishes = Vec::new();
-        self.wanted.dedup();
         if !self.wanted.is_empty() && self.wanted != self.wanted_before {
             wishes.push(Wish::Thumbnails(self.wanted.clone()));
         }

@@ -148,9 +148,10 @@ impl Palette {
 
     /// The colours that this part of the window is drawn in.
     pub fn in_use(ui: &egui::Ui) -> &'static Self {
-        match ui.visuals().dark_mode {
-            true => &DARK,
-            false => &LIGHT,
+        if ui.visuals().dark_mode {
+            &DARK
+        } else {
+            &LIGHT
         }
     }
 

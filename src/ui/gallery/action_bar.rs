@@ -34,9 +34,10 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
 
 fn aspect_toggle(ui: &mut Ui, state: &AppState, aspect: Aspect, out: &mut Vec<Command>) {
     let is_on = state.gallery.action_aspects.contains(&aspect);
-    let ink = match is_on {
-        true => Palette::in_use(ui).aspect(aspect),
-        false => Palette::in_use(ui).faint,
+    let ink = if is_on {
+        Palette::in_use(ui).aspect(aspect)
+    } else {
+        Palette::in_use(ui).faint
     };
     let words = egui::RichText::new(aspect.title()).color(ink);
     let hint = format!("Show {aspect} below the pictures, and let the buttons be about it");

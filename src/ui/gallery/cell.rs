@@ -204,13 +204,15 @@ fn paint_state_icon(painter: &Painter, frame: Rect, row: &Row, palette: &Palette
     }
     let tile = Rect::from_min_size(frame.right_top() + vec2(-22.0, 4.0), vec2(18.0, 16.0));
     painter.rect_filled(tile, RADIUS, palette.veil);
-    let widths = match is_streaming {
-        true => [10.0, 4.0],
-        false => [10.0, 7.0],
+    let widths = if is_streaming {
+        [10.0, 4.0]
+    } else {
+        [10.0, 7.0]
     };
-    let ink = match is_streaming {
-        true => DARK_PALETTE.warning,
-        false => DARK_PALETTE.ink,
+    let ink = if is_streaming {
+        DARK_PALETTE.warning
+    } else {
+        DARK_PALETTE.ink
     };
     for (idx, width) in widths.into_iter().enumerate() {
         let from = tile.left_top() + vec2(4.0, 5.5 + 5.0 * idx as f32);

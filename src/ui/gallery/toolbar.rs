@@ -69,7 +69,7 @@ fn search(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let mut text = state.view.filter.search.clone();
     let field = TextEdit::singleline(&mut text)
         .hint_text("Search")
-        .vertical_align(Align::Center)
+        .align(egui::Align2::LEFT_CENTER)
         .desired_width(SEARCH_WIDTH);
     let response = ui
         .add(field)
@@ -121,9 +121,10 @@ fn sort(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             }
         }
     });
-    let (icon, words) = match view.descending {
-        true => (Icon::Down, "Highest first"),
-        false => (Icon::Up, "Lowest first"),
+    let (icon, words) = if view.descending {
+        (Icon::Down, "Highest first")
+    } else {
+        (Icon::Up, "Lowest first")
     };
     if icon_button(ui, icon, words).clicked() {
         out.push(order(view.sort, !view.descending));

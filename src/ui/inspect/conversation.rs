@@ -21,6 +21,9 @@ use crate::ui::tokens::SMALL;
 use crate::ui::widgets::chip;
 use crate::ui::widgets::score_mark::ScoreMark;
 
+/// The tag of a picture whose description is wrong or useless.
+const BAD_DESCRIPTION: &str = "bad description";
+
 /// Draws an aspect.
 pub(super) fn aspect_ui(
     ui: &mut Ui,
@@ -108,11 +111,10 @@ fn local(ui: &mut Ui, (state, row): (&AppState, &Row), aspect: Aspect, out: &mut
         return;
     }
     let description = row.local_description(aspect);
-    match description {
-        Some(description) => told(ui, state, description),
-        None => {
-            ui.weak("Not described yet");
-        }
+    if let Some(description) = description {
+        told(ui, state, description);
+    } else {
+        ui.weak("Not described yet");
     }
     ui.horizontal_wrapped(|ui| {
         let is_usable = row.record.file.is_present();
@@ -136,8 +138,26 @@ fn local(ui: &mut Ui, (state, row): (&AppState, &Row), aspect: Aspect, out: &mut
         }
         if let Some(description) = description {
             copy(ui, description, out);
+            report(ui, row, out);
         }
     });
+}
+
+/// Marks the picture's description as bad, or takes the mark off; undo takes it back.
+fn report(ui: &mut Ui, row: &Row, out: &mut Vec<Command>) {
+    let is_reported = row.record.tags.iter().any(|tag| tag == BAD_DESCRIPTION);
+    let (words, hint) = if is_reported {
+        ("Withdraw report", "Take the tag off again")
+    } else {
+        ("Report", "Mark the description as bad; kept as a tag")
+    };
+    if ui.button(words).on_hover_text(hint).clicked() {
+        out.push(Command::SetTag {
+            target: Target::Images(vec![row.record.id]),
+            tag: BAD_DESCRIPTION.to_owned(),
+            on: !is_reported,
+        });
+    }
 }
 
 fn told(ui: &mut Ui, state: &AppState, description: &Description) {

@@ -44,9 +44,10 @@ fn paint_bars(ui: &mut Ui, bars: &[u32], inside: [f64; 2]) {
     let width = rect.width() / bars.len().max(1) as f32;
     for (idx, &bar) in bars.iter().enumerate() {
         let middle = (idx as f64 + 0.5) / bars.len() as f64;
-        let colour = match (inside[0]..=inside[1]).contains(&middle) {
-            true => palette.accent,
-            false => palette.line,
+        let colour = if (inside[0]..=inside[1]).contains(&middle) {
+            palette.accent
+        } else {
+            palette.line
         };
         let left = rect.left() + idx as f32 * width;
         let top = rect.bottom() - rect.height() * bar as f32 / most;

@@ -20,10 +20,7 @@ pub fn folded(ui: &mut Ui, text: &str, is_unfolded: bool) -> bool {
     if !is_cut && !is_unfolded {
         return false;
     }
-    let words = match is_unfolded {
-        true => "Show less",
-        false => "Show all",
-    };
+    let words = if is_unfolded { "Show less" } else { "Show all" };
     ui.small_button(words).clicked()
 }
 

@@ -241,3 +241,23 @@ fn pictures_of_every_screen() {
     });
     println!("look at {}", folder.display());
 }
+
+#[test]
+#[ignore = "prints a time that hangs on the machine"]
+fn time_of_a_frame_while_scrolling_twenty_thousand_rows() {
+    let mut window = world::window(World::with(world::catalog(20_000)), [1920.0, 1080.0]);
+    window.hover_at(egui::pos2(700.0, 500.0));
+    let since = std::time::Instant::now();
+    let num_frames = 200;
+    for _ in 0..num_frames {
+        window.event(egui::Event::MouseWheel {
+            unit: egui::MouseWheelUnit::Point,
+            delta: egui::vec2(0.0, -900.0),
+            phase: egui::TouchPhase::Move,
+            modifiers: egui::Modifiers::NONE,
+        });
+        window.step();
+    }
+    let each = since.elapsed().as_secs_f64() * 1000.0 / f64::from(num_frames);
+    println!("{each:.2} ms a frame without painting pixels");
+}
