@@ -253,6 +253,7 @@ fn time_of_a_frame_while_scrolling_twenty_thousand_rows() {
         window.event(egui::Event::MouseWheel {
             unit: egui::MouseWheelUnit::Point,
             delta: egui::vec2(0.0, -900.0),
+            source: egui::MouseWheelSource::Unknown,
             phase: egui::TouchPhase::Move,
             modifiers: egui::Modifiers::NONE,
         });
