@@ -26,7 +26,9 @@ pub fn read(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
     }
     // In a field of a screen, Escape leaves the field; in a dialog it closes the dialog.
     let is_typing = ctx.egui_wants_keyboard_input() && !state.dialog.is_open();
-    if !is_typing && pressed(ctx, Modifiers::NONE, Key::Escape) {
+    // An open menu closes itself.
+    let is_menu_open = egui::Popup::is_any_open(ctx);
+    if !is_typing && !is_menu_open && pressed(ctx, Modifiers::NONE, Key::Escape) {
         out.push(Command::Back);
     }
     let is_free = !ctx.egui_wants_keyboard_input() && !state.dialog.is_open();

@@ -22,6 +22,9 @@ use crate::ui::tokens::BODY;
 use crate::ui::tokens::GROUP_GAP;
 use crate::ui::tokens::Palette;
 
+/// Points of wheel travel that magnify by e.
+const WHEEL: f32 = 400.0;
+
 /// Draws the picture in focus over all the space there is.
 pub(in crate::ui) fn show(
     ui: &mut Ui,
@@ -119,7 +122,7 @@ fn gestures(
     let Some(pointer) = response.hover_pos() else {
         return;
     };
-    let wheel = ui.input(|input| input.smooth_scroll_delta().y / 200.0 + input.zoom_delta().ln());
+    let wheel = ui.input(|input| input.smooth_scroll_delta().y / WHEEL + input.zoom_delta().ln());
     if wheel != 0.0 {
         let wanted = (scale * wheel.exp()).clamp(0.05, 64.0);
         // What lies under the pointer stays there.

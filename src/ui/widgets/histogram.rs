@@ -26,10 +26,16 @@ pub fn range_to_drag(
     let [mut low, mut high] = range.unwrap_or([scale.min, scale.max]);
     paint_bars(ui, bars, [scale.fraction(low), scale.fraction(high)]);
     let slider = egui::RangeSlider::new(&mut low, &mut high, scale.min..=scale.max)
-        .fixed_decimals(1)
+        .show_value(false)
         .step_by(0.1);
-    ui.spacing_mut().slider_width = WIDTH - 120.0;
+    ui.spacing_mut().slider_width = WIDTH;
     let response = ui.add(slider).accessible_name(name);
+    let num_images: u32 = bars.iter().sum();
+    if num_images == 0 {
+        ui.weak("No picture here has such a score yet");
+    } else {
+        ui.weak(format!("From {low:.1} to {high:.1}"));
+    }
     if !response.changed() {
         return None;
     }
