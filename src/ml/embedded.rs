@@ -5,8 +5,21 @@
 use crate::domain::PredictorCard;
 use crate::domain::PredictorId;
 
+macro_rules! predictor {
+    ($aspect:literal) => {
+        (
+            include_str!(concat!("../../models/mini/predictors/", $aspect, ".json")),
+            include_bytes!(concat!(
+                "../../models/mini/predictors/",
+                $aspect,
+                ".safetensors"
+            )),
+        )
+    };
+}
+
 /// Card (JSON) and weights (safetensors) of each, from `models/mini/predictors`.
-static FILES: &[(&str, &[u8])] = &[];
+static FILES: &[(&str, &[u8])] = &[predictor!("quality"), predictor!("correspondence")];
 
 /// Cards and weights. A card that cannot be read counts as absent: `assay models check` lists what is there.
 pub fn embedded_predictors() -> Vec<(PredictorCard, &'static [u8])> {
@@ -23,4 +36,29 @@ pub fn embedded_predictors() -> Vec<(PredictorCard, &'static [u8])> {
             Some((card, *weights))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ml::Predictor;
+    use crate::ml::vlm::ModelFiles;
+
+    #[test]
+    fn every_card_can_be_read_and_names_the_model_inside_the_program() {
+        let cards = embedded_predictors();
+        assert_eq!(cards.len(), FILES.len());
+        let model = ModelFiles::Embedded
+            .card()
+            .expect("the embedded model is whole");
+        for (card, weights) in cards {
+            assert_eq!(card.model, model.tag, "{}", card.name);
+            assert!(
+                Predictor::from_bytes(&card, weights).is_ok(),
+                "{}",
+                card.name
+            );
+            assert!(card.test.is_some(), "{} must say how good it is", card.name);
+        }
+    }
 }
