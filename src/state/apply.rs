@@ -149,6 +149,6 @@ fn refresh_compare(state: &mut AppState) {
     if state.screen == Screen::Compare
         && let Some(project) = &state.project
     {
-        state.compare.refresh(project, &state.view);
+        state.compare.refresh(project);
     }
 }

@@ -35,7 +35,7 @@ pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
         Command::Picture(command) => state.inspect.update(command),
         Command::Compare(command) => {
             if let Some(project) = &state.project {
-                state.compare.update(command, project, &state.view);
+                state.compare.update(command, project);
             }
         }
         Command::Train(command) => return state.train.update(command),
@@ -120,7 +120,7 @@ fn show(state: &mut AppState, screen: Screen) -> Vec<Effect> {
     if screen == Screen::Compare
         && let Some(project) = &state.project
     {
-        state.compare.refresh(project, &state.view);
+        state.compare.refresh(project);
     }
     if screen == Screen::Inspect && state.selection.focus.is_none() {
         select(state, SelectionCommand::First);

@@ -1,5 +1,6 @@
 //! The window without a window: the shell over a state, driven by label and by key.
 
+mod compare;
 mod gallery;
 mod inspect;
 mod look;
