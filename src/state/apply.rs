@@ -10,6 +10,7 @@ use super::command::Screen;
 use super::notices::Tone;
 use super::project::Project;
 use super::selection::SelectionCommand;
+use super::train;
 use super::train::LiveStep;
 use super::view::View;
 
@@ -22,12 +23,18 @@ pub fn apply(state: &mut AppState, event: Event) {
             job,
             title,
             can_pause,
-        } => state.jobs.start(job, title, can_pause),
+        } => {
+            state.jobs.start(job, title, can_pause);
+            train::job_started(state, job);
+        }
         Event::JobProgress(job, progress) => state.jobs.progress(job, progress),
         Event::JobDone(job, report) => end(state, job, Ok(report)),
         Event::JobFailed(job, reason) => end(state, job, Err(reason)),
         Event::Notice(text) => state.notices.say(Tone::Info, text),
-        Event::Models(cards) => state.models.cards = cards,
+        Event::Models(cards) => {
+            state.models.cards = cards;
+            train::refresh_if_shown(state);
+        }
         Event::EmbeddedPredictors(cards) => {
             state.embedded.clone_from(&cards);
             if let Some(project) = &mut state.project {
@@ -59,6 +66,9 @@ pub fn apply(state: &mut AppState, event: Event) {
 
 /// Events about rows and results of the open project.
 fn change(state: &mut AppState, event: Event) {
+    if let Event::RunChanged(run) = &event {
+        train::run_changed(state, run);
+    }
     let Some(project) = &mut state.project else {
         return;
     };
@@ -66,6 +76,7 @@ fn change(state: &mut AppState, event: Event) {
         Event::ImagesChanged(records) => {
             project.change_rows(records);
             state.refresh_view();
+            train::refresh_if_shown(state);
             return;
         }
         Event::Streaming {
@@ -101,6 +112,7 @@ fn change(state: &mut AppState, event: Event) {
     state.view.is_stale |= state.view.depends_on_results();
     state.compare.is_stale = true;
     state.recount();
+    train::refresh_if_shown(state);
 }
 
 fn open(state: &mut AppState, catalog: Catalog) {
@@ -114,6 +126,7 @@ fn open(state: &mut AppState, catalog: Catalog) {
         state.project = Some(project);
         state.refresh_view();
     } else {
+        train::forget_runs(state);
         state.view = View::default();
         state.view.refresh(&project);
         state.selection.images.clear();
@@ -131,12 +144,13 @@ fn open(state: &mut AppState, catalog: Catalog) {
     if state.screen == Screen::Start {
         state.screen = Screen::Gallery;
     }
+    train::refresh_if_shown(state);
     refresh_compare(state);
 }
 
 fn end(state: &mut AppState, job: JobId, outcome: Result<JobReport, String>) {
+    train::job_ended(state, job);
     state.jobs.end(job, outcome);
-    state.train.live = None;
     if state.jobs.running.is_empty()
         && let Some(project) = &mut state.project
     {

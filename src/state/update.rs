@@ -20,6 +20,7 @@ use super::notices::Tone;
 use super::palette;
 use super::palette::PaletteCommand;
 use super::selection::SelectionCommand;
+use super::train;
 
 /// Carries a command out.
 pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
@@ -38,7 +39,7 @@ pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
                 state.compare.update(command, project);
             }
         }
-        Command::Train(command) => return state.train.update(command),
+        Command::Train(command) => return train::update(state, command),
         Command::Models(command) => return state.models.update(command),
         Command::Palette(command) => toggle_palette(state, command),
         Command::Dialog(command) => return dialog(state, command),
@@ -122,6 +123,7 @@ fn show(state: &mut AppState, screen: Screen) -> Vec<Effect> {
     {
         state.compare.refresh(project);
     }
+    train::refresh_if_shown(state);
     if screen == Screen::Inspect && state.selection.focus.is_none() {
         select(state, SelectionCommand::First);
     }

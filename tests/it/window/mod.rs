@@ -4,5 +4,7 @@ mod compare;
 mod gallery;
 mod inspect;
 mod look;
+mod models;
 mod palette;
+mod train;
 mod world;

@@ -1,0 +1,188 @@
+//! Models: what describes and what scores on this machine, as cards.
+
+mod predictors;
+
+use egui::Button;
+use egui::Grid;
+use egui::RichText;
+use egui::ScrollArea;
+use egui::TextEdit;
+use egui::Ui;
+
+use crate::domain::ModelCard;
+use crate::state::AppState;
+use crate::state::Command;
+use crate::state::command::Pick;
+use crate::state::dialogs::DialogCommand;
+use crate::state::models::ModelsCommand;
+use crate::state::models::bytes_words;
+use crate::state::models::parameters_words;
+
+use super::textures::Textures;
+use super::tokens::GAP;
+use super::tokens::HEADING;
+use super::train::card;
+use super::train::page;
+use super::widgets::chip;
+
+/// Digits of a hash on screen; the whole one is copied.
+const HASH_DIGITS: usize = 12;
+
+/// Width of the folder field.
+const FIELD_WIDTH: f32 = 420.0;
+
+/// Draws the screen.
+pub fn show(ui: &mut Ui, state: &AppState, _textures: &mut Textures, out: &mut Vec<Command>) {
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        page(ui, |ui| {
+            ui.heading("Models on this machine");
+            ui.weak("A model looks at a picture and says in words what is good and bad about it.");
+            models(ui, state, out);
+            folder(ui, state, out);
+            ui.add_space(GAP);
+            ui.label(RichText::new("Predictors").size(HEADING));
+            ui.weak(
+                "A predictor reads what the model says and gives the score that people would give.",
+            );
+            predictors::show(ui, state, out);
+        });
+    });
+}
+
+fn models(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    if state.models.cards.is_empty() {
+        ui.horizontal(|ui| {
+            ui.spinner();
+            ui.label("Looking for models");
+        });
+        return;
+    }
+    for (idx, model) in state.models.cards.iter().enumerate() {
+        card(ui, &model.tag.name, |ui| {
+            model_card(ui, state, (model, idx == 0), out);
+        });
+    }
+}
+
+fn model_card(
+    ui: &mut Ui,
+    state: &AppState,
+    (model, is_in_use): (&ModelCard, bool),
+    out: &mut Vec<Command>,
+) {
+    ui.horizontal_wrapped(|ui| {
+        if is_in_use {
+            chip::chip(ui, "in use", "Describes pictures now");
+        }
+        match &model.loaded_on {
+            Some(place) => chip::chip(ui, &format!("loaded, {place}"), "In memory, ready"),
+            None => chip::chip(
+                ui,
+                "not loaded",
+                "Loaded by the first picture that needs it",
+            ),
+        };
+    });
+    ui.label(&model.summary);
+    Grid::new(("model", &model.tag.sha256))
+        .num_columns(2)
+        .min_col_width(120.0)
+        .show(ui, |ui| facts(ui, model, out));
+    if !is_in_use {
+        use_button(ui, state, model, out);
+    }
+}
+
+fn facts(ui: &mut Ui, model: &ModelCard, out: &mut Vec<Command>) {
+    let place = model.folder.as_deref().unwrap_or("inside the program");
+    let size = format!(
+        "{} on disk, {} in memory",
+        bytes_words(model.weights_bytes),
+        bytes_words(model.memory_bytes)
+    );
+    let parameters = parameters_words(model.num_parameters);
+    for (name, value) in [
+        ("Architecture", model.architecture.as_str()),
+        ("Source", &model.source),
+        ("Licence", &model.licence),
+        ("Parameters", &parameters),
+        ("Size", &size),
+        ("Where", place),
+    ] {
+        ui.weak(name);
+        ui.add(egui::Label::new(value).wrap());
+        ui.end_row();
+    }
+    ui.weak("Hash");
+    ui.horizontal(|ui| {
+        let hash = &model.tag.sha256;
+        let short: String = hash.chars().take(HASH_DIGITS).collect();
+        ui.monospace(format!("{short}…")).on_hover_text(hash);
+        if ui
+            .small_button("Copy")
+            .accessible_name(format!("Copy the hash of {}", model.tag.name))
+            .on_hover_text("Copy the whole SHA-256")
+            .clicked()
+        {
+            out.push(Command::Copy(hash.clone()));
+        }
+    });
+    ui.end_row();
+}
+
+fn use_button(ui: &mut Ui, state: &AppState, model: &ModelCard, out: &mut Vec<Command>) {
+    let has_project = state.project.is_some();
+    if ui
+        .add_enabled(has_project, Button::new("Use"))
+        .accessible_name(format!("Use {}", model.tag.name))
+        .on_hover_text("Describes pictures from now on. What others described is kept.")
+        .on_disabled_hover_text("Open a project first: the choice is kept in it")
+        .clicked()
+    {
+        let folder = model.folder.as_ref().map(Into::into);
+        out.push(Command::Models(ModelsCommand::Use(folder)));
+    }
+}
+
+fn folder(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let has_project = state.project.is_some();
+    let no_project = "Open a project first: the choice is kept in it";
+    ui.horizontal_wrapped(|ui| {
+        if ui
+            .add_enabled(has_project, Button::new("Add folder…"))
+            .on_hover_text("A folder with a model.toml; it is only read")
+            .on_disabled_hover_text(no_project)
+            .clicked()
+        {
+            out.push(Command::Dialog(DialogCommand::Pick(Pick::ModelFolder)));
+        }
+        let label = ui.label("or its path");
+        let mut text = state.models.folder_text.clone();
+        let field = TextEdit::singleline(&mut text)
+            .hint_text("folder with a model.toml")
+            .desired_width(FIELD_WIDTH);
+        if ui.add(field).labelled_by(label.id).changed() {
+            out.push(Command::Models(ModelsCommand::SetFolderText(text.clone())));
+        }
+        let path = text.trim();
+        if ui
+            .add_enabled(has_project && !path.is_empty(), Button::new("Use folder"))
+            .on_disabled_hover_text(if has_project {
+                "Type a path first"
+            } else {
+                no_project
+            })
+            .clicked()
+        {
+            let folder = Some(path.into());
+            out.push(Command::Models(ModelsCommand::Use(folder)));
+        }
+        if ui
+            .button("Look again")
+            .on_hover_text("List the models anew")
+            .clicked()
+        {
+            out.push(Command::Models(ModelsCommand::List));
+        }
+    });
+}
