@@ -255,14 +255,8 @@ fn pick(all: &[Defect], planted: &[Planted], strength: f32, dice: &mut Dice) -> 
     })
 }
 
-/// Changes what is shown against what was asked, in a respect that is still as asked.
-fn misread(
-    shown: &mut Facts,
-    asked: Facts,
-    planted: &[Planted],
-    strength: f32,
-    dice: &mut Dice,
-) -> Option<Planted> {
+/// Respects in which the picture can still go against the prompt.
+fn misreadings(shown: &Facts, asked: &Facts, planted: &[Planted], strength: f32) -> Vec<Defect> {
     let mut free = vec![Defect::WrongCount, Defect::WrongColour];
     if asked.extra.is_some() {
         free.extend([Defect::MissingObject, Defect::WrongObject]);
@@ -273,7 +267,7 @@ fn misread(
     if asked.family != Family::Glass {
         free.push(Defect::WrongStyle);
     }
-    if strength > 0.5 && shown == &asked {
+    if strength > 0.5 && shown == asked {
         free.extend([Defect::WrongSubject; 2]);
     }
     let objects = [Defect::MissingObject, Defect::WrongObject];
@@ -285,6 +279,18 @@ fn misread(
         })
     };
     free.retain(|defect| !taken(*defect));
+    free
+}
+
+/// Changes what is shown against what was asked, in a respect that is still as asked.
+fn misread(
+    shown: &mut Facts,
+    asked: Facts,
+    planted: &[Planted],
+    strength: f32,
+    dice: &mut Dice,
+) -> Option<Planted> {
+    let free = misreadings(shown, &asked, planted, strength);
     if free.is_empty() {
         return None;
     }

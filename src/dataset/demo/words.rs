@@ -6,6 +6,7 @@ use crate::domain::Aspect;
 use super::defects::Defect;
 use super::defects::Planted;
 use super::dice::Dice;
+use super::scene::Extra;
 use super::scene::Facts;
 use super::scene::Family;
 use super::scene::Style;
@@ -64,9 +65,9 @@ fn fill(sentence: &str, shown: &Facts, grade: usize) -> String {
         .replace("{Adj}", capital)
 }
 
-/// Sharpness, noise, light, colour, composition.
-fn quality(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
-    let opening = dice.pick::<&str>(match loss(wrong) {
+/// A first sentence about quality, by how much is lost.
+const fn quality_opening(loss: usize) -> &'static [&'static str] {
+    match loss {
         0 => &[
             "The image is clean and well made.",
             "The visual quality of this image is high.",
@@ -93,7 +94,12 @@ fn quality(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
             "The image is heavily damaged.",
             "Very little of the quality is left in this picture.",
         ],
-    });
+    }
+}
+
+/// Sharpness, noise, light, colour, composition.
+fn quality(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
+    let opening = dice.pick(quality_opening(loss(wrong)));
     let mut text = vec![opening.to_owned()];
     for p in wrong {
         text.push(fill(dice.pick(fault(p.defect)), shown, p.grade()));
@@ -245,6 +251,33 @@ fn fault(defect: Defect) -> &'static [&'static str] {
     }
 }
 
+/// A last sentence about the match, by how much is lost.
+const fn match_closing(loss: usize) -> &'static [&'static str] {
+    match loss {
+        0 => &[
+            "Everything that the prompt asks for is there.",
+            "The image follows the prompt closely.",
+            "The match with the prompt is complete.",
+        ],
+        1 => &[
+            "Most of the prompt is followed.",
+            "The image follows the prompt with one small error.",
+        ],
+        2 => &[
+            "The prompt is followed only in part.",
+            "The match with the prompt is partial.",
+        ],
+        3 => &[
+            "Much of the prompt is not followed.",
+            "The match with the prompt is weak.",
+        ],
+        _ => &[
+            "The image hardly follows the prompt.",
+            "There is almost no match with the prompt.",
+        ],
+    }
+}
+
 /// What the prompt asked for and what is shown.
 fn correspondence(asked: &Facts, shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
     let mut text = Vec::new();
@@ -273,32 +306,7 @@ fn correspondence(asked: &Facts, shown: &Facts, wrong: &[Planted], dice: &mut Di
             _ => format!("The {list} {is} correct."),
         });
     }
-    text.push(
-        dice.pick::<&str>(match loss(wrong) {
-            0 => &[
-                "Everything that the prompt asks for is there.",
-                "The image follows the prompt closely.",
-                "The match with the prompt is complete.",
-            ],
-            1 => &[
-                "Most of the prompt is followed.",
-                "The image follows the prompt with one small error.",
-            ],
-            2 => &[
-                "The prompt is followed only in part.",
-                "The match with the prompt is partial.",
-            ],
-            3 => &[
-                "Much of the prompt is not followed.",
-                "The match with the prompt is weak.",
-            ],
-            _ => &[
-                "The image hardly follows the prompt.",
-                "There is almost no match with the prompt.",
-            ],
-        })
-        .to_owned(),
-    );
+    text.push(dice.pick(match_closing(loss(wrong))).to_owned());
     text
 }
 
@@ -313,47 +321,40 @@ const fn with_article(style: Style) -> &'static str {
     }
 }
 
+/// Which of two wordings of a sentence.
+#[derive(Clone, Copy)]
+enum Wording {
+    First,
+    Second,
+}
+
 /// A sentence about one respect in which the picture is not what was asked.
 fn mismatch(defect: Defect, asked: &Facts, shown: &Facts, dice: &mut Dice) -> String {
     let second = dice.chance(0.5);
     let extra = |facts: &Facts| facts.extra.map_or("nothing", |extra| extra.phrase());
     match defect {
-        Defect::WrongCount => {
-            let (n, want) = (number(shown.count), number(asked.count));
-            let (is, noun) = (if shown.count == 1 { "is" } else { "are" }, shown.noun());
+        Defect::WrongCount | Defect::WrongColour => subject_mismatch(
+            defect,
+            asked,
+            shown,
             if second {
-                format!("There {is} {n} {noun} instead of {want}.")
+                Wording::First
             } else {
-                format!("The number is wrong, with {n} {noun} instead of {want}.")
-            }
+                Wording::Second
+            },
+        ),
+        Defect::MissingObject if second => {
+            let noun = asked.extra.map_or("object", Extra::noun);
+            format!("The {noun} is missing.")
         }
-        Defect::WrongColour => {
-            let (is, noun) = (if shown.count == 1 { "is" } else { "are" }, shown.noun());
-            let (has, want) = (shown.hue.word(), asked.hue.word());
-            if second {
-                format!("The {noun} {is} {has}, but the colour should be {want}.")
-            } else {
-                format!("The colour of the {noun} is {has} and not {want}.")
-            }
+        Defect::MissingObject => format!(
+            "The prompt also asks for {}, which is missing.",
+            extra(asked)
+        ),
+        Defect::WrongObject if second => {
+            format!("There is {} in place of {}.", extra(shown), extra(asked))
         }
-        Defect::MissingObject => {
-            let noun = asked.extra.map_or("object", |extra| extra.noun());
-            if second {
-                format!("The {noun} is missing.")
-            } else {
-                format!(
-                    "The prompt also asks for {}, which is missing.",
-                    extra(asked)
-                )
-            }
-        }
-        Defect::WrongObject => {
-            if second {
-                format!("There is {} in place of {}.", extra(shown), extra(asked))
-            } else {
-                format!("We find {} in place of {}.", extra(shown), extra(asked))
-            }
-        }
+        Defect::WrongObject => format!("We find {} in place of {}.", extra(shown), extra(asked)),
         Defect::WrongTime => {
             let (has, want) = (shown.time.word(), asked.time.word());
             if second {
@@ -378,6 +379,23 @@ fn mismatch(defect: Defect, asked: &Facts, shown: &Facts, dice: &mut Dice) -> St
                 format!("It does not show any {noun}.")
             }
         }
+    }
+}
+
+/// A sentence about a wrong number or colour of the subjects.
+fn subject_mismatch(defect: Defect, asked: &Facts, shown: &Facts, wording: Wording) -> String {
+    let (is, noun) = (if shown.count == 1 { "is" } else { "are" }, shown.noun());
+    let (n, wanted) = (number(shown.count), number(asked.count));
+    let (has, want) = (shown.hue.word(), asked.hue.word());
+    match (defect, wording) {
+        (Defect::WrongCount, Wording::First) => {
+            format!("There {is} {n} {noun} instead of {wanted}.")
+        }
+        (Defect::WrongCount, Wording::Second) => {
+            format!("The number is wrong, with {n} {noun} instead of {wanted}.")
+        }
+        (_, Wording::First) => format!("The {noun} {is} {has}, but the colour should be {want}."),
+        (_, Wording::Second) => format!("The colour of the {noun} is {has} and not {want}."),
     }
 }
 
@@ -422,9 +440,9 @@ fn join(items: &[String]) -> String {
     }
 }
 
-/// Whether it could pass for something that nobody generated.
-fn authenticity(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
-    let opening = dice.pick::<&str>(match loss(wrong) {
+/// A first sentence about authenticity, by how much is lost.
+const fn authenticity_opening(loss: usize) -> &'static [&'static str] {
+    match loss {
         0 => &[
             "The image looks natural and believable.",
             "Nothing in the image looks artificial.",
@@ -451,7 +469,12 @@ fn authenticity(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String
             "The picture is broken and not believable at all.",
             "Nobody would take this image for a real {style}.",
         ],
-    });
+    }
+}
+
+/// Whether it could pass for something that nobody generated.
+fn authenticity(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
+    let opening = dice.pick(authenticity_opening(loss(wrong)));
     let mut text = vec![fill(opening, shown, 0)];
     for p in wrong {
         text.push(fill(dice.pick(fault(p.defect)), shown, p.grade()));

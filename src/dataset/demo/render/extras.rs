@@ -53,9 +53,9 @@ pub(super) fn standing(c: &mut Canvas, f: &Facts, m: &Mood, ground: (f32, f32), 
         Some(Extra::Bench) => bench(c, m, at),
         Some(Extra::Owl) => owl(c, m, at),
         Some(Extra::Moon) if f.family == Family::Glass => {
-            moon(c, S * 0.5, S * 0.86, 34.0, Rgb(1.0, 0.97, 0.86));
+            moon(c, S * 0.5, S * 0.925, 27.0, Rgb(1.0, 0.97, 0.86));
         }
-        Some(Extra::Heart) => heart(c, (S * 0.5, S * 0.86)),
+        Some(Extra::Heart) => heart(c, (S * 0.5, S * 0.9)),
         _ => {}
     }
 }

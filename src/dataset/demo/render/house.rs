@@ -35,8 +35,8 @@ pub(super) fn city(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
             tower(c, f, m, (x, shore, w, h), dice);
         });
     }
-    extras::standing(c, f, m, (S * 0.5, shore), dice);
     mist(c, m, shore - 30.0, 80.0, dice);
+    extras::standing(c, f, m, (S * 0.5, shore), dice);
     c.change(Area(0.0, shore - 3.0, S, shore + 1.0), |_, _, _| {
         m.lit(Rgb(0.25, 0.25, 0.28), 0.5)
     });
@@ -173,6 +173,11 @@ pub(super) fn cabins(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
     }
     snowfield(c, m, (S * 0.87, 18.0), dice);
     extras::standing(c, f, m, (S * 0.5, S * 0.90), dice);
+    snowfall(c, m, dice);
+}
+
+/// Flakes in the air.
+fn snowfall(c: &mut Canvas, m: &Mood, dice: &mut Dice) {
     for _ in 0..130 {
         let (x, y, r) = (dice.unit() * S, dice.unit() * S, dice.between(0.6, 2.0));
         c.shape(
@@ -205,24 +210,7 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     let eave = y - w * 0.75;
     let wall = pigment(f.hue).mix(Rgb(0.5, 0.36, 0.26), 0.12);
     smoke(c, m, (x + w * 0.45, y - w * 1.65), w);
-    c.shape(
-        Area(x + w * 0.3, y - w * 1.7, x + w * 0.6, eave),
-        |px, py| {
-            shape::rounded(
-                px,
-                py,
-                (x + w * 0.45, y - w * 1.25),
-                (w * 0.1, w * 0.36),
-                1.0,
-            )
-        },
-        |px, py| {
-            m.own(
-                Rgb(0.52, 0.36, 0.32) * (0.8 + 0.3 * maths::noise(px * 0.3, py * 0.5, 1)),
-                0.6,
-            )
-        },
-    );
+    chimney(c, m, at, eave);
     let body = [
         (x - w * 0.78, y),
         (x - w * 0.78, eave),
@@ -244,6 +232,29 @@ fn cabin(c: &mut Canvas, f: &Facts, m: &Mood, at: (f32, f32, f32)) {
     );
     openings(c, m, at);
     snowy_roof(c, m, at, eave);
+}
+
+/// A chimney of brick.
+fn chimney(c: &mut Canvas, m: &Mood, at: (f32, f32, f32), eave: f32) {
+    let (x, y, w) = at;
+    c.shape(
+        Area(x + w * 0.3, y - w * 1.7, x + w * 0.6, eave),
+        |px, py| {
+            shape::rounded(
+                px,
+                py,
+                (x + w * 0.45, y - w * 1.25),
+                (w * 0.1, w * 0.36),
+                1.0,
+            )
+        },
+        |px, py| {
+            m.own(
+                Rgb(0.52, 0.36, 0.32) * (0.8 + 0.3 * maths::noise(px * 0.3, py * 0.5, 1)),
+                0.6,
+            )
+        },
+    );
 }
 
 /// Windows, lit from within, and a door.

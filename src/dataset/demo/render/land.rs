@@ -298,7 +298,22 @@ pub(super) fn mushrooms(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         haze(c, fog, (floor, 0.34), dice.seed());
     }
     extras::standing(c, f, m, (S * 0.5, floor + 26.0), dice);
-    let seed = dice.seed();
+    forest_floor(c, m, (floor, fog), dice.seed());
+    for (x, size) in spread(f.count, dice) {
+        let r = 62.0 * size.max(0.62);
+        let y = S * dice.between(0.64, 0.74);
+        let seed = dice.seed();
+        c.subject(Area(x - r, y - r * 0.8, x + r, y + r * 1.2), |c| {
+            mushroom(c, f, m, (x, y, r), seed);
+        });
+    }
+    shafts(c, m, dice.seed());
+    blades(c, m, (S * 1.02, 90), dice);
+}
+
+/// Moss and leaves, paler where the fog begins.
+fn forest_floor(c: &mut Canvas, m: &Mood, look: (f32, Rgb), seed: u32) {
+    let (floor, fog) = look;
     c.shape(
         Area(0.0, floor - 20.0, S, S),
         |x, y| crest(x, floor + 26.0, 26.0, (0.01, 4), seed) - y,
@@ -311,16 +326,6 @@ pub(super) fn mushrooms(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
             m.lit(tone, 0.6).mix(fog, 0.4 * maths::smooth(S, floor, y))
         },
     );
-    for (x, size) in spread(f.count, dice) {
-        let r = 62.0 * size.max(0.62);
-        let y = S * dice.between(0.64, 0.74);
-        let seed = dice.seed();
-        c.subject(Area(x - r, y - r * 0.8, x + r, y + r * 1.2), |c| {
-            mushroom(c, f, m, (x, y, r), seed);
-        });
-    }
-    shafts(c, m, dice.seed());
-    blades(c, m, (S * 1.02, 90), dice);
 }
 
 /// One trunk with bark and boughs.

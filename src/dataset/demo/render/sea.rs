@@ -390,24 +390,7 @@ fn reef(c: &mut Canvas, m: &Mood, look: (f32, f32, f32), dice: &mut Dice) {
         let (x, r) = (dice.unit() * S, dice.between(10.0, 30.0));
         let y = crest(x, base, tall, (0.01, 3), seed) + 6.0;
         let tone = dice.pick(&tones).mix(sea, far);
-        let kind = dice.below(2);
-        c.shape(
-            Area(x - r, y - r * 1.6, x + r, y + r),
-            |px, py| match kind {
-                0 => {
-                    shape::circle(px, py, x, y, r * 0.8)
-                        + 3.0 * maths::noise(px * 0.3, py * 0.3, seed)
-                }
-                _ => ((px - x + 4.0 * maths::sin(py * 0.12)).abs()
-                    - r * 0.16 * (1.0 + maths::noise(px * 0.1, py * 0.25, seed))
-                    - ((((px - x) * 0.25).floor() + 0.5) * 0.0))
-                    .max(y - r * 1.5 - py),
-            },
-            |px, py| {
-                tone * (0.72 + 0.5 * maths::fbm(px * 0.15, py * 0.15, 3, seed)
-                    - 0.25 * (py - y) / r)
-            },
-        );
+        coral(c, tone, (x, y, r), (dice.below(2), seed));
     }
     c.shape(
         Area(0.0, base - tall, S, S),
@@ -418,6 +401,27 @@ fn reef(c: &mut Canvas, m: &Mood, look: (f32, f32, f32), dice: &mut Dice) {
             (Rgb(0.82, 0.72, 0.52) * (0.6 + 0.5 * v + light))
                 .mix(sea, far)
                 .tint(m.light)
+        },
+    );
+}
+
+/// One coral: a rough ball, or a bent branch. `look` is kind and seed.
+fn coral(c: &mut Canvas, tone: Rgb, at: (f32, f32, f32), look: (usize, u32)) {
+    let (x, y, r) = at;
+    let (kind, seed) = look;
+    c.shape(
+        Area(x - r, y - r * 1.6, x + r, y + r),
+        |px, py| {
+            if kind == 0 {
+                let bumps = 3.0 * maths::noise(px * 0.3, py * 0.3, seed);
+                return shape::circle(px, py, x, y, r * 0.8) + bumps;
+            }
+            let half = r * 0.16 * (1.0 + maths::noise(px * 0.1, py * 0.25, seed));
+            ((px - x + 4.0 * maths::sin(py * 0.12)).abs() - half).max(y - r * 1.5 - py)
+        },
+        |px, py| {
+            let rough = maths::fbm(px * 0.15, py * 0.15, 3, seed);
+            tone * (0.72 + 0.5 * rough - 0.25 * (py - y) / r)
         },
     );
 }

@@ -94,6 +94,12 @@ pub(super) fn fruits(c: &mut Canvas, f: &Facts, m: &Mood, dice: &mut Dice) {
         |_, py| m.lit(glaze * 0.5, 0.3 + (py - y + 50.0) * 0.006),
     );
     heap(c, f, m, (x, y, w), dice);
+    bowl_front(c, m, (x, y, w), glaze);
+}
+
+/// The outside of the bowl and its foot, in front of what lies in it.
+fn bowl_front(c: &mut Canvas, m: &Mood, at: (f32, f32, f32), glaze: Rgb) {
+    let (x, y, w) = at;
     c.shape(
         Area(x - w - 2.0, y - 50.0, x + w + 2.0, y + 90.0),
         |px, py| {
