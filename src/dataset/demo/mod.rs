@@ -52,7 +52,7 @@ use crate::domain::Interrupted;
 pub const MARKER: &str = "assay-demo.json";
 
 /// Counts changes of what a seed yields; part of the marker.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Which demo to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,8 @@ impl DemoError {
 /// Writes the demo dataset into `dir`: `images/`, `data.csv`, `conversations/` and the marker file.
 ///
 /// The dataset grows in a hidden folder beside `dir` and gets its name when it is whole, so `dir` never holds half
-/// a demo; an interrupted run goes on where it stopped. If `dir` holds this very demo already, nothing is done.
+/// a demo; an interrupted run goes on where it stopped. If `dir` holds this very demo already, nothing is done;
+/// if it holds the same demo as an earlier program painted it, and nothing besides, it is replaced.
 /// `progress` hears pictures done and in all, and stops the work by answering [`Interrupted`].
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use crate::domain::Split;
 use super::DemoError;
 use super::DemoSettings;
 use super::MARKER;
+use super::VERSION;
 use super::defects::Defect;
 use super::plan::plan;
 use super::write;
@@ -58,6 +59,26 @@ fn an_interrupted_run_goes_on_and_a_whole_one_is_left_alone() {
     };
     write(&dir, &settings, &mut note).unwrap();
     assert_eq!(calls, [(9, 9)]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_demo_of_an_earlier_program_is_replaced_unless_something_else_lies_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("demo");
+    let settings = DemoSettings { seed: 7, count: 2 };
+    write(&dir, &settings, &mut |_, _| Ok(())).unwrap();
+    let marker = fs::read_to_string(dir.join(MARKER)).unwrap();
+    let now = format!("\"version\": {VERSION}");
+    let outdated = marker.replace(&now, "\"version\": 1");
+    assert_ne!(outdated, marker);
+    fs::write(dir.join(MARKER), &outdated).unwrap();
+    fs::write(dir.join("notes.txt"), "mine").unwrap();
+    let refused = write(&dir, &settings, &mut |_, _| Ok(()));
+    assert!(matches!(refused, Err(DemoError::Occupied(_))));
+    fs::remove_file(dir.join("notes.txt")).unwrap();
+    write(&dir, &settings, &mut |_, _| Ok(())).unwrap();
+    assert_eq!(fs::read_to_string(dir.join(MARKER)).unwrap(), marker);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 

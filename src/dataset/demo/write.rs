@@ -59,7 +59,9 @@ pub(super) fn write(
         progress(total, total)?;
         return Ok(());
     }
-    refuse_occupied(dir)?;
+    if !is_outdated(dir, &marker) {
+        refuse_occupied(dir)?;
+    }
     let items = plan(settings.seed, settings.count);
     let partial = partial_of(dir, &marker);
     let images = partial.join("images");
@@ -81,11 +83,32 @@ pub(super) fn write(
 
 /// Whether the folder holds this very demo with every picture.
 fn is_whole(dir: &Path, marker: &Marker) -> bool {
-    let found = fs::read(dir.join(MARKER))
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Marker>(&bytes).ok());
     let images = || fs::read_dir(dir.join("images")).map_or(0, Iterator::count);
-    found.as_ref() == Some(marker) && images() >= marker.count && dir.join("data.csv").is_file()
+    marker_of(dir).as_ref() == Some(marker)
+        && images() >= marker.count
+        && dir.join("data.csv").is_file()
+}
+
+/// What the marker file of a folder says, if there is one.
+fn marker_of(dir: &Path) -> Option<Marker> {
+    let bytes = fs::read(dir.join(MARKER)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Whether the folder holds this demo as an earlier program painted it, and nothing besides.
+fn is_outdated(dir: &Path, marker: &Marker) -> bool {
+    let own = |entry: io::Result<fs::DirEntry>| {
+        let name = entry.map(|entry| entry.file_name());
+        let known = ["images", "data.csv", "conversations", MARKER];
+        name.is_ok_and(|name| known.iter().any(|own| name == *own))
+    };
+    marker_of(dir).is_some_and(|found| {
+        let same = Marker {
+            version: found.version,
+            ..marker.clone()
+        };
+        found == same && found.version < marker.version
+    }) && fs::read_dir(dir).is_ok_and(|mut entries| entries.all(own))
 }
 
 /// Files of others are never overwritten.
@@ -115,13 +138,19 @@ fn partial_of(dir: &Path, marker: &Marker) -> PathBuf {
     ))
 }
 
-/// Gives the finished folder its name.
+/// Gives the finished folder its name. What stands there is empty or outdated, as was looked at before; an outdated
+/// demo goes only when the new one is in its place.
 fn move_into_place(partial: &Path, dir: &Path) -> Result<(), DemoError> {
+    let old = partial.with_extension("outdated");
+    let in_words = |error| DemoError::file(dir, error);
     if dir.is_dir() {
-        // It is empty: `refuse_occupied` looked.
-        fs::remove_dir(dir).map_err(|error| DemoError::file(dir, error))?;
+        fs::rename(dir, &old).map_err(in_words)?;
     }
-    fs::rename(partial, dir).map_err(|error| DemoError::file(dir, error))
+    fs::rename(partial, dir).map_err(in_words)?;
+    if old.is_dir() {
+        fs::remove_dir_all(&old).map_err(|error| DemoError::file(&old, error))?;
+    }
+    Ok(())
 }
 
 /// Paints one picture unless it is there already.
