@@ -18,6 +18,7 @@ use crate::state::inspect::InspectCommand;
 use super::textures::Textures;
 use super::tokens::GAP;
 use super::tokens::Palette;
+use super::tokens::STEP;
 use super::widgets::chip;
 use super::widgets::score_mark::ScoreMark;
 use super::widgets::text;
@@ -74,6 +75,17 @@ fn thumbnail(ui: &mut Ui, row: &Row, textures: &mut Textures) {
 pub(super) fn head(ui: &mut Ui, row: &Row, out: &mut Vec<Command>) {
     let record = &row.record;
     ui.strong(record.file_name()).on_hover_text(&record.path);
+    ui.scope(|ui| chips(ui, row));
+    if ui.button("Inspect").on_hover_text("Enter").clicked() {
+        out.push(Command::Inspect(record.id));
+    }
+}
+
+fn chips(ui: &mut Ui, row: &Row) {
+    let record = &row.record;
+    // Chips are lower than controls, so their rows may lie closer.
+    ui.spacing_mut().interact_size.y = 0.0;
+    ui.spacing_mut().item_spacing.y = STEP;
     ui.horizontal_wrapped(|ui| {
         if let Some(generator) = &record.generator {
             chip::chip(ui, generator, "The model that made the picture");
@@ -81,18 +93,29 @@ pub(super) fn head(ui: &mut Ui, row: &Row, out: &mut Vec<Command>) {
         if let Some(style) = &record.style {
             chip::chip(ui, style, "Style word of the prompt");
         }
-        for (aspect, split) in record.split.iter() {
-            if let Some(split) = split {
-                let words = format!("{} {split}", aspect.title().to_lowercase());
-                chip::chip(ui, &words, "Which split list the picture is in");
-            }
-        }
+        splits(ui, row);
         for tag in &record.tags {
             chip::chip(ui, tag, "Tag");
         }
     });
-    if ui.button("Inspect").on_hover_text("Enter").clicked() {
-        out.push(Command::Inspect(record.id));
+}
+
+/// The split of every aspect; once where all are in the same.
+fn splits(ui: &mut Ui, row: &Row) {
+    let hint = "Which split list the picture is in";
+    let split = &row.record.split;
+    let first = *split.get(Aspect::Quality);
+    if let Some(same) = first
+        && split.iter().all(|(_, other)| *other == first)
+    {
+        chip::chip(ui, same.name(), hint);
+        return;
+    }
+    for (aspect, split) in split.iter() {
+        if let Some(split) = split {
+            let words = format!("{} {split}", aspect.title().to_lowercase());
+            chip::chip(ui, &words, hint);
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub fn show(ui: &mut Ui, state: &AppState, _textures: &mut Textures, out: &mut V
         ui.add_space(GROUP_GAP);
         if let Some(job) = state.jobs.running.first() {
             ui.spinner();
-            ui.label(format!("{} {}", job.title, job.progress.stage));
+            ui.label(format!("{} · {}", job.title, job.progress.stage));
         }
         recent(ui, state, out);
     });
