@@ -149,13 +149,16 @@ mod tests {
     use super::*;
     use crate::domain::{Aspect, ModelTag, RunId, TrainSettings};
 
-    fn run(before: Option<Option<f64>>, after: Option<f64>) -> RunRecord {
-        let figures = |srcc| Figures {
+    fn figures(srcc: Option<f64>) -> Figures {
+        Figures {
             n: 535,
             srcc,
             reason: Some("all scores equal".to_owned()),
             ..Figures::default()
-        };
+        }
+    }
+
+    fn run(before: Option<Figures>, after: Option<f64>) -> RunRecord {
         RunRecord {
             id: RunId(1),
             settings: TrainSettings::new(Aspect::Quality),
@@ -170,7 +173,7 @@ mod tests {
             best_epoch: None,
             previous: None,
             predictor: None,
-            test_before: before.map(figures),
+            test_before: before,
             test_after: Some(figures(after)),
             unix_time: 0,
         }
@@ -178,19 +181,24 @@ mod tests {
 
     #[test]
     fn the_verdict_says_which_way_the_figure_went() {
-        let words = verdict(&run(Some(Some(0.58)), Some(0.71)));
+        let words = verdict(&run(Some(figures(Some(0.58))), Some(0.71)));
         assert_eq!(
             words,
             "SRCC on 535 images of the test list rose from 0.580 to 0.710."
         );
-        assert!(verdict(&run(Some(Some(0.71)), Some(0.58))).contains("fell from 0.710 to 0.580"));
-        assert!(verdict(&run(Some(Some(0.7101)), Some(0.7102))).contains("stayed at 0.710"));
+        assert!(
+            verdict(&run(Some(figures(Some(0.71))), Some(0.58)))
+                .contains("fell from 0.710 to 0.580")
+        );
+        assert!(
+            verdict(&run(Some(figures(Some(0.7101))), Some(0.7102))).contains("stayed at 0.710")
+        );
     }
 
     #[test]
     fn an_undefined_figure_has_its_reason_and_is_never_a_number() {
         assert!(verdict(&run(None, None)).ends_with("is undefined: all scores equal."));
-        assert!(verdict(&run(Some(None), Some(0.5))).contains("before it was undefined"));
+        assert!(verdict(&run(Some(figures(None)), Some(0.5))).contains("before it was undefined"));
         assert!(verdict(&run(None, Some(0.5))).contains("no quality predictor before"));
         assert_eq!(figure(None), "undefined");
     }

@@ -43,7 +43,7 @@ pub fn show(ui: &mut Ui, state: &AppState, _textures: &mut Textures, out: &mut V
                     steps::data(ui, state, project, out);
                 });
                 card(right, "2  What to train", |ui| {
-                    steps::settings(ui, state, out)
+                    steps::settings(ui, state, out);
                 });
             });
             if train::is_busy(state) {

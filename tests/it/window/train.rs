@@ -14,6 +14,7 @@ use assay::jobs::message::Control;
 use assay::jobs::message::Event;
 use assay::jobs::message::Job;
 use assay::jobs::message::JobId;
+use assay::jobs::message::JobReport;
 use assay::state::Command;
 use assay::state::Effect;
 use assay::state::Screen;
@@ -176,9 +177,9 @@ fn the_end_of_another_job_leaves_the_live_figures() {
         predictor: None,
     };
     world.state.jobs.submitted(JobId(2), other);
-    world.hear(Event::JobDone(JobId(2), Default::default()));
+    world.hear(Event::JobDone(JobId(2), JobReport::default()));
     assert_eq!(world.state.train.active, Some(RunId(7)));
-    world.hear(Event::JobDone(JobId(1), Default::default()));
+    world.hear(Event::JobDone(JobId(1), JobReport::default()));
     assert_eq!(world.state.train.active, None);
 }
 
