@@ -105,7 +105,7 @@ fn start(world: &mut World) {
 #[test]
 fn two_clicks_are_one_run() {
     let mut window = world::window(training(catalog()), SIZE);
-    let words = "Train on 65 images";
+    let words = "Train on 72 images";
     window.get_by_label(words).click();
     window.run_steps(1);
     if let Some(button) = window.query_by_label(words) {
@@ -129,7 +129,7 @@ fn a_running_training_can_be_stopped_and_no_other_begun() {
         loss: 0.2,
     });
     let mut window = world::window(world, SIZE);
-    assert!(window.query_by_label("Train on 65 images").is_none());
+    assert!(window.query_by_label("Train on 72 images").is_none());
     window.get_by_label("Run 7: epoch 5 of 20");
     window.get_by_label("Curves of run 7: correlation");
     window.get_by_label("Stop and keep the best").click();
