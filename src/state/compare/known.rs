@@ -1,6 +1,6 @@
 //! What is known of other methods on AGIQA-3K, and a sentence that places ours among them.
 //!
-//! **Source** M3-AGIQA (arXiv 2502.15167), table of results on AGIQA-3K: SRCC of VGG16 and `ResNet50` trained on it, and of
+//! **Source** M3-AGIQA (arXiv 2502.13763), table of results on AGIQA-3K: SRCC of VGG16 and `ResNet50` trained on it, and of
 //! M3-AGIQA itself. Knowing the generator alone means the mean score of its pictures over the whole dataset as the
 //! prediction, measured on the same lists.
 
