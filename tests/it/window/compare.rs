@@ -11,6 +11,7 @@ use assay::jobs::message::Job;
 use assay::state::Command;
 use assay::state::Effect;
 use assay::state::Screen;
+use assay::state::compare::CompareCommand;
 use egui_kittest::kittest::Queryable as _;
 
 use super::world;
@@ -140,7 +141,8 @@ fn undefined_figures_say_why_and_an_unrated_aspect_says_so() {
     let mut window = world::window(comparing(std::iter::once(5)), SIZE);
     let reasons = window.query_all_by_label_contains("at least 2 pictures are needed");
     assert!(reasons.count() >= 3);
-    window.get_by_label("Authenticity").click();
+    let authenticity = CompareCommand::SetAspect(Aspect::Authenticity);
+    window.state_mut().tell(Command::Compare(authenticity));
     window.run_steps(3);
     window.get_by_label("Nobody rated authenticity here");
 }
