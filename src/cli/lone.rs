@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::cli::args::Aspects;
 use crate::cli::args::Common;
 use crate::cli::args::ScoreArgs;
 use crate::cli::exit::Exit;
@@ -55,11 +56,27 @@ pub(super) fn score(path: &Path, args: &ScoreArgs, common: &Common) -> anyhow::R
     };
     pictures.truncate(common.limit.unwrap_or(usize::MAX));
     let mut loner = Loner::load(&session::worker_options(common, None)?)?;
-    let aspects = &args.selection.aspect.list;
+    let aspects = &aspects_to_score(&loner, &args.selection.aspect);
     if !is_table(path) {
         return score_picture(&mut loner, &pictures[0], aspects, &stop, common.json);
     }
     score_table(&mut loner, &pictures, aspects, &stop, common.json)
+}
+
+/// Where `all` was said, an aspect that nothing scores is left out, as long as there is another one.
+fn aspects_to_score(loner: &Loner, wanted: &Aspects) -> Vec<Aspect> {
+    let listed = wanted.list.iter().copied();
+    let (can, cannot): (Vec<Aspect>, Vec<Aspect>) =
+        listed.partition(|aspect| loner.can_score(*aspect));
+    if !wanted.all || can.is_empty() {
+        return wanted.list.clone();
+    }
+    for aspect in cannot {
+        output::say(&format!(
+            "No predictor inside the program scores {aspect} from this model: left out"
+        ));
+    }
+    can
 }
 
 fn is_table(path: &Path) -> bool {

@@ -72,6 +72,13 @@ impl Loner {
             .collect()
     }
 
+    /// Whether an embedded predictor scores the aspect from this model and wording.
+    pub fn can_score(&self, aspect: Aspect) -> bool {
+        fitting_predictors(&self.model.card().tag)
+            .iter()
+            .any(|(card, _)| card.aspect == aspect && card.preset == self.preset.name)
+    }
+
     /// Describes and scores a picture. `on_text` hears the description grow and may stop it.
     pub fn assess(
         &mut self,
