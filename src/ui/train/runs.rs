@@ -172,7 +172,7 @@ fn before_after(ui: &mut Ui, run: &RunRecord, pick: Pick) {
         if value.is_none() {
             text.on_hover_text(words::reason(before));
         }
-        ui.weak("→");
+        ui.weak("to");
     }
     figure(ui, after, pick);
 }

@@ -187,7 +187,7 @@ fn the_end_of_another_job_leaves_the_live_figures() {
 fn shared_prompts_and_lacking_scores_are_said_before_the_click() {
     let mut window = world::window(training(world::catalog(100)), SIZE);
     window.get_by_label(
-        "2 prompts stand in both train and test: test figures will look better than they are.",
+        "1 prompt stands in both train and test: test figures will look better than they are.",
     );
     window.get_by_label("Authenticity").click();
     window.run_steps(2);
