@@ -41,9 +41,51 @@ pub enum StatsError {
     /// A curve could not be fitted.
     #[error("no fit: {0}")]
     NoFit(&'static str),
+    /// A panel of too few raters for this figure.
+    #[error("at least {needed} raters are needed, there {} {got}", is_or_are(*got))]
+    TooFewRaters {
+        /// How many this figure needs.
+        needed: usize,
+        /// How many rated anything.
+        got: usize,
+    },
+    /// Too few ratings of a picture, or by a rater.
+    #[error("at least {needed} ratings are needed, there {} {got}", is_or_are(*got))]
+    TooFewRatings {
+        /// How many this figure needs.
+        needed: usize,
+        /// How many there are.
+        got: usize,
+    },
+    /// Raters rated different pictures, so that they cannot be held against each other.
+    #[error("at least {needed} pictures that several raters rated are needed, there {} {got}", is_or_are(*got))]
+    TooFewShared {
+        /// How many this figure needs.
+        needed: usize,
+        /// How many there are.
+        got: usize,
+    },
+    /// All ratings are the same, so agreement cannot be told from a constant.
+    #[error("no agreement figure: all ratings are equal")]
+    NoSpread,
+    /// No picture was shown twice to the same rater.
+    #[error("no picture was rated twice by the same rater")]
+    NoRepeats,
+    /// Pictures that comparisons do not hold together: some set of them always won, or was never compared.
+    #[error(
+        "no finite strengths: picture {picture} and others never lost to the rest, or were never compared with them"
+    )]
+    NotConnected {
+        /// One of the set, counted from 0.
+        picture: usize,
+    },
     /// A share or level outside its range.
     #[error("expected a confidence level between 0 and 1, got {0}")]
     BadLevel(String),
+}
+
+const fn is_or_are(num: usize) -> &'static str {
+    if num == 1 { "is" } else { "are" }
 }
 
 /// The two sides have the same length, at least `needed` values, and only finite ones.

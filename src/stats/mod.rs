@@ -1,4 +1,4 @@
-//! Correlations, fits, bootstrap and classification figures. Slices in, `Result` out.
+//! Correlations, fits, bootstrap, classification and rater figures. Slices in, `Result` out.
 //!
 //! Pure arithmetic: no files, no tensors, no random numbers but a seeded generator of its own. Every function
 //! refuses input for which its figure does not exist ([`StatsError`] says why) instead of answering a number.
@@ -11,6 +11,7 @@ mod deviation;
 mod error;
 mod fit;
 mod least_squares;
+pub mod raters;
 #[cfg(test)]
 mod reference;
 
