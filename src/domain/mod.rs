@@ -1,4 +1,5 @@
-//! The words of the trade: images, aspects, scales, splits, descriptions, conversations, scores, runs.
+//! The words of the trade: images, aspects, scales, splits, descriptions, conversations, scores, runs,
+//! studies and their votes.
 //!
 //! Pure data with the rules that belong to it. No files, no threads, no drawing, no tensors.
 //! Every other room speaks in these types, so a value means the same thing from the store to the screen.
@@ -12,6 +13,7 @@ mod import;
 mod model;
 mod run;
 mod score;
+pub mod study;
 
 pub use aspect::{Aspect, AspectMap};
 pub use catalog::{Catalog, Operation, ProjectInfo, Settings};
@@ -28,3 +30,7 @@ pub use run::{
     EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus, TrainSettings,
 };
 pub use score::{Interrupted, OpinionScale, Rating, Score, Split};
+pub use study::{
+    Method, PairChoice, Protocol, ProtocolHash, Shown, Study, StudyId, StudyPicture, Trial, Vote,
+    VoteId, VoteToken, VoteValue,
+};

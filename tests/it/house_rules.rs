@@ -56,8 +56,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("memmap2", &["compute"]),
     ("rfd", &["app"]),
     ("rusqlite", &["store"]),
-    // Pictures, features and models are all known by their SHA-256.
-    ("sha2", &["media", "store", "ml"]),
+    // Pictures, features, models, protocols and votes are all known by their SHA-256.
+    ("sha2", &["domain", "media", "store", "ml"]),
     ("tokenizers", &["ml"]),
 ];
 

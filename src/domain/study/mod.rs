@@ -1,0 +1,21 @@
+//! Subjective studies: who is asked what about which picture, in which order, and what they answered.
+//!
+//! Everything here is a pure function of the protocol, the rater's name and the votes so far, so that a sitting goes
+//! on at the same trial after a crash, and that two machines show a rater the same. The order of a study that people
+//! took part in must never change, which is why it is drawn by a generator of our own ([`dice`]) and not by a library's.
+
+mod dice;
+mod order;
+mod pairs;
+mod protocol;
+mod sitting;
+mod vote;
+
+pub use order::{Shown, Trial, order};
+pub use pairs::{next_pair, num_pair_trials};
+pub use protocol::{
+    MAX_PICTURES_A_PROMPT, Method, Presentation, Protocol, ProtocolHash, Study, StudyId,
+    StudyPicture, spanning,
+};
+pub use sitting::{Sitting, next_trial, of_rater};
+pub use vote::{PairChoice, Vote, VoteId, VoteToken, VoteValue, opinions, standing};
