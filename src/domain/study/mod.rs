@@ -9,6 +9,7 @@ mod order;
 mod pairs;
 mod protocol;
 mod sitting;
+mod tally;
 mod vote;
 
 pub use order::{Shown, Trial, order};
@@ -18,4 +19,5 @@ pub use protocol::{
     StudyPicture, spanning,
 };
 pub use sitting::{Sitting, next_trial, of_rater};
+pub use tally::{Comparison, Retest, SceneTally, Tally, scene_tallies, tally};
 pub use vote::{PairChoice, Vote, VoteId, VoteToken, VoteValue, opinions, standing};

@@ -12,6 +12,7 @@ mod bradley_terry;
 mod correlation;
 mod matrix;
 mod mos;
+mod panel;
 #[cfg(test)]
 mod reference;
 mod rejection;
@@ -25,6 +26,7 @@ pub use bradley_terry::{BradleyTerry, PairCounts, bradley_terry};
 pub use correlation::{CorrelationScreening, correlation_screening};
 pub use matrix::RatingMatrix;
 pub use mos::{Opinion, mos_ci95};
+pub use panel::{Panel, panel, strengths};
 pub use rejection::{Bt500, bt500};
 pub use repeats::{Repeat, repeat_mae, test_retest};
 pub use screening::{RaterFigures, Screened, Screening, Verdict, screen};
