@@ -17,7 +17,7 @@ use super::speech::{
 };
 use super::tokens::{speech_example, train_tokenizer};
 use super::tower::{TowerEpoch, TowerExample, TowerSettings, train_tower};
-use crate::domain::{Aspect, Conversation, Preset};
+use crate::domain::{Aspect, Conversation, Picture, Preset};
 use crate::ml::MlError;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, StemLayer};
 use crate::ml::vlm::minicpm_v::vision::pixels;
@@ -159,7 +159,8 @@ fn save_stem(epoch: &TowerEpoch, out: &Path) -> candle_core::Result<()> {
 }
 
 /// Second step: trains tokenizer, resampler and language model on the stem's patches, and writes the model folder:
-/// `tokenizer.json`, `config.json`, `model.safetensors` (half precision).
+/// `tokenizer.json`, `config.json`, `model.safetensors` (half precision) of the epoch that foretells the validation
+/// conversations best.
 ///
 /// # Errors
 /// A first step that was not made; failed tensor operations; a folder that cannot be written.
@@ -207,12 +208,17 @@ pub fn speak(
             (say.borrow_mut())(format!("step {step} of {steps} loss {loss:.4}"));
         }
     };
+    let mut best = f64::INFINITY;
     let mut on_epoch = |epoch: SpeechEpoch, weights: &Weights| {
         let figures = score_columns_agree(&epoch, &val, &columns);
-        let (number, words) = (epoch.epoch, epoch.val_words);
+        let (number, loss, words) = (epoch.epoch, epoch.loss, epoch.val_words);
         (say.borrow_mut())(format!(
-            "epoch {number} val words {words:.4} val SRCC {figures:.3?}"
+            "epoch {number} loss {loss:.4} val words {words:.4} val SRCC {figures:.3?}"
         ));
+        if words >= best {
+            return Ok(());
+        }
+        best = words;
         save_model(weights, &frozen, &out.join("model.safetensors"))
     };
     let settings = speech_settings(recipe);
@@ -338,18 +344,32 @@ fn frozen_stem(file: &Path) -> Result<HashMap<String, Tensor>, MlError> {
 fn patches_of(
     lessons: &[Lesson],
     frozen: &HashMap<String, Tensor>,
-) -> Result<Vec<Tensor>, MlError> {
+) -> Result<Vec<[Tensor; 2]>, MlError> {
     let builder = VarBuilder::from_tensors(frozen.clone(), DType::F32, &Device::Cpu);
     let stem = Stem::new(&mini_stem(), builder.pp("vpm.embeddings.stem"))?;
-    let one = |lesson: &Lesson| -> candle_core::Result<Tensor> {
-        let patches = stem.patches(&pixels(&lesson.picture, &Device::Cpu)?)?;
+    let one = |picture: &Picture| -> candle_core::Result<Tensor> {
+        let patches = stem.patches(&pixels(picture, &Device::Cpu)?)?;
         let (_, rows, cols, values) = patches.dims4()?;
         patches.reshape((rows * cols, values))
     };
+    let both = |lesson: &Lesson| Ok([one(&lesson.picture)?, one(&mirrored(&lesson.picture))?]);
     Ok(lessons
         .iter()
-        .map(one)
+        .map(both)
         .collect::<candle_core::Result<_>>()?)
+}
+
+/// The picture with left and right exchanged: as good or bad as before, and new to the resampler.
+fn mirrored(picture: &Picture) -> Picture {
+    let mut rgb = picture.rgb.to_vec();
+    for row in rgb.chunks_exact_mut(picture.width as usize * 3) {
+        row.reverse();
+        row.chunks_exact_mut(3).for_each(<[u8]>::reverse);
+    }
+    Picture {
+        rgb: rgb.into(),
+        ..*picture
+    }
 }
 
 fn save_model(
@@ -374,4 +394,21 @@ fn write_config(config: &Config, file: &Path) -> Result<(), MlError> {
         serde_json::to_string_pretty(config).map_err(|error| MlError::Input(error.to_string()))?;
     std::fs::write(file, text)
         .map_err(|error| MlError::Input(format!("cannot write {}: {error}", file.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mirroring_exchanges_left_and_right_and_keeps_colours_and_rows() {
+        let picture = Picture {
+            width: 2,
+            height: 2,
+            rgb: vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].into(),
+        };
+        let other = mirrored(&picture);
+        assert_eq!(*other.rgb, [4, 5, 6, 1, 2, 3, 10, 11, 12, 7, 8, 9]);
+        assert_eq!(mirrored(&other).rgb, picture.rgb);
+    }
 }

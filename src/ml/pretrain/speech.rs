@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer as _, ParamsAdamW, VarBuilder};
+use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -176,8 +177,8 @@ fn shapes_of(
 /// What the model learns from: patches `(rows * cols, values)` of each picture, all of one grid, and conversations.
 #[derive(Debug, Clone, Copy)]
 pub struct SpeechData<'a> {
-    /// Patches by picture.
-    pub patches: &'a [Tensor],
+    /// Patches by picture: as it is, and mirrored left to right.
+    pub patches: &'a [[Tensor; 2]],
     /// Rows and columns of patches.
     pub grid: [usize; 2],
     /// Conversations to learn.
@@ -223,7 +224,8 @@ pub fn train_speech(
             let rate = schedule(step as f64 / steps as f64) * settings.learning_rate;
             decayed.set_learning_rate(rate);
             plain.set_learning_rate(rate);
-            let out = forward(&model, &weights.score_head, &data, &batch)?;
+            let mut mirror = || usize::from(rng.random_bool(0.5));
+            let out = forward(&model, &weights.score_head, &data, &batch, &mut mirror)?;
             let loss = (out.words + (out.score_error * settings.score_weight)?)?;
             let grads = loss.backward()?;
             decayed.step(&grads)?;
@@ -284,6 +286,7 @@ fn forward(
     head: &Tensor,
     data: &SpeechData<'_>,
     batch: &[&SpeechExample],
+    orientation: &mut dyn FnMut() -> usize,
 ) -> Result<Outcome> {
     let device = &Device::Cpu;
     let longest = batch
@@ -294,7 +297,7 @@ fn forward(
     // 1. Image tokens: (batch, queries, hidden)
     let patches: Vec<&Tensor> = batch
         .iter()
-        .map(|example| &data.patches[example.picture])
+        .map(|example| &data.patches[example.picture][orientation()])
         .collect();
     let images = model.image_tokens(&Tensor::stack(&patches, 0)?, data.grid)?;
     // 2. Embeddings: all conversations hold the picture at the same place. Padding stands behind and is never seen.
@@ -362,7 +365,7 @@ fn validate(
     let (mut words, mut tokens, mut scores) = (0.0, 0, Vec::new());
     for batch in data.val.chunks(size) {
         let batch: Vec<&SpeechExample> = batch.iter().collect();
-        let out = forward(model, &weights.score_head, data, &batch)?;
+        let out = forward(model, &weights.score_head, data, &batch, &mut || 0)?;
         let count: usize = batch.iter().map(|example| example.targets.len()).sum();
         words += f64::from(out.words.to_scalar::<f32>()?) * count as f64;
         tokens += count;
