@@ -22,7 +22,8 @@ fn main() -> ExitCode {
             open,
             renderer,
             workers,
-        } => match open_window(open, renderer.as_deref(), workers) {
+            timings,
+        } => match open_window(open, renderer.as_deref(), workers, timings) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 writeln!(io::stderr(), "assay: {error:#}").ok();
@@ -36,6 +37,7 @@ fn open_window(
     open: Option<std::path::PathBuf>,
     renderer: Option<&str>,
     workers: WorkerOptions,
+    timings: Option<std::path::PathBuf>,
 ) -> anyhow::Result<()> {
     let renderer = renderer
         .map_or(Ok(app::RendererChoice::default()), str::parse)
@@ -44,5 +46,6 @@ fn open_window(
         open,
         renderer,
         workers,
+        timings,
     })
 }

@@ -7,9 +7,11 @@ mod effects;
 mod files;
 mod renderer;
 mod settings;
+mod timings;
 mod window;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Context as _;
 
@@ -26,6 +28,8 @@ pub struct AppOptions {
     pub renderer: RendererChoice,
     /// What the workers start with.
     pub workers: WorkerOptions,
+    /// Where to write, at the end, how long starting and drawing took; `None` means nowhere.
+    pub timings: Option<PathBuf>,
 }
 
 /// Opens the window and runs until it is closed.
@@ -33,6 +37,7 @@ pub struct AppOptions {
 /// # Errors
 /// If there is no display, or no renderer for it.
 pub fn run(options: AppOptions) -> anyhow::Result<()> {
+    let since = Instant::now();
     let renderer = renderer::choose(options.renderer);
     let settings = settings::load(options.workers.home.folder());
     let native = eframe::NativeOptions {
@@ -49,7 +54,7 @@ pub fn run(options: AppOptions) -> anyhow::Result<()> {
     eframe::run_native(
         "Assay",
         native,
-        Box::new(move |creation| Ok(Box::new(window::Window::new(creation, options, settings)?))),
+        Box::new(move |creation| Ok(Box::new(window::Window::new(creation, options, settings, since)?))),
     )
     .map_err(|error| anyhow::anyhow!("{error}"))
     .with_context(|| format!("cannot open a window with {renderer}; try --renderer with the other one, or use the commands of `assay --help`, which need no display"))

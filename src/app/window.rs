@@ -27,6 +27,7 @@ use crate::ui::tokens;
 use super::AppOptions;
 use super::settings;
 use super::settings::Settings;
+use super::timings::Timings;
 
 /// Time spent on events in one frame; the rest waits for the next.
 const EVENT_BUDGET: Duration = Duration::from_millis(6);
@@ -45,6 +46,7 @@ pub(super) struct Window {
     folder: PathBuf,
     theme_shown: Theme,
     project_shown: Option<String>,
+    timings: Option<Timings>,
 }
 
 impl Window {
@@ -53,6 +55,7 @@ impl Window {
         creation: &eframe::CreationContext<'_>,
         options: AppOptions,
         settings: Settings,
+        since: Instant,
     ) -> anyhow::Result<Self> {
         let ctx = creation.egui_ctx.clone();
         let folder = options.workers.home.folder().to_path_buf();
@@ -81,6 +84,7 @@ impl Window {
             settings,
             folder,
             project_shown: None,
+            timings: options.timings.map(|out| Timings::new(out, since)),
         };
         window.run(&ctx, vec![Command::Models(ModelsCommand::List)]);
         let id = window.workers.submit(first.clone());
@@ -159,9 +163,13 @@ impl eframe::App for Window {
         }
     }
 
-    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         let mut commands = Vec::new();
         shell::show(ui, &self.state, &mut self.textures, &mut commands);
+        if let Some(timings) = &mut self.timings {
+            let has_project = self.state.project.is_some();
+            timings.frame(has_project, &self.textures, frame.info().cpu_usage);
+        }
         for wish in self.textures.take_wishes() {
             self.workers.wish(wish);
         }
@@ -182,6 +190,10 @@ impl eframe::App for Window {
 
     fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
         self.save_settings();
+        if let Some(timings) = self.timings.take() {
+            // The window is gone by now: there is nobody to tell, and no file tells enough.
+            timings.write().ok();
+        }
     }
 }
 

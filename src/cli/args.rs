@@ -21,6 +21,9 @@ pub(super) struct Arguments {
     /// What the window is drawn with: auto, glow or wgpu
     #[arg(long, value_name = "WORD")]
     pub(super) renderer: Option<String>,
+    /// Write how long the window took to start and to draw into this file when it closes
+    #[arg(long, value_name = "FILE")]
+    pub(super) timings: Option<PathBuf>,
 }
 
 /// Flags of every command.

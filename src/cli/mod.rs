@@ -36,6 +36,8 @@ pub enum Request {
         renderer: Option<String>,
         /// What the workers start with.
         workers: WorkerOptions,
+        /// Where to write how long starting and drawing took.
+        timings: Option<PathBuf>,
     },
     /// A command, which has run: the program's exit code.
     Ended(ExitCode),
@@ -60,15 +62,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Request {
         command,
         common,
         renderer,
+        timings,
     } = parsed;
     match command {
-        None => window(None, renderer, &common),
-        Some(Command::Open { path }) => window(Some(path), renderer, &common),
+        None => window(None, (renderer, timings), &common),
+        Some(Command::Open { path }) => window(Some(path), (renderer, timings), &common),
         Some(command) => Request::Ended(ended(&command, &common).into()),
     }
 }
 
-fn window(open: Option<PathBuf>, renderer: Option<String>, common: &Common) -> Request {
+fn window(
+    open: Option<PathBuf>,
+    (renderer, timings): (Option<String>, Option<PathBuf>),
+    common: &Common,
+) -> Request {
     match session::worker_options(common, None) {
         Ok(options) => Request::Window {
             open,
@@ -77,6 +84,7 @@ fn window(open: Option<PathBuf>, renderer: Option<String>, common: &Common) -> R
                 remember: true,
                 ..options
             },
+            timings,
         },
         Err(error) => {
             output::say(&format!("assay: {error:#}"));

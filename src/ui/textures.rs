@@ -152,6 +152,16 @@ impl Textures {
         wishes
     }
 
+    /// Whether a thumbnail can be seen.
+    pub fn has_thumbnails(&self) -> bool {
+        !self.thumbnails.is_empty()
+    }
+
+    /// Whether every thumbnail that this frame asked for was there. To be asked before its wishes are taken.
+    pub fn is_complete(&self) -> bool {
+        self.has_thumbnails() && self.wanted.is_empty() && self.waiting.is_empty()
+    }
+
     /// Forgets everything: another project was opened, or files changed.
     pub fn clear(&mut self) {
         *self = Self::default();
