@@ -4,7 +4,11 @@
 //! readers read ours. UTF-8, RFC 4180 with line feeds, `.` decimals, empty for null, relative paths with the
 //! picture's SHA-256. The status column says in a word why a row has no score, the error column in a sentence.
 //!
+//! Beside it [`ratings`]: the files of a study.
+//!
 //! Not here: anything about which pictures are shown; the caller names them.
+
+pub mod ratings;
 
 mod table;
 #[cfg(test)]

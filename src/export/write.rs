@@ -25,7 +25,7 @@ pub enum ExportError {
         format: String,
     },
     /// The file or its folder could not be written; what was there before still is.
-    #[error("could not write the table ({source}): check the folder, or choose another: {path}", path = .path.display())]
+    #[error("could not write the file ({source}): check the folder, or choose another: {path}", path = .path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -33,8 +33,11 @@ pub enum ExportError {
         source: io::Error,
     },
     /// The sink did not take the bytes.
-    #[error("could not write the table: {0}")]
+    #[error("could not write the file: {0}")]
     Sink(#[from] io::Error),
+    /// A study has nothing of the kind that was asked for.
+    #[error("{0}")]
+    Study(String),
 }
 
 /// A format of the table.
@@ -67,6 +70,14 @@ pub fn write_file(
     format: Format,
     out: &Path,
 ) -> Result<usize, ExportError> {
+    replace(out, |sink| write(catalog, selection, format, sink))
+}
+
+/// Writes a file beside its place, and puts it there once it is whole. Answers what `fill` answers.
+pub(super) fn replace<T>(
+    out: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, ExportError>,
+) -> Result<T, ExportError> {
     let fault = |source| ExportError::File {
         path: out.to_path_buf(),
         source,
@@ -77,8 +88,8 @@ pub fn write_file(
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(".part");
     let part = out.with_file_name(name);
-    let result = write_part(catalog, selection, format, &part)
-        .and_then(|num_rows| Ok(fs::rename(&part, out).map(|()| num_rows)?));
+    let result =
+        write_part(&part, fill).and_then(|filled| Ok(fs::rename(&part, out).map(|()| filled)?));
     result.map_err(|error| {
         // Nothing is lost by a part that stays: the next export writes over it.
         drop(fs::remove_file(&part));
@@ -89,18 +100,16 @@ pub fn write_file(
     })
 }
 
-fn write_part(
-    catalog: &Catalog,
-    selection: &Selection,
-    format: Format,
+fn write_part<T>(
     part: &Path,
-) -> Result<usize, ExportError> {
+    fill: impl FnOnce(&mut dyn Write) -> Result<T, ExportError>,
+) -> Result<T, ExportError> {
     let mut sink = BufWriter::new(File::create(part)?);
-    let num_rows = write(catalog, selection, format, &mut sink)?;
+    let filled = fill(&mut sink)?;
     sink.into_inner()
         .map_err(io::IntoInnerError::into_error)?
         .sync_all()?;
-    Ok(num_rows)
+    Ok(filled)
 }
 
 /// Writes the table. Answers the number of rows.
@@ -175,7 +184,7 @@ fn fields(row: &ExportRow) -> [String; 17] {
     ]
 }
 
-fn csv_fault(error: csv::Error) -> ExportError {
+pub(super) fn csv_fault(error: csv::Error) -> ExportError {
     ExportError::Sink(io::Error::from(error))
 }
 
