@@ -1,4 +1,4 @@
-//! Readers of dataset layouts, tables and conversation files; prompt presets; the demo generator.
+//! Readers of dataset layouts, tables, ratings and conversation files; prompt presets; the demo generator.
 //!
 //! A reader hands over one [`ImportBatch`](crate::domain::ImportBatch): rows, split lists, conversations, and a
 //! [`Problem`](crate::domain::Problem) with file and line for everything that was wrong. Good rows come in whatever
@@ -14,6 +14,7 @@ mod error;
 mod files;
 mod folder;
 mod presets;
+mod ratings;
 mod read;
 mod rows;
 mod table;
@@ -24,6 +25,9 @@ pub use error::DatasetError;
 pub use presets::default_preset;
 pub use presets::derive_preset;
 pub use presets::presets;
+pub use ratings::RatingsBatch;
+pub use ratings::RatingsTarget;
+pub use ratings::read_ratings;
 pub use read::LAYOUTS;
 pub use read::Source;
 pub use read::read;

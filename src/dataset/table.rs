@@ -130,7 +130,8 @@ fn around(scores: &[f64]) -> OpinionScale {
     }
 }
 
-fn rejected(file: &str, line: u64, message: String) -> Problem {
+/// A row that did not come in.
+pub(super) fn rejected(file: &str, line: u64, message: String) -> Problem {
     Problem {
         kind: ProblemKind::Rejected,
         file: file.to_owned(),
@@ -151,7 +152,8 @@ fn header_of(path: &Path, text: &str) -> Result<Vec<String>, DatasetError> {
     Ok(names.iter().map(|name| name.trim().to_owned()).collect())
 }
 
-fn reader(text: &str) -> csv::Reader<&[u8]> {
+/// A reader that tells the delimiter by the first line.
+pub(super) fn reader(text: &str) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new()
         .flexible(true)
         .delimiter(delimiter(text))
@@ -398,14 +400,14 @@ fn number(column: &str, value: &str) -> Result<f64, String> {
 }
 
 /// Line numbers of records. The reader's own count stops before empty lines, so lines are counted here.
-struct LineCounter<'a> {
+pub(super) struct LineCounter<'a> {
     text: &'a [u8],
     at: usize,
     line: u64,
 }
 
 impl<'a> LineCounter<'a> {
-    const fn new(text: &'a str) -> Self {
+    pub(super) const fn new(text: &'a str) -> Self {
         Self {
             text: text.as_bytes(),
             at: 0,
@@ -414,7 +416,7 @@ impl<'a> LineCounter<'a> {
     }
 
     /// The line of the first record that starts at or after byte `start`; starts only grow.
-    fn line_of_record(&mut self, start: usize) -> u64 {
+    pub(super) fn line_of_record(&mut self, start: usize) -> u64 {
         let blank = self.text[start.min(self.text.len())..]
             .iter()
             .take_while(|byte| matches!(byte, b'\r' | b'\n'))

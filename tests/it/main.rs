@@ -6,5 +6,6 @@ mod house_rules;
 mod kill;
 mod pipeline;
 mod project;
+mod ratings;
 mod window;
 mod world;

@@ -5,6 +5,7 @@
 //! took part in must never change, which is why it is drawn by a generator of our own ([`dice`]) and not by a library's.
 
 mod dice;
+mod files;
 mod order;
 mod pairs;
 mod protocol;
@@ -12,6 +13,7 @@ mod sitting;
 mod tally;
 mod vote;
 
+pub use files::RatingsFormat;
 pub use order::{Shown, Trial, order};
 pub use pairs::{next_pair, num_pair_trials};
 pub use protocol::{

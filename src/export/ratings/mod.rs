@@ -19,10 +19,8 @@ mod sureal;
 #[cfg(test)]
 mod testing;
 
-use std::fmt;
 use std::io::Write;
 use std::path::Path;
-use std::str::FromStr;
 
 pub use analysis::{Analysis, Habits, Scene, analyse};
 pub use long::COLUMNS as LONG_COLUMNS;
@@ -32,71 +30,8 @@ use super::write::ExportError;
 use super::write::replace;
 use crate::domain::Aspect;
 use crate::domain::Method;
+use crate::domain::RatingsFormat;
 use crate::stats::raters::Screening;
-
-/// A kind of file that a study can be written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RatingsFormat {
-    /// One row a vote, every field.
-    Long,
-    /// ITU matrix of one aspect.
-    Matrix,
-    /// JSON of one aspect for sureal.
-    Sureal,
-    /// Comparisons of one aspect.
-    Pairs,
-    /// The study report.
-    Report,
-}
-
-impl RatingsFormat {
-    /// Every format, the fullest first.
-    pub const ALL: [Self; 5] = [
-        Self::Long,
-        Self::Matrix,
-        Self::Sureal,
-        Self::Pairs,
-        Self::Report,
-    ];
-
-    /// The word on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Long => "long",
-            Self::Matrix => "matrix",
-            Self::Sureal => "sureal",
-            Self::Pairs => "pairs",
-            Self::Report => "report",
-        }
-    }
-
-    /// The usual ending of such a file's name.
-    pub const fn extension(self) -> &'static str {
-        match self {
-            Self::Long | Self::Matrix | Self::Pairs => "csv",
-            Self::Sureal => "json",
-            Self::Report => "html",
-        }
-    }
-}
-
-impl fmt::Display for RatingsFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for RatingsFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let word = text.trim().to_ascii_lowercase();
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == word)
-            .ok_or_else(|| format!("expected long, matrix, sureal, pairs or report, got {text:?}"))
-    }
-}
 
 /// What to write, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -217,13 +152,5 @@ mod tests {
             let error = write_ratings(&world.record(), request, &mut Vec::new()).unwrap_err();
             assert!(error.to_string().contains("choose"), "{error}");
         }
-    }
-
-    #[test]
-    fn every_format_has_a_word_that_reads_back() {
-        for format in RatingsFormat::ALL {
-            assert_eq!(format.name().parse(), Ok(format));
-        }
-        assert!("xls".parse::<RatingsFormat>().is_err());
     }
 }

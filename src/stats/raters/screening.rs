@@ -286,9 +286,7 @@ fn by_annex_e(matrix: &RatingMatrix) -> Result<Screened, StatsError> {
         rater.bias = Ok(*bias);
         rater.inconsistency = Ok(*sigma);
         let weight = (best.powi(2) + 1e-8) / (sigma.powi(2) + 1e-8);
-        rater.verdict = Verdict::kept(format!(
-            "weighs {weight:.2} of the most consistent rater; a bias of {bias:+.2} was taken off"
-        ));
+        rater.verdict = Verdict::kept(format!("relative weight {weight:.2}"));
     }
     Ok(Screened {
         screening: Screening::P910AnnexE,

@@ -210,8 +210,9 @@ fn scale_lines(svg: &mut String, scale: OpinionScale, up: &impl Fn(f64) -> f64) 
 }
 
 fn open(width: f64, height: f64, title: &str) -> String {
+    let class = if width < WIDTH { "part" } else { "full" };
     format!(
-        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\"><title>{}</title>",
+        "<svg class=\"{class}\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\"><title>{}</title>",
         escape(title)
     )
 }

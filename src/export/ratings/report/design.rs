@@ -363,7 +363,8 @@ const fn screening_words(screening: Screening) -> &'static str {
         }
         Screening::P910AnnexE => {
             "ITU-T P.910 annex E: scores, each rater's bias and each rater's inconsistency are estimated together; a \
-             rater weighs by the inverse square of the inconsistency, and nobody is rejected. The interval is 1.95996 \
+             rater weighs by the inverse square of the inconsistency, and nobody is rejected; relative weights are those \
+             beside the most consistent rater, who has 1. The interval is 1.95996 \
              times the standard deviation of the score that the picture's residuals give."
         }
     }

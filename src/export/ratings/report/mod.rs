@@ -143,9 +143,9 @@ fn scores(page: &mut Page, record: &StudyRecord<'_>, analysis: &Analysis) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RatingsFormat;
     use super::super::testing::World;
     use super::*;
+    use crate::domain::RatingsFormat;
     use crate::stats::raters::Screening;
 
     fn report(world: &World) -> String {
