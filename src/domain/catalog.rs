@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AspectMap, Description, ImageRecord, OpinionScale, PredictorCard, PredictorId, RunRecord, Score,
+    Aspect, AspectMap, Description, ImageRecord, OpinionScale, PredictorCard, PredictorId,
+    RunRecord, Score, Study, StudyId, Vote,
 };
 
 /// The project as a whole.
@@ -32,6 +33,9 @@ pub struct Settings {
     pub preset: Option<String>,
     /// The model folder's name or path; `None` means the embedded one.
     pub model: Option<String>,
+    /// The study whose MOS are the ground truth of an aspect; `None` means the dataset's own.
+    #[serde(default)]
+    pub ground_truth: AspectMap<Option<StudyId>>,
 }
 
 /// A change of the user's that can be undone, as the Edit menu names it.
@@ -55,8 +59,41 @@ pub struct Catalog {
     pub predictors: Vec<PredictorCard>,
     /// Every run, oldest first.
     pub runs: Vec<RunRecord>,
+    /// Every study, oldest first; quick rating is one of them.
+    pub studies: Vec<Study>,
+    /// Every record of every study, oldest first, also those that take one back.
+    pub votes: Vec<Vote>,
     /// What undo would take back.
     pub undo: Option<Operation>,
     /// What redo would bring again.
     pub redo: Option<Operation>,
+}
+
+impl Catalog {
+    /// A study of the project.
+    pub fn study(&self, id: StudyId) -> Option<&Study> {
+        self.studies.iter().find(|study| study.id == id)
+    }
+
+    /// Whose opinions the ground truth of an aspect is, as screens, cards and tables name it: the dataset, or a study
+    /// of the project with the scale that was laid onto the project's.
+    pub fn truth_name(&self, aspect: Aspect) -> String {
+        let Some(id) = self.settings.ground_truth.get(aspect) else {
+            return self.info.dataset.clone();
+        };
+        let Some(study) = self.study(*id) else {
+            return format!("study {}", id.0);
+        };
+        let protocol = &study.protocol;
+        let scale = protocol.method.scale();
+        if scale == self.info.scale {
+            format!("study \u{201c}{}\u{201d}", protocol.name)
+        } else {
+            let project = self.info.scale;
+            format!(
+                "study \u{201c}{}\u{201d} ({scale} laid onto {project})",
+                protocol.name
+            )
+        }
+    }
 }

@@ -31,6 +31,6 @@ pub use run::{
 };
 pub use score::{Interrupted, OpinionScale, Rating, Score, Split};
 pub use study::{
-    Method, PairChoice, Protocol, ProtocolHash, RatingsFormat, Shown, Study, StudyId, StudyPicture,
-    Trial, Vote, VoteId, VoteToken, VoteValue,
+    Method, PairChoice, Protocol, ProtocolHash, RatingsFormat, Shown, Study, StudyId, StudyMos,
+    StudyPicture, Trial, Vote, VoteId, VoteToken, VoteValue,
 };

@@ -73,6 +73,8 @@ pub(super) fn catalog() -> Catalog {
         }],
         predictors: Vec::new(),
         runs: Vec::new(),
+        studies: Vec::new(),
+        votes: Vec::new(),
         undo: None,
         redo: None,
     }

@@ -209,6 +209,16 @@ impl JobContext {
         }
     }
 
+    /// Runs work that is listed nowhere: its success is told by the event of its result alone. It is done even while
+    /// the program goes down, since what a person answered is not asked again.
+    pub(super) fn run_quietly(self, work: impl FnOnce() -> Result<(), JobError>) {
+        match catch_unwind(AssertUnwindSafe(work)) {
+            Ok(Ok(())) => self.register.remove(self.id),
+            Ok(Err(error)) => self.close(Err(error.to_string())),
+            Err(panic) => self.close(Err(panic_words(panic.as_ref()))),
+        }
+    }
+
     fn guarded(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<Outcome, JobError>,

@@ -34,16 +34,19 @@ const THUMBNAIL_QUALITY: u8 = 85;
 pub(super) struct Decoders {
     thumbnails: Latest<Vec<ImageId>>,
     full: Latest<ImageId>,
+    ahead: Latest<Vec<ImageId>>,
 }
 
 impl Decoders {
-    /// Starts one thread for thumbnails and one for whole pictures. They end when this is dropped.
+    /// Starts one thread for thumbnails, one for whole pictures that are wanted now, and one for those wanted soon.
+    /// They end when this is dropped.
     pub(super) fn start(
         store: &StoreHandle,
         events: &EventSender,
-    ) -> Result<(Self, [JoinHandle<()>; 2]), JobError> {
+    ) -> Result<(Self, [JoinHandle<()>; 3]), JobError> {
         let (thumbnails, wanted) = latest();
         let (full, wanted_full) = latest();
+        let (ahead, wanted_ahead) = latest();
         let threads = [
             spawn("assay-thumbnails", {
                 let (store, events) = (store.clone(), events.clone());
@@ -53,8 +56,17 @@ impl Decoders {
                 let (store, events) = (store.clone(), events.clone());
                 move || serve_full(&wanted_full, &store, &events)
             })?,
+            spawn("assay-preload", {
+                let (store, events) = (store.clone(), events.clone());
+                move || serve_ahead(&wanted_ahead, &store, &events)
+            })?,
         ];
-        Ok((Self { thumbnails, full }, threads))
+        let decoders = Self {
+            thumbnails,
+            full,
+            ahead,
+        };
+        Ok((decoders, threads))
     }
 
     /// Takes a wish in the place of the former one of its kind.
@@ -62,6 +74,7 @@ impl Decoders {
         match wish {
             Wish::Thumbnails(images) => self.thumbnails.replace(images),
             Wish::FullPicture(image) => self.full.replace(image),
+            Wish::Preload(images) => self.ahead.replace(images),
         }
     }
 }
@@ -129,11 +142,47 @@ fn serve_full(wanted: &Receiver<ImageId>, store: &StoreHandle, events: &EventSen
             continue;
         };
         for place in places {
-            events.send(match load(&place.path) {
-                Ok(picture) => Event::FullPicture { image, picture },
-                Err(error) => failed(&place, &error),
-            });
+            events.send(whole(&place));
         }
+    }
+}
+
+/// Decodes ahead of need. A newer wish takes the place of what is left of the former; what both name is not decoded
+/// again.
+fn serve_ahead(wanted: &Receiver<Vec<ImageId>>, store: &StoreHandle, events: &EventSender) {
+    let mut served: Vec<ImageId> = Vec::new();
+    let mut next = wanted.recv().ok();
+    while let Some(images) = next.take() {
+        served.retain(|image| images.contains(image));
+        let lacking: Vec<ImageId> = images
+            .iter()
+            .copied()
+            .filter(|image| !served.contains(image))
+            .collect();
+        let places = store
+            .places(lacking)
+            .map_or_else(|_| Vec::new(), |(_, places)| places);
+        for place in places {
+            events.send(whole(&place));
+            served.push(place.image);
+            next = wanted.try_recv().ok();
+            if next.is_some() {
+                break;
+            }
+        }
+        if next.is_none() {
+            next = wanted.recv().ok();
+        }
+    }
+}
+
+fn whole(place: &Place) -> Event {
+    match load(&place.path) {
+        Ok(picture) => Event::FullPicture {
+            image: place.image,
+            picture,
+        },
+        Err(error) => failed(place, &error),
     }
 }
 

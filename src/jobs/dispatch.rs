@@ -18,12 +18,21 @@ pub(super) enum Place {
 /// Where a job goes.
 pub(super) const fn place(job: &Job) -> Place {
     match job {
-        Job::SetTag { .. } | Job::Undo | Job::Redo => Place::Store,
+        Job::SetTag { .. }
+        | Job::CreateStudy(_)
+        | Job::ChangeStudy { .. }
+        | Job::Vote(_)
+        | Job::TakeBackVote(_)
+        | Job::UseStudyAsTruth { .. }
+        | Job::Undo
+        | Job::Redo => Place::Store,
         Job::Open { .. }
         | Job::OpenDemo
         | Job::Import(_)
         | Job::Relocate { .. }
         | Job::Export(_)
+        | Job::PackStudy { .. }
+        | Job::MergeStudies { .. }
         | Job::ListModels => Place::Files,
         Job::Describe { .. }
         | Job::Score { .. }
@@ -42,6 +51,11 @@ pub(super) const fn can_pause(job: &Job) -> bool {
     )
 }
 
+/// Whether nobody is told that the job began and ended, but of its result: what people do many times a minute.
+pub(super) const fn is_quiet(job: &Job) -> bool {
+    matches!(job, Job::Vote(_) | Job::TakeBackVote(_))
+}
+
 /// The job's name for people.
 pub(super) fn title(job: &Job) -> String {
     match job {
@@ -57,6 +71,13 @@ pub(super) fn title(job: &Job) -> String {
         Job::SetTag { tag, on: true, .. } => format!("Tag {tag}"),
         Job::SetTag { tag, on: false, .. } => format!("Remove tag {tag}"),
         Job::Relocate { root } => format!("Look for pictures in {}", file_name(root)),
+        Job::CreateStudy(protocol) => format!("New study {}", protocol.name),
+        Job::ChangeStudy { protocol, .. } => format!("Change study {}", protocol.name),
+        Job::Vote(_) => "Vote".to_owned(),
+        Job::TakeBackVote(_) => "Take a vote back".to_owned(),
+        Job::UseStudyAsTruth { aspect, .. } => format!("Change the ground truth of {aspect}"),
+        Job::PackStudy { out, .. } => format!("Pack {}", file_name(out)),
+        Job::MergeStudies { path } => format!("Take votes from {}", file_name(path)),
         Job::Undo => "Undo".to_owned(),
         Job::Redo => "Redo".to_owned(),
         Job::ListModels => "List models".to_owned(),

@@ -10,6 +10,7 @@ use crate::domain::Interrupted;
 use crate::export::ExportError;
 use crate::media::MediaError;
 use crate::ml::MlError;
+use crate::stats::StatsError;
 use crate::store::StoreError;
 
 /// Why a job could not be done.
@@ -146,6 +147,44 @@ pub enum JobError {
         /// Fewest training images.
         least: usize,
     },
+    /// A pair comparison was to give ground truth.
+    #[error(
+        "{study} compares pictures of one prompt with each other, which makes no scores that hold across prompts: choose a study with the five words or the continuous scale"
+    )]
+    PairsAreNoTruth {
+        /// Name of the study.
+        study: String,
+    },
+    /// A study without votes on an aspect was to give ground truth.
+    #[error("nobody has voted on {aspect} in {study} yet: let raters vote first")]
+    NoVotes {
+        /// Name of the study.
+        study: String,
+        /// What was asked for.
+        aspect: Aspect,
+    },
+    /// A package would lack pictures.
+    #[error(
+        "{missing} of the study's pictures have no readable file, e.g. {first}: find them first (relocate), then pack again"
+    )]
+    CannotPack {
+        /// Number of pictures.
+        missing: usize,
+        /// Path of the first one.
+        first: String,
+    },
+    /// Quick rating, or no study of the project, was to be packed.
+    #[error("there is no such study to pack: choose one that was made with a protocol")]
+    NothingToPack,
+    /// Nothing to merge.
+    #[error("this holds no study: choose a package that came back from raters, or a project with studies: {}", path.display())]
+    NoStudies {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Ratings made no statistics.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
     /// Work on the project panicked; its transaction was rolled back.
     #[error("the project's worker made a mistake, nothing was changed: {0}")]
     Panic(String),

@@ -29,6 +29,7 @@ use crate::jobs::model_host::announce_models;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
+use crate::jobs::study_package;
 use crate::jobs::table;
 use crate::jobs::workers::Task;
 use crate::jobs::workers::WorkerOptions;
@@ -69,6 +70,8 @@ impl FilesWorker {
             Job::Relocate { root } => self.relocate(&root, context),
             Job::Export(request) => table::export(&self.store, &request, context),
             Job::ListModels => self.list_models(),
+            Job::PackStudy { study, out } => study_package::pack(&self.store, study, &out, context),
+            Job::MergeStudies { path } => study_package::merge(&self.store, &path, context),
             _ => Err(JobError::Misplaced),
         }
     }
@@ -77,6 +80,7 @@ impl FilesWorker {
     fn open(&self, path: &Path, context: &mut JobContext) -> Result<JobReport, JobError> {
         context.progress(0, 0, "Opening")?;
         if is_project(path) {
+            study_package::unpack(path, context)?;
             self.open_project(path)?;
             return Ok(report(1, format!("Opened {}", path.display())));
         }
@@ -300,4 +304,11 @@ pub(super) fn unix_time() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() as i64)
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+pub(super) fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use crate::domain::{
     Aspect, Catalog, ContentHash, Description, EpochFigures, ImageId, ImageRecord, ImportSummary,
-    ModelCard, Operation, Picture, PredictorCard, PredictorId, RunId, RunRecord, Score, Settings,
-    TrainSettings,
+    ModelCard, Operation, Picture, PredictorCard, PredictorId, Protocol, RunId, RunRecord, Score,
+    Settings, Study, StudyId, TrainSettings, Vote,
 };
 
 /// A running piece of work, as the jobs strip lists it.
@@ -69,6 +69,38 @@ pub enum Job {
         /// New image root.
         root: PathBuf,
     },
+    /// Make a study.
+    CreateStudy(Protocol),
+    /// Change the protocol of a study that nobody has voted in yet.
+    ChangeStudy {
+        /// Study.
+        study: StudyId,
+        /// New protocol.
+        protocol: Protocol,
+    },
+    /// Save a vote. Listed nowhere; answered by [`Event::Voted`] once it is on disk, or by [`Event::JobFailed`].
+    Vote(Vote),
+    /// Save the record that takes a vote back ([`Vote::taken_back`]). Listed and answered as a vote is.
+    TakeBackVote(Vote),
+    /// Take a study's MOS as the ground truth of an aspect (`None`: the dataset's own again); can be undone.
+    UseStudyAsTruth {
+        /// Aspect.
+        aspect: Aspect,
+        /// Study.
+        study: Option<StudyId>,
+    },
+    /// Write a study with its pictures as one file for raters at another machine.
+    PackStudy {
+        /// Study.
+        study: StudyId,
+        /// File to write, `NAME.assaystudy`.
+        out: PathBuf,
+    },
+    /// Take in the studies and votes of a package that came back, or of another project; each vote once.
+    MergeStudies {
+        /// Package or project file.
+        path: PathBuf,
+    },
     /// Take the last change of the user's back.
     Undo,
     /// Bring it again.
@@ -89,6 +121,9 @@ pub enum Wish {
     Thumbnails(Vec<ImageId>),
     /// The whole picture for Inspect; replaces the wish before.
     FullPicture(ImageId),
+    /// Whole pictures that will be wanted soon, first wanted first; replaces the wish before. Each is answered by
+    /// [`Event::FullPicture`], or by [`Event::PictureFailed`].
+    Preload(Vec<ImageId>),
 }
 
 /// What to do with a running job.
@@ -212,6 +247,10 @@ pub enum Event {
     EpochDone(RunId, EpochFigures),
     /// A predictor was saved.
     PredictorSaved(PredictorCard),
+    /// Studies were made, changed or frozen; all of them.
+    StudiesChanged(Vec<Study>),
+    /// A vote, or the record that takes one back, was saved.
+    Voted(Vote),
     /// The project's choices changed.
     SettingsChanged(Settings),
     /// What undo and redo would do now.
@@ -241,7 +280,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// The whole picture for Inspect.
+    /// The whole picture, for Inspect or for the next trial.
     FullPicture {
         /// Picture.
         image: ImageId,

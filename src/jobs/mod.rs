@@ -23,6 +23,8 @@ mod progress;
 mod scoring;
 mod store_jobs;
 mod store_worker;
+mod study;
+mod study_package;
 mod table;
 mod trainer;
 mod workers;

@@ -1,18 +1,27 @@
-//! Jobs that change the project alone: tags, undo and redo. The store worker does them between other calls.
+//! Jobs that change the project alone: tags, studies and votes, undo and redo. The store worker does them between other calls.
 
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
+use crate::jobs::files_worker::now_ms;
 use crate::jobs::message::Event;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobReport;
 use crate::jobs::store_worker::StoreState;
+use crate::jobs::study;
 
 /// Does a job on the store worker's thread.
 pub(super) fn run(state: &mut StoreState, job: Job, context: JobContext) {
+    if let Job::Vote(vote) | Job::TakeBackVote(vote) = &job {
+        context.run_quietly(|| study::vote(state, vote));
+        return;
+    }
     context.run(|_| match job {
         Job::SetTag { images, tag, on } => set_tag(state, &images, &tag, on),
+        Job::CreateStudy(protocol) => study::create(state, &protocol),
+        Job::ChangeStudy { study, protocol } => study::change(state, study, &protocol),
+        Job::UseStudyAsTruth { aspect, study } => study::use_as_truth(state, aspect, study),
         Job::Undo => turn(state, Turn::Undo),
         Job::Redo => turn(state, Turn::Redo),
         _ => Err(JobError::Misplaced),
@@ -48,8 +57,8 @@ fn set_tag(
 fn turn(state: &mut StoreState, turn: Turn) -> Result<JobReport, JobError> {
     let operation = state.work(|project, _| {
         Ok(match turn {
-            Turn::Undo => project.undo()?,
-            Turn::Redo => project.redo()?,
+            Turn::Undo => project.undo(now_ms())?,
+            Turn::Redo => project.redo(now_ms())?,
         })
     })?;
     let Some(operation) = operation else {
@@ -59,6 +68,7 @@ fn turn(state: &mut StoreState, turn: Turn) -> Result<JobReport, JobError> {
             ..JobReport::default()
         });
     };
+    study::refresh_all_truth(state)?;
     state.announce()?;
     Ok(JobReport {
         done: 1,

@@ -21,6 +21,7 @@ use crate::domain::Settings;
 use crate::jobs::context::EventSender;
 use crate::jobs::context::panic_words;
 use crate::jobs::error::JobError;
+use crate::jobs::files_worker::now_ms;
 use crate::jobs::message::Event;
 use crate::jobs::workers::spawn;
 use crate::store::Project;
@@ -201,7 +202,9 @@ impl StoreState {
     }
 
     /// Takes a project in the place of the one that was open, and says so.
-    pub(super) fn take(&mut self, project: Project, path: PathBuf) -> Result<(), JobError> {
+    pub(super) fn take(&mut self, mut project: Project, path: PathBuf) -> Result<(), JobError> {
+        // There from the start, so that the first key that rates a picture finds it.
+        project.quick_study(now_ms())?;
         self.generation += 1;
         self.opened = Some(Opened {
             project,
@@ -209,6 +212,15 @@ impl StoreState {
             places: BTreeMap::new(),
         });
         self.announce()
+    }
+
+    /// Rows of the open project that show these pictures; the hashes are in order.
+    pub(super) fn images_of(&self, hashes: &[ContentHash]) -> Vec<ImageId> {
+        let places = self.opened.iter().flat_map(|opened| opened.places.values());
+        places
+            .filter(|place| hashes.binary_search(&place.hash).is_ok())
+            .map(|place| place.image)
+            .collect()
     }
 
     /// Choices of the open project; the usual ones where none is open.

@@ -207,7 +207,7 @@ fn card(prepared: &Prepared, run: &RunRecord, trained: &Trained) -> PredictorCar
         name: format!("{aspect} predictor of run {}", run.id.0),
         aspect,
         scale: info.scale,
-        dataset: info.dataset.clone(),
+        dataset: prepared.catalog.truth_name(aspect),
         split: format!(
             "{} train and {} validation images, by prompt, seed {}",
             run.num_images[0], run.num_images[1], run.settings.seed

@@ -207,8 +207,11 @@ impl Desks {
     }
 }
 
-/// Says that a job was taken in.
+/// Says that a job was taken in, unless it is a quiet one.
 fn announce(task: &Task) {
+    if dispatch::is_quiet(&task.job) {
+        return;
+    }
     task.context.events().send(Event::JobStarted {
         job: task.context.id(),
         title: dispatch::title(&task.job),

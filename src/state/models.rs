@@ -192,6 +192,8 @@ mod tests {
             scores: Vec::new(),
             predictors,
             runs: Vec::new(),
+            studies: Vec::new(),
+            votes: Vec::new(),
             undo: None,
             redo: None,
         };

@@ -72,6 +72,8 @@ fn catalog() -> Catalog {
         scores: Vec::new(),
         predictors: Vec::new(),
         runs: Vec::new(),
+        studies: Vec::new(),
+        votes: Vec::new(),
         undo: None,
         redo: None,
     }

@@ -5,11 +5,12 @@ use rusqlite::Connection;
 use super::Project;
 use super::StoreError;
 use super::description;
-use super::image;
 use super::predictor;
 use super::run;
 use super::score;
 use super::settings;
+use super::study;
+use super::truth;
 use super::undo;
 use crate::domain::Catalog;
 use crate::domain::OpinionScale;
@@ -27,11 +28,13 @@ impl Project {
             Ok(Catalog {
                 info,
                 settings: settings::get(&conn)?,
-                images: image::all(&conn)?,
+                images: truth::all_images(&conn)?,
                 descriptions: description::all(&conn)?,
                 scores: score::newest(&conn)?,
                 predictors: predictor::all(&conn)?,
                 runs: run::all(&conn)?,
+                studies: study::all(&conn)?,
+                votes: study::all_votes(&conn)?,
                 undo,
                 redo,
             })

@@ -126,6 +126,28 @@ pub enum StoreError {
         /// What came.
         value: f64,
     },
+    /// A study that raters could not sit.
+    #[error("the study {name:?} is not ready: {faults}")]
+    WrongProtocol {
+        /// Name of the study.
+        name: String,
+        /// What is wrong, as sentences.
+        faults: String,
+    },
+    /// A study that has votes was to be changed.
+    #[error(
+        "people have voted in the study {name:?}, so its protocol no longer changes: make a new study from it"
+    )]
+    FrozenStudy {
+        /// Name of the study.
+        name: String,
+    },
+    /// A vote that cannot be taken.
+    #[error("the vote was not saved: {reason}")]
+    VoteRefused {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A number that the project does not know.
     #[error("the project has no {noun} {id}: open the project again to see what it holds")]
     Unknown {

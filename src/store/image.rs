@@ -8,6 +8,7 @@ use rusqlite::Row;
 
 use super::Project;
 use super::StoreError;
+use super::truth;
 use super::value;
 use crate::domain::Aspect;
 use crate::domain::AspectMap;
@@ -34,7 +35,7 @@ impl Project {
     /// The rows of some images, in the order asked for; numbers that the project does not know are left out.
     pub fn images(&self, ids: &[ImageId]) -> Result<Vec<ImageRecord>, StoreError> {
         self.read("read images", |conn| {
-            let all = all(conn)?;
+            let all = truth::all_images(conn)?;
             let by_id: HashMap<ImageId, ImageRecord> =
                 all.into_iter().map(|image| (image.id, image)).collect();
             Ok(ids.iter().filter_map(|id| by_id.get(id).cloned()).collect())
@@ -42,7 +43,7 @@ impl Project {
     }
 }
 
-/// Every row, in the order of its path.
+/// Every row with the dataset's own ground truth, in the order of its path.
 pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<ImageRecord>> {
     let mut images = conn
         .prepare_cached("SELECT * FROM image ORDER BY path")?

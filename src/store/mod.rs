@@ -20,14 +20,17 @@ mod features;
 mod image;
 mod import;
 mod migrate;
+mod packed;
 mod predictor;
 mod project;
 mod run;
 mod score;
 mod settings;
+mod study;
 #[cfg(test)]
 mod testing;
 mod thumbnails;
+mod truth;
 mod undo;
 mod value;
 
@@ -35,4 +38,5 @@ pub use error::StoreError;
 pub use features::{FeatureCache, FeatureKey};
 pub use project::Project;
 pub use project::cache_folder;
+pub use study::MergedVotes;
 pub use thumbnails::ThumbnailCache;

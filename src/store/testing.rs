@@ -15,18 +15,27 @@ use crate::domain::FileState;
 use crate::domain::ImageId;
 use crate::domain::ImportBatch;
 use crate::domain::ImportRow;
+use crate::domain::Method;
 use crate::domain::ModelTag;
 use crate::domain::OpinionScale;
 use crate::domain::Origin;
 use crate::domain::PredictorCard;
 use crate::domain::PredictorId;
+use crate::domain::Protocol;
 use crate::domain::Provenance;
 use crate::domain::RunId;
 use crate::domain::RunRecord;
 use crate::domain::RunStatus;
 use crate::domain::Score;
+use crate::domain::Shown;
+use crate::domain::Study;
+use crate::domain::StudyPicture;
 use crate::domain::TrainSettings;
 use crate::domain::Truth;
+use crate::domain::Vote;
+use crate::domain::VoteId;
+use crate::domain::VoteToken;
+use crate::domain::VoteValue;
 
 /// A project that goes away with its folder.
 pub(super) struct World {
@@ -206,4 +215,47 @@ pub(super) fn card() -> PredictorCard {
         test: None,
         run: None,
     }
+}
+
+/// A study of the first `num` images of [`batch`], ten prompts.
+pub(super) fn protocol(num: usize) -> Protocol {
+    Protocol {
+        pictures: (0..num)
+            .map(|idx| StudyPicture {
+                hash: hash(idx as u64),
+                path: format!("{idx}.jpg"),
+                prompt: format!("prompt {}", idx % 10),
+            })
+            .collect(),
+        ..Protocol::new("Test study", Method::Acr5)
+    }
+}
+
+/// What a rater said of a picture, in the trial of the picture's number.
+pub(super) fn vote(study: &Study, rater: &str, picture: usize, score: f64) -> Vote {
+    let at = 1_000 * (picture as i64 + 1);
+    Vote {
+        id: VoteId(0),
+        token: VoteToken(0),
+        study: study.id,
+        protocol: study.hash,
+        rater: rater.to_owned(),
+        session: 1,
+        trial: picture,
+        shown: Shown::One(hash(picture as u64)),
+        aspect: Aspect::Quality,
+        method: study.protocol.method,
+        value: VoteValue::Score(score),
+        is_training: false,
+        is_repeat: false,
+        shown_at: at - 800,
+        voted_at: at,
+        reaction_ms: 800,
+        zoom_max: 0.1 + 0.2,
+        screen_px: [2560, 1440],
+        dpi_scale: 1.25,
+        app_version: "0.1.0".to_owned(),
+        undo_of: None,
+    }
+    .sealed()
 }

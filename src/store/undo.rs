@@ -12,11 +12,14 @@ use super::Project;
 use super::StoreError;
 use super::image;
 use super::settings;
+use super::study;
 use super::value;
 use crate::domain::FileState;
 use crate::domain::ImageId;
 use crate::domain::Operation;
 use crate::domain::Settings;
+use crate::domain::Vote;
+use crate::domain::VoteToken;
 
 /// Operations that can be undone at most; older ones are forgotten.
 const MAX_DEPTH: i64 = 200;
@@ -36,6 +39,10 @@ pub(super) enum Change {
     Root { root: String, home: String },
     /// Other states of files, as a change of the root brings.
     Files(Vec<(ImageId, FileState)>),
+    /// A vote of quick rating taken back, by a record of its own.
+    TakeBackVote(VoteToken),
+    /// A vote that was taken back, given again, by a record of its own.
+    VoteAgain(VoteToken),
 }
 
 impl Project {
@@ -82,14 +89,15 @@ impl Project {
         })
     }
 
-    /// Takes back the user's last change and answers what it was.
-    pub fn undo(&mut self) -> Result<Option<Operation>, StoreError> {
-        self.write("undo", |tx| Ok(turn(tx, "undo", "redo")?))
+    /// Takes back the user's last change and answers what it was. `now` (milliseconds since 1970-01-01 UTC) is noted
+    /// where a vote is taken back.
+    pub fn undo(&mut self, now: i64) -> Result<Option<Operation>, StoreError> {
+        self.write("undo", |tx| Ok(turn(tx, "undo", "redo", now)?))
     }
 
-    /// Brings again what was last taken back and answers what it was.
-    pub fn redo(&mut self) -> Result<Option<Operation>, StoreError> {
-        self.write("redo", |tx| Ok(turn(tx, "redo", "undo")?))
+    /// Brings again what was last taken back and answers what it was; `now` as in [`Project::undo`].
+    pub fn redo(&mut self, now: i64) -> Result<Option<Operation>, StoreError> {
+        self.write("redo", |tx| Ok(turn(tx, "redo", "undo", now)?))
     }
 
     /// What [`Project::undo`] and [`Project::redo`] would do now.
@@ -110,12 +118,22 @@ pub(super) fn transact(
     operation: &Operation,
     changes: &[Change],
 ) -> rusqlite::Result<()> {
-    let inverses = apply_all(conn, changes)?;
+    // No time is needed: votes are given by `append_vote`, which notes their inverse itself.
+    let inverses = apply_all(conn, changes, 0)?;
     if inverses.is_empty() {
         return Ok(());
     }
+    note(conn, operation, &inverses)
+}
+
+/// Notes what would take a change back that was made already. What was undone before cannot be redone then.
+pub(super) fn note(
+    conn: &Connection,
+    operation: &Operation,
+    inverses: &[Change],
+) -> rusqlite::Result<()> {
     conn.execute("DELETE FROM undo WHERE stack = 'redo'", ())?;
-    push(conn, "undo", &operation.0, &inverses)?;
+    push(conn, "undo", &operation.0, inverses)?;
     conn.execute(
         "DELETE FROM undo WHERE id NOT IN (SELECT id FROM undo ORDER BY id DESC LIMIT ?1)",
         [MAX_DEPTH],
@@ -155,27 +173,27 @@ fn push(
 }
 
 /// Applies the top of one stack and puts its inverse on the other.
-fn turn(conn: &Connection, from: &str, to: &str) -> rusqlite::Result<Option<Operation>> {
+fn turn(conn: &Connection, from: &str, to: &str, now: i64) -> rusqlite::Result<Option<Operation>> {
     let Some(entry) = top(conn, from)? else {
         return Ok(None);
     };
-    let inverses = apply_all(conn, &entry.changes)?;
+    let inverses = apply_all(conn, &entry.changes, now)?;
     conn.execute("DELETE FROM undo WHERE id = ?1", [entry.id])?;
     push(conn, to, &entry.operation, &inverses)?;
     Ok(Some(Operation(entry.operation)))
 }
 
 /// Applies changes in order; the inverses come back in the order that takes them back. Empty if nothing changed.
-fn apply_all(conn: &Connection, changes: &[Change]) -> rusqlite::Result<Vec<Change>> {
+fn apply_all(conn: &Connection, changes: &[Change], now: i64) -> rusqlite::Result<Vec<Change>> {
     let mut inverses = Vec::new();
     for change in changes {
-        inverses.extend(apply(conn, change)?);
+        inverses.extend(apply(conn, change, now)?);
     }
     inverses.reverse();
     Ok(inverses)
 }
 
-fn apply(conn: &Connection, change: &Change) -> rusqlite::Result<Option<Change>> {
+fn apply(conn: &Connection, change: &Change, now: i64) -> rusqlite::Result<Option<Change>> {
     match change {
         Change::Tag { tag, images, on } => {
             let set = if *on {
@@ -221,7 +239,31 @@ fn apply(conn: &Connection, change: &Change) -> rusqlite::Result<Option<Change>>
             }
             Ok((!old.is_empty()).then_some(Change::Files(old)))
         }
+        Change::TakeBackVote(token) => take_back(conn, *token, now),
+        Change::VoteAgain(token) => vote_again(conn, *token, now),
     }
+}
+
+fn take_back(conn: &Connection, token: VoteToken, now: i64) -> rusqlite::Result<Option<Change>> {
+    let Some(vote) = study::standing_vote(conn, token)? else {
+        return Ok(None);
+    };
+    study::insert_vote(conn, &vote.taken_back(now))?;
+    Ok(Some(Change::VoteAgain(token)))
+}
+
+fn vote_again(conn: &Connection, token: VoteToken, now: i64) -> rusqlite::Result<Option<Change>> {
+    let Some(vote) = study::vote_of(conn, token)? else {
+        return Ok(None);
+    };
+    let again = Vote {
+        // Later than the first time even by a clock that was set back, so that it is a record of its own.
+        voted_at: now.max(vote.voted_at + 1),
+        ..vote
+    };
+    let again = again.sealed();
+    study::insert_vote(conn, &again)?;
+    Ok(Some(Change::TakeBackVote(again.token)))
 }
 
 fn tag_words(verb: &str, num_images: usize, tag: &str) -> String {
@@ -240,6 +282,8 @@ mod tests {
     use crate::domain::Aspect;
     use crate::domain::Catalog;
     use crate::domain::PredictorId;
+
+    const NOW: i64 = 9_000_000;
 
     /// The catalog without the undo list itself.
     fn content(world: &World) -> Catalog {
@@ -277,16 +321,16 @@ mod tests {
         before.push(content(&world));
 
         for earlier in before.iter().rev().skip(1) {
-            assert!(world.project.undo().unwrap().is_some());
+            assert!(world.project.undo(NOW).unwrap().is_some());
             assert_eq!(content(&world), *earlier);
             world.reopen();
         }
-        assert_eq!(world.project.undo().unwrap(), None);
+        assert_eq!(world.project.undo(NOW).unwrap(), None);
         for later in &before[1..] {
-            assert!(world.project.redo().unwrap().is_some());
+            assert!(world.project.redo(NOW).unwrap().is_some());
             assert_eq!(content(&world), *later);
         }
-        assert_eq!(world.project.redo().unwrap(), None);
+        assert_eq!(world.project.redo(NOW).unwrap(), None);
     }
 
     #[test]
@@ -295,7 +339,7 @@ mod tests {
         world.project.set_tag(&[ImageId(1)], "keep", true).unwrap();
         let both = [ImageId(1), ImageId(2)];
         world.project.set_tag(&both, "keep", true).unwrap();
-        world.project.undo().unwrap();
+        world.project.undo(NOW).unwrap();
         let images = world.project.images(&both).unwrap();
         assert_eq!(images[0].tags, ["keep"]);
         assert!(images[1].tags.is_empty());
@@ -305,7 +349,7 @@ mod tests {
     fn a_new_change_forgets_what_was_undone() {
         let mut world = World::with_images(1);
         use_predictor(&mut world, 1);
-        world.project.undo().unwrap();
+        world.project.undo(NOW).unwrap();
         use_predictor(&mut world, 2);
         let (undo, redo) = world.project.undo_state().unwrap();
         assert_eq!(undo, Some(Operation("Use predictor 2".to_owned())));
@@ -333,7 +377,7 @@ mod tests {
             use_predictor(&mut world, number);
         }
         let mut undone = 0;
-        while world.project.undo().unwrap().is_some() {
+        while world.project.undo(NOW).unwrap().is_some() {
             undone += 1;
         }
         assert_eq!(undone, MAX_DEPTH);

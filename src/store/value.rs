@@ -1,6 +1,6 @@
 //! Words, JSON documents and provenance as columns, and back.
 
-use std::str::FromStr as _;
+use std::str::FromStr;
 
 use rusqlite::Row;
 use rusqlite::types::Type;
@@ -36,6 +36,11 @@ pub(super) fn optional_json<T: DeserializeOwned>(
     text.map(|text| serde_json::from_str(&text))
         .transpose()
         .map_err(|error| unreadable(column, error))
+}
+
+/// A word out of a column as what it names.
+pub(super) fn word<T: FromStr<Err = String>>(column: &str, word: &str) -> rusqlite::Result<T> {
+    T::from_str(word).map_err(|error| unreadable(column, error))
 }
 
 pub(super) fn aspect(row: &Row<'_>) -> rusqlite::Result<Aspect> {

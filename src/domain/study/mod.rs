@@ -17,7 +17,7 @@ pub use files::RatingsFormat;
 pub use order::{Shown, Trial, order};
 pub use pairs::{next_pair, num_pair_trials};
 pub use protocol::{
-    MAX_PICTURES_A_PROMPT, Method, Presentation, Protocol, ProtocolHash, Study, StudyId,
+    MAX_PICTURES_A_PROMPT, Method, Presentation, Protocol, ProtocolHash, Study, StudyId, StudyMos,
     StudyPicture, spanning,
 };
 pub use sitting::{Sitting, next_trial, of_rater};

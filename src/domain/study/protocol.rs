@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use sha2::Sha256;
 
-use crate::domain::{Aspect, AspectMap, ContentHash, OpinionScale};
+use crate::domain::{Aspect, AspectMap, ContentHash, OpinionScale, Truth};
 
 /// Pictures of one prompt at most in a pair comparison: 500 make 124,750 pairs, far beyond what people can compare.
 pub const MAX_PICTURES_A_PROMPT: usize = 500;
@@ -183,6 +183,35 @@ pub struct Study {
     pub is_frozen: bool,
     /// Whether it is the project's quick rating: any picture, at any time, without a protocol to keep to.
     pub is_quick: bool,
+}
+
+/// What a study's votes on one picture come to under an aspect, on the scale of its method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyMos {
+    /// The picture.
+    pub hash: ContentHash,
+    /// Mean opinion score.
+    pub mos: f64,
+    /// Standard deviation of the ratings, where there are two.
+    pub std: Option<f64>,
+    /// Half the width of the 95 % confidence interval, where it is defined.
+    pub ci95: Option<f64>,
+    /// Number of ratings.
+    pub num_ratings: u32,
+    /// Word of the screening that made it ("p910", ...).
+    pub screening: String,
+}
+
+impl StudyMos {
+    /// The opinion as ground truth of a project with another scale, laid onto it from end to end.
+    pub fn on(&self, own: OpinionScale, project: OpinionScale) -> Truth {
+        let width = (project.max - project.min) / (own.max - own.min);
+        Truth {
+            mos: project.min + (self.mos - own.min) * width,
+            std: self.std.map(|std| std * width),
+            num_ratings: Some(self.num_ratings),
+        }
+    }
 }
 
 impl Protocol {
@@ -488,6 +517,27 @@ pub(super) mod tests {
             ..one.clone()
         };
         assert_ne!(other.hash(), one.hash());
+    }
+
+    #[test]
+    fn five_words_fall_into_the_fifths_of_any_scale() {
+        let on = |mos: f64| {
+            let opinion = StudyMos {
+                hash: hash(1),
+                mos,
+                std: Some(0.8),
+                ci95: None,
+                num_ratings: 5,
+                screening: "p910".to_owned(),
+            };
+            opinion.on(Method::Acr5.scale(), OpinionScale::ZERO_TO_FIVE)
+        };
+        for (word, rating) in crate::domain::Rating::ALL.into_iter().enumerate() {
+            let truth = on(word as f64 + 1.0);
+            let scale = OpinionScale::ZERO_TO_FIVE;
+            assert_eq!(crate::domain::Rating::of_score(truth.mos, scale), rating);
+        }
+        assert_eq!(on(1.0).std, Some(1.0));
     }
 
     #[test]

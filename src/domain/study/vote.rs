@@ -68,6 +68,31 @@ pub enum PairChoice {
     Tie,
 }
 
+impl PairChoice {
+    /// Every choice.
+    pub const ALL: [Self; 3] = [Self::Left, Self::Right, Self::Tie];
+
+    /// The word in files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+            Self::Tie => "tie",
+        }
+    }
+}
+
+impl std::str::FromStr for PairChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|choice| choice.name() == text)
+            .ok_or_else(|| format!("expected left, right or tie, got {text:?}"))
+    }
+}
+
 /// What was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

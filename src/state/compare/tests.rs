@@ -70,6 +70,8 @@ fn project(scores: Vec<Score>) -> Project {
         scores,
         predictors: Vec::new(),
         runs: Vec::new(),
+        studies: Vec::new(),
+        votes: Vec::new(),
         undo: None,
         redo: None,
     };

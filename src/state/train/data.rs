@@ -327,6 +327,8 @@ mod tests {
             scores: Vec::new(),
             predictors: Vec::new(),
             runs: Vec::new(),
+            studies: Vec::new(),
+            votes: Vec::new(),
             undo: None,
             redo: None,
         };

@@ -110,6 +110,8 @@ pub(super) fn catalog(num_images: i64) -> Catalog {
         scores: Vec::new(),
         predictors: Vec::new(),
         runs: Vec::new(),
+        studies: Vec::new(),
+        votes: Vec::new(),
         undo: None,
         redo: None,
     }
