@@ -9,9 +9,14 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
 use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 
 use crate::state::Command;
 use crate::state::command::Pick;
+
+/// Nobody sees a dialog and cancels it in less.
+const SOONEST_CANCEL: Duration = Duration::from_millis(250);
 
 /// Longest header that is looked at.
 const MAX_HEADER: u64 = 64 * 1024;
@@ -34,10 +39,20 @@ pub(super) fn in_background(
         .map(drop)
 }
 
-/// Asks with the desktop's own dialog; `None` when it is cancelled or the desktop has none.
+/// Asks with the desktop's own dialog; `None` when it is cancelled. A desktop without dialogs answers as if it was
+/// cancelled, but sooner than anybody could have.
 pub(super) fn pick(pick: Pick) -> Option<Command> {
+    let since = Instant::now();
+    match ask(pick) {
+        Some(path) => Some(Command::Picked { pick, path }),
+        None if since.elapsed() < SOONEST_CANCEL => Some(Command::NoPicker(pick)),
+        None => None,
+    }
+}
+
+fn ask(pick: Pick) -> Option<PathBuf> {
     let dialog = rfd::FileDialog::new();
-    let path = match pick {
+    match pick {
         Pick::OpenFolder => dialog.set_title("Open a folder").pick_folder(),
         Pick::OpenFile => dialog
             .set_title("Open a project or a table")
@@ -49,8 +64,7 @@ pub(super) fn pick(pick: Pick) -> Option<Command> {
             .set_file_name("scores.csv")
             .save_file(),
         Pick::ImageRoot => dialog.set_title("Where the pictures are").pick_folder(),
-    }?;
-    Some(Command::Picked { pick, path })
+    }
 }
 
 /// Reads the column names of a table.

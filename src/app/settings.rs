@@ -1,5 +1,6 @@
 //! What the window remembers from one start to the next. Losing it costs nothing, so its errors are not shown.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -19,6 +20,9 @@ pub(super) struct Recent {
     pub(super) path: String,
     /// Name of the dataset in it.
     pub(super) title: String,
+    /// Its pictures when it was open last; 0 where that is not known.
+    #[serde(default)]
+    pub(super) num_images: usize,
 }
 
 /// What is remembered.
@@ -33,6 +37,10 @@ pub(super) struct Settings {
     pub(super) cell_size: f32,
     /// Whether the panel on the right is shown.
     pub(super) is_panel_open: bool,
+    /// Whether new things stand there at once instead of fading in.
+    pub(super) is_motion_reduced: bool,
+    /// Keys that the user changed: names of actions with their keys, empty where they have none.
+    pub(super) keys: BTreeMap<String, String>,
     /// Newest first.
     pub(super) recent: Vec<Recent>,
 }
@@ -44,6 +52,8 @@ impl Default for Settings {
             is_light: false,
             cell_size: 176.0,
             is_panel_open: true,
+            is_motion_reduced: false,
+            keys: BTreeMap::new(),
             recent: Vec::new(),
         }
     }
@@ -51,11 +61,12 @@ impl Default for Settings {
 
 impl Settings {
     /// Puts a project on top of the recent ones.
-    pub(super) fn remember(&mut self, path: &str, title: &str) {
+    pub(super) fn remember(&mut self, path: &str, title: &str, num_images: usize) {
         self.recent.retain(|recent| recent.path != path);
         let newest = Recent {
             path: path.to_owned(),
             title: title.to_owned(),
+            num_images,
         };
         self.recent.insert(0, newest);
         self.recent.truncate(KEPT_RECENT);
@@ -96,13 +107,14 @@ mod tests {
             is_light: true,
             ..Settings::default()
         };
-        settings.remember("a.assay", "A");
-        settings.remember("b.assay", "B");
-        settings.remember("a.assay", "A");
+        settings.remember("a.assay", "A", 1);
+        settings.remember("b.assay", "B", 2);
+        settings.remember("a.assay", "A", 3);
+        settings.keys.insert("fit".to_owned(), "Shift+F".to_owned());
         save(folder.path(), &settings)?;
         assert_eq!(load(folder.path()), settings);
         assert_eq!(settings.recent.len(), 2);
-        assert_eq!(settings.recent[0].title, "A");
+        assert_eq!(settings.recent[0].num_images, 3);
         Ok(())
     }
 

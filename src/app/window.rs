@@ -17,15 +17,17 @@ use crate::state;
 use crate::state::AppState;
 use crate::state::Command;
 use crate::state::Effect;
-use crate::state::RecentProject;
 use crate::state::Theme;
+use crate::state::keys::Keymap;
 use crate::state::models::ModelsCommand;
+use crate::state::start::RecentProject;
 use crate::ui::shell;
 use crate::ui::textures::Textures;
 use crate::ui::tokens;
 
 use super::AppOptions;
 use super::settings;
+use super::settings::Recent;
 use super::settings::Settings;
 use super::timings::Timings;
 
@@ -45,6 +47,8 @@ pub(super) struct Window {
     settings: Settings,
     folder: PathBuf,
     theme_shown: Theme,
+    motion_shown: bool,
+    keys_shown: Keymap,
     project_shown: Option<String>,
     timings: Option<Timings>,
 }
@@ -73,9 +77,11 @@ impl Window {
         .context("cannot start the workers")?;
         let (sender, answers) = sync_channel(MAX_ANSWERS);
         let state = remembered(&settings);
-        tokens::apply(&ctx, state.theme);
+        tokens::apply(&ctx, state.theme, state.is_motion_reduced);
         let mut window = Self {
             theme_shown: state.theme,
+            motion_shown: state.is_motion_reduced,
+            keys_shown: state.keys.map.clone(),
             state,
             workers,
             sender,
@@ -98,6 +104,20 @@ impl Window {
             Event::FullPicture { image, picture } => {
                 self.textures.add_picture(ctx, image, &picture);
             }
+            Event::Strip {
+                project,
+                is_there,
+                pictures,
+            } => {
+                self.textures.add_strip(ctx, project.clone(), &pictures);
+                let pictures = Vec::new();
+                let event = Event::Strip {
+                    project,
+                    is_there,
+                    pictures,
+                };
+                state::apply(&mut self.state, event);
+            }
             Event::ProjectOpened(catalog) => {
                 self.textures.clear();
                 state::apply(&mut self.state, Event::ProjectOpened(catalog));
@@ -118,8 +138,9 @@ impl Window {
         }
         let title = project.info.dataset.clone();
         ctx.send_viewport_cmd(egui::ViewportCommand::Title(format!("{title} - Assay")));
-        self.settings.remember(&path, &title);
-        self.state.recent = recent(&self.settings);
+        let num_images = project.rows.len();
+        self.settings.remember(&path, &title, num_images);
+        self.state.start.recent = recent(&self.settings);
         self.project_shown = Some(path);
         self.save_settings();
     }
@@ -128,21 +149,41 @@ impl Window {
         self.settings.is_light = self.state.theme == Theme::Light;
         self.settings.cell_size = self.state.gallery.cell_size;
         self.settings.is_panel_open = self.state.is_panel_open;
+        self.settings.is_motion_reduced = self.state.is_motion_reduced;
+        self.settings.keys = self.state.keys.map.saved();
+        let is_kept = |recent: &Recent| {
+            let kept = &self.state.start.recent;
+            kept.iter().any(|other| other.path == recent.path)
+        };
+        self.settings.recent.retain(is_kept);
         // What the window remembers is a convenience; a full disk is said by what matters.
         settings::save(&self.folder, &self.settings).ok();
     }
 
-    fn dropped(ctx: &egui::Context) -> Vec<Command> {
-        ctx.input(|input| {
-            input
-                .raw
-                .dropped_files
-                .iter()
-                .map(|file| file.path().to_path_buf())
-                .map(Command::Open)
-                .collect()
-        })
+    /// Draws and keeps what the user chose for the whole program.
+    fn note_choices(&mut self, ctx: &egui::Context) {
+        let is_same = self.state.theme == self.theme_shown
+            && self.state.is_motion_reduced == self.motion_shown
+            && self.state.keys.map == self.keys_shown;
+        if is_same {
+            return;
+        }
+        tokens::apply(ctx, self.state.theme, self.state.is_motion_reduced);
+        self.theme_shown = self.state.theme;
+        self.motion_shown = self.state.is_motion_reduced;
+        self.keys_shown = self.state.keys.map.clone();
+        self.save_settings();
     }
+}
+
+/// What was let go over the window.
+fn dropped(files: &[egui::DroppedFileHandle]) -> Option<Command> {
+    let paths: Vec<PathBuf> = files
+        .iter()
+        .map(|file| file.path().to_path_buf())
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    (!paths.is_empty()).then_some(Command::Drop(paths))
 }
 
 impl eframe::App for Window {
@@ -155,7 +196,8 @@ impl eframe::App for Window {
                 break;
             }
         }
-        let mut commands = Self::dropped(ctx);
+        let mut commands = Vec::new();
+        ctx.input(|input| commands.extend(dropped(&input.raw.dropped_files)));
         commands.extend(self.answers.try_iter());
         self.run(ctx, commands);
         if self.textures.upload(ctx) {
@@ -179,11 +221,7 @@ impl eframe::App for Window {
             ctx.request_repaint();
         }
         self.run(&ctx, commands);
-        if self.state.theme != self.theme_shown {
-            tokens::apply(&ctx, self.state.theme);
-            self.theme_shown = self.state.theme;
-            self.save_settings();
-        }
+        self.note_choices(&ctx);
         let size = ctx.content_rect().size();
         self.settings.size = [size.x, size.y];
     }
@@ -205,9 +243,11 @@ fn remembered(settings: &Settings) -> AppState {
             Theme::Dark
         },
         is_panel_open: settings.is_panel_open,
-        recent: recent(settings),
+        is_motion_reduced: settings.is_motion_reduced,
         ..AppState::default()
     };
+    state.start.recent = recent(settings);
+    state.keys.map = Keymap::restored(&settings.keys);
     let size = state::gallery::GalleryCommand::SetCellSize(settings.cell_size);
     let effects: Vec<Effect> = state::update(&mut state, Command::Gallery(size));
     debug_assert!(effects.is_empty());
@@ -221,6 +261,62 @@ fn recent(settings: &Settings) -> Vec<RecentProject> {
         .map(|recent| RecentProject {
             path: recent.path.clone(),
             title: recent.title.clone(),
+            num_images: recent.num_images,
+            is_gone: false,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Dropped(PathBuf);
+
+    impl egui::DroppedFile for Dropped {
+        fn path(&self) -> &Path {
+            &self.0
+        }
+
+        fn bytes(&self) -> Result<Vec<u8>, String> {
+            Err("nobody reads what is dropped".to_owned())
+        }
+    }
+
+    fn handles(paths: &[&str]) -> Vec<egui::DroppedFileHandle> {
+        let handle = |path: &&str| -> egui::DroppedFileHandle { Arc::new(Dropped(path.into())) };
+        paths.iter().map(handle).collect()
+    }
+
+    #[test]
+    fn what_is_dropped_together_comes_as_one_command() {
+        let paths = ["/data/a", "/data/b.csv"];
+        let expected = Command::Drop(paths.map(PathBuf::from).to_vec());
+        assert_eq!(dropped(&handles(&paths)), Some(expected));
+    }
+
+    #[test]
+    fn nothing_dropped_asks_for_nothing() {
+        assert_eq!(dropped(&[]), None);
+        assert_eq!(dropped(&handles(&[""])), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_there_at_the_start() {
+        let mut settings = Settings {
+            is_light: true,
+            is_motion_reduced: true,
+            ..Settings::default()
+        };
+        settings.remember("a.assay", "A", 3);
+        settings.keys.insert("fit".to_owned(), "Shift+F".to_owned());
+        let state = remembered(&settings);
+        assert_eq!(state.theme, Theme::Light);
+        assert!(state.is_motion_reduced);
+        assert_eq!(state.start.recent[0].num_images, 3);
+        assert_eq!(state.keys.map.saved(), settings.keys);
+    }
 }

@@ -11,7 +11,6 @@ mod models;
 mod output;
 mod project;
 mod session;
-mod study;
 mod train;
 
 use std::ffi::OsString;
@@ -119,7 +118,6 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         },
         Command::Train(args) => train::train(args, common),
         Command::Evaluate(args) => project::evaluate(args, common),
-        Command::Study { action } => study::study(action, common),
         Command::Models { action } => models::models(action, common),
     }
 }

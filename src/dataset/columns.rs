@@ -4,6 +4,8 @@ use std::path::Path;
 
 use super::error::DatasetError;
 use crate::domain::Aspect;
+use crate::domain::IMAGE_COLUMNS;
+use crate::domain::plain_column as plain;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,19 +30,9 @@ pub(super) enum Field {
     Other,
 }
 
-/// Names that stand alone, most specific first: of two columns with the same meaning the earlier name wins.
-const NAMES: [(&str, Field); 33] = [
-    ("image_path", Field::Path),
-    ("file_name", Field::Path),
-    ("filename", Field::Path),
-    ("img_path", Field::Path),
-    ("image_name", Field::Path),
-    ("img_name", Field::Path),
-    ("path", Field::Path),
-    ("file", Field::Path),
-    ("image", Field::Path),
-    ("img", Field::Path),
-    ("name", Field::Path),
+/// Names that stand alone besides those of the picture's column, most specific first: of two columns with the same
+/// meaning the earlier name wins.
+const NAMES: [(&str, Field); 22] = [
     ("prompt", Field::Prompt),
     ("text_prompt", Field::Prompt),
     ("positive_prompt", Field::Prompt),
@@ -155,24 +147,25 @@ pub(super) fn is_agiqa(names: &[String]) -> bool {
 fn by_rank(names: &[String]) -> Vec<usize> {
     let rank = |name: &str| {
         let name = plain(name);
-        NAMES
-            .iter()
-            .position(|(known, _)| *known == name)
-            .unwrap_or(NAMES.len())
+        known()
+            .position(|(known, _)| known == name)
+            .unwrap_or(usize::MAX)
     };
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by_key(|column| rank(&names[*column]));
     order
 }
 
-fn plain(name: &str) -> String {
-    name.trim().to_lowercase().replace([' ', '-', '.'], "_")
+/// Every name that stands alone, best known first.
+fn known() -> impl Iterator<Item = (&'static str, Field)> {
+    let of_pictures = IMAGE_COLUMNS.into_iter().map(|name| (name, Field::Path));
+    of_pictures.chain(NAMES)
 }
 
 fn field_of(name: &str) -> Option<Field> {
     let name = plain(name);
-    if let Some((_, field)) = NAMES.iter().find(|(known, _)| *known == name) {
-        return Some(*field);
+    if let Some((_, field)) = known().find(|(known, _)| *known == name) {
+        return Some(field);
     }
     let kinds: [(&str, OfAspect); 7] = [
         ("mos_std", Field::Std),

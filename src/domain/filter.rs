@@ -21,6 +21,8 @@ pub struct Filter {
     pub mos_range: Option<[f64; 2]>,
     /// Predicted score within this range, ends included.
     pub score_range: Option<[f64; 2]>,
+    /// Prediction minus ground truth within this range, ends included.
+    pub error_range: Option<[f64; 2]>,
     /// With (`true`) or without (`false`) a readable file.
     pub has_file: Option<bool>,
     /// With or without a description of the local model.

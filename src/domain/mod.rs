@@ -6,6 +6,7 @@
 
 mod aspect;
 mod catalog;
+mod columns;
 mod conversation;
 mod filter;
 mod image;
@@ -17,6 +18,7 @@ pub mod study;
 
 pub use aspect::{Aspect, AspectMap};
 pub use catalog::{Catalog, Operation, ProjectInfo, Settings};
+pub use columns::{IMAGE_COLUMNS, is_image_column, plain_column};
 pub use conversation::{
     Conversation, Description, DescriptionId, Origin, Preset, PresetAspect, Provenance,
 };

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Receiver;
@@ -30,23 +31,28 @@ const THUMBNAIL_SIDE: u32 = 256;
 /// Quality of cached thumbnails: no difference is seen at this size.
 const THUMBNAIL_QUALITY: u8 = 85;
 
+/// Pictures of a project in the list of recent ones.
+const STRIP_PICTURES: usize = 6;
+
 /// The way to the decoders.
 pub(super) struct Decoders {
     thumbnails: Latest<Vec<ImageId>>,
     full: Latest<ImageId>,
     ahead: Latest<Vec<ImageId>>,
+    strips: Latest<Vec<PathBuf>>,
 }
 
 impl Decoders {
-    /// Starts one thread for thumbnails, one for whole pictures that are wanted now, and one for those wanted soon.
-    /// They end when this is dropped.
+    /// Starts one thread for thumbnails, one for whole pictures that are wanted now, one for those wanted soon, and
+    /// one for projects that are not open. They end when this is dropped.
     pub(super) fn start(
         store: &StoreHandle,
         events: &EventSender,
-    ) -> Result<(Self, [JoinHandle<()>; 3]), JobError> {
+    ) -> Result<(Self, [JoinHandle<()>; 4]), JobError> {
         let (thumbnails, wanted) = latest();
         let (full, wanted_full) = latest();
         let (ahead, wanted_ahead) = latest();
+        let (strips, wanted_strips) = latest();
         let threads = [
             spawn("assay-thumbnails", {
                 let (store, events) = (store.clone(), events.clone());
@@ -60,11 +66,16 @@ impl Decoders {
                 let (store, events) = (store.clone(), events.clone());
                 move || serve_ahead(&wanted_ahead, &store, &events)
             })?,
+            spawn("assay-strips", {
+                let events = events.clone();
+                move || serve_strips(&wanted_strips, &events)
+            })?,
         ];
         let decoders = Self {
             thumbnails,
             full,
             ahead,
+            strips,
         };
         Ok((decoders, threads))
     }
@@ -75,6 +86,7 @@ impl Decoders {
             Wish::Thumbnails(images) => self.thumbnails.replace(images),
             Wish::FullPicture(image) => self.full.replace(image),
             Wish::Preload(images) => self.ahead.replace(images),
+            Wish::Strips(projects) => self.strips.replace(projects),
         }
     }
 }
@@ -172,6 +184,24 @@ fn serve_ahead(wanted: &Receiver<Vec<ImageId>>, store: &StoreHandle, events: &Ev
         }
         if next.is_none() {
             next = wanted.recv().ok();
+        }
+    }
+}
+
+fn serve_strips(wanted: &Receiver<Vec<PathBuf>>, events: &EventSender) {
+    for projects in wanted {
+        for project in projects {
+            let cache = ThumbnailCache::open(&cache_folder(&project));
+            let pictures = cache
+                .some(STRIP_PICTURES)
+                .iter()
+                .filter_map(|bytes| media::decode(bytes).ok())
+                .collect();
+            events.send(Event::Strip {
+                is_there: project.is_file(),
+                project,
+                pictures,
+            });
         }
     }
 }

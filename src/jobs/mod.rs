@@ -20,7 +20,6 @@ mod model_worker;
 mod pipeline;
 mod prepare;
 mod progress;
-mod ratings;
 mod scoring;
 mod store_jobs;
 mod store_worker;

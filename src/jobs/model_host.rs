@@ -153,10 +153,16 @@ pub(super) fn announce_models(
         Ok((state.settings()?, state.loaded_model.clone(), events))
     })?;
     let in_use = ModelChoice::of(options, &settings)?.card()?;
-    let others = all_cards(&options.home)?
-        .into_iter()
-        .filter(|card| card.tag != in_use.tag);
-    let mut cards: Vec<ModelCard> = std::iter::once(in_use.clone()).chain(others).collect();
+    let mut cards = vec![in_use.clone(), embedded_card()?];
+    let mut broken = Vec::new();
+    for folder in folders(&options.home) {
+        match card_of_folder(&folder) {
+            Ok(card) => cards.push(card),
+            Err(error) => broken.push((folder, error.to_string())),
+        }
+    }
+    let mut is_first = true;
+    cards.retain(|card| std::mem::take(&mut is_first) || card.tag != in_use.tag);
     for card in &mut cards {
         card.loaded_on = loaded
             .as_ref()
@@ -164,6 +170,7 @@ pub(super) fn announce_models(
             .and_then(|loaded| loaded.loaded_on.clone());
     }
     events.send(Event::Models(cards));
+    events.send(Event::BrokenModels(broken));
     let fitting = fitting_predictors(&in_use.tag);
     events.send(Event::EmbeddedPredictors(
         fitting.into_iter().map(|(card, _)| card).collect(),
@@ -171,20 +178,26 @@ pub(super) fn announce_models(
     Ok(())
 }
 
-/// The embedded model and every folder below the program's models that holds one.
+/// The embedded model and every folder below the program's models that holds a whole one.
 pub(super) fn all_cards(home: &Home) -> Result<Vec<ModelCard>, JobError> {
+    let found = folders(home);
+    // A folder that is no whole model is left out here; choosing it by name says what is wrong with it.
+    let whole = found
+        .iter()
+        .filter_map(|folder| card_of_folder(folder).ok());
+    Ok(std::iter::once(embedded_card()?).chain(whole).collect())
+}
+
+/// Every folder below the program's models.
+fn folders(home: &Home) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir(home.models_folder())
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|folder| folder.join("model.toml").is_file())
+        .filter(|folder| folder.is_dir())
         .collect();
     folders.sort();
-    // A folder that is no whole model is left out here; choosing it by name says what is wrong with it.
-    let found = folders
-        .iter()
-        .filter_map(|folder| card_of_folder(folder).ok());
-    Ok(std::iter::once(embedded_card()?).chain(found).collect())
+    folders
 }
 
 /// The card of the embedded model. Its hash is taken once: the bytes cannot change while the program runs.

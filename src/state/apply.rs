@@ -35,6 +35,7 @@ pub fn apply(state: &mut AppState, event: Event) {
             state.models.cards = cards;
             train::refresh_if_shown(state);
         }
+        Event::BrokenModels(folders) => state.models.broken = folders,
         Event::EmbeddedPredictors(cards) => {
             state.embedded.clone_from(&cards);
             if let Some(project) = &mut state.project {
@@ -57,6 +58,9 @@ pub fn apply(state: &mut AppState, event: Event) {
             });
         }
         Event::Thumbnail { .. } | Event::FullPicture { .. } => {}
+        Event::Strip {
+            project, is_there, ..
+        } => state.start.seen(&project, is_there),
         Event::PictureFailed { image, reason } => {
             state.picture_failures.insert(image, reason);
         }

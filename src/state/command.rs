@@ -14,9 +14,12 @@ use super::dialogs::DialogCommand;
 use super::gallery::GalleryCommand;
 use super::inspect::InspectCommand;
 use super::jobs::JobsCommand;
+use super::keys::KeysCommand;
 use super::models::ModelsCommand;
 use super::palette::PaletteCommand;
 use super::selection::SelectionCommand;
+use super::start::StartCommand;
+use super::tags::TagsCommand;
 use super::train::TrainCommand;
 
 /// The screens.
@@ -129,10 +132,18 @@ pub enum Command {
     Palette(PaletteCommand),
     /// Dialogs.
     Dialog(DialogCommand),
+    /// Start.
+    Start(StartCommand),
+    /// The list of keys.
+    Keys(KeysCommand),
+    /// The list of tags.
+    Tags(TagsCommand),
     /// The jobs strip.
     Jobs(JobsCommand),
     /// Open a project, a dataset, a table or a folder of images.
     Open(PathBuf),
+    /// Something was let go over the window.
+    Drop(Vec<PathBuf>),
     /// A table's columns were read; sent by the app, which alone touches files here.
     TableColumns {
         /// The table.
@@ -147,6 +158,8 @@ pub enum Command {
         /// The answer.
         path: PathBuf,
     },
+    /// The desktop has no dialogs.
+    NoPicker(Pick),
     /// Open the demo dataset.
     OpenDemo,
     /// Let the local model describe.
@@ -184,6 +197,8 @@ pub enum Command {
     SetTheme(Theme),
     /// Show or hide the panel of the selected picture.
     TogglePanel,
+    /// Let new things fade in, or let them stand there at once.
+    ToggleMotion,
     /// Take a notice off the screen.
     DismissNotice(u64),
     /// Close the window.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Aspect, ImageId};
+use crate::domain::{Aspect, ImageId, is_image_column};
 use crate::jobs::message::ExportRequest;
 use crate::jobs::message::ImportRequest;
 use crate::jobs::message::Job;
@@ -23,21 +23,6 @@ pub const COLUMNS: [(&str, &str); 11] = [
     ("mos_authenticity", "Authenticity score of people (MOS)"),
     ("std_authenticity", "Its standard deviation"),
     ("split", "Split: train, val or test"),
-];
-
-/// Names under which a picture's column is found without asking.
-const IMAGE_COLUMNS: [&str; 11] = [
-    "image_path",
-    "file_name",
-    "filename",
-    "img_path",
-    "image_name",
-    "img_name",
-    "path",
-    "file",
-    "image",
-    "img",
-    "name",
 ];
 
 /// The mapping of a table's columns.
@@ -119,6 +104,11 @@ pub enum Dialog {
     Map(Mapping),
     /// Export.
     Export(ExportChoices),
+    /// Say where the pictures lie now.
+    Relocate {
+        /// What stands in the path field.
+        path_text: String,
+    },
     /// Keys of the screen.
     Keys,
     /// What an import did, row by row.
@@ -132,6 +122,10 @@ pub enum DialogCommand {
     Open,
     /// Show the Export dialog.
     Export,
+    /// Show the dialog that asks where the pictures lie now.
+    Relocate,
+    /// Look for the pictures in the folder of the path field.
+    ConfirmRelocate,
     /// Show the keys of the screen.
     Keys,
     /// Show what the last import did.
@@ -178,6 +172,12 @@ impl Dialog {
                     aspects: Aspect::ALL.to_vec(),
                 });
             }
+            DialogCommand::Relocate => {
+                *self = Self::Relocate {
+                    path_text: String::new(),
+                };
+            }
+            DialogCommand::ConfirmRelocate => return self.confirm_relocate(),
             DialogCommand::Keys => *self = Self::Keys,
             DialogCommand::ImportReport => *self = Self::ImportReport,
             DialogCommand::Close => *self = Self::None,
@@ -193,11 +193,7 @@ impl Dialog {
 
     /// Takes a table's columns in: reads it at once where they are known, asks where they are not.
     pub(super) fn table_columns(&mut self, path: PathBuf, columns: Vec<String>) -> Vec<Effect> {
-        let is_known = columns.iter().any(|column| {
-            IMAGE_COLUMNS
-                .iter()
-                .any(|known| column.trim().eq_ignore_ascii_case(known))
-        });
+        let is_known = columns.iter().any(|column| is_image_column(column));
         if is_known || columns.is_empty() {
             *self = Self::None;
             return vec![Effect::Submit(Job::Open { path })];
@@ -208,7 +204,7 @@ impl Dialog {
 
     fn set_path(&mut self, text: String) {
         match self {
-            Self::Open { path_text } => *path_text = text,
+            Self::Open { path_text } | Self::Relocate { path_text } => *path_text = text,
             Self::Export(choices) => choices.path_text = text,
             Self::None | Self::Map(_) | Self::Keys | Self::ImportReport => {}
         }
@@ -232,6 +228,18 @@ impl Dialog {
         let request = mapping.request();
         *self = Self::None;
         vec![Effect::Submit(Job::Import(request))]
+    }
+
+    fn confirm_relocate(&mut self) -> Vec<Effect> {
+        let Self::Relocate { path_text } = self else {
+            return Vec::new();
+        };
+        let root = PathBuf::from(path_text.trim());
+        if root.as_os_str().is_empty() {
+            return Vec::new();
+        }
+        *self = Self::None;
+        vec![Effect::Submit(Job::Relocate { root })]
     }
 
     fn confirm_export(&mut self, scope: &[ImageId]) -> Vec<Effect> {

@@ -133,6 +133,12 @@ impl JobsState {
             Some(Job::Describe { .. }) => {
                 self.describe_rate = progress.per_second.or(self.describe_rate);
             }
+            // A training that finds pictures without a description describes them first.
+            Some(Job::Train(_) | Job::ResumeTraining(_))
+                if progress.stage.starts_with("Describing") =>
+            {
+                self.describe_rate = progress.per_second.or(self.describe_rate);
+            }
             Some(Job::Score { .. }) => {
                 self.score_rate = progress.per_second.or(self.score_rate);
             }

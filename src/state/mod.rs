@@ -11,11 +11,14 @@ pub mod dialogs;
 pub mod gallery;
 pub mod inspect;
 pub mod jobs;
+pub mod keys;
 pub mod models;
 pub mod notices;
 pub mod palette;
 pub mod project;
 pub mod selection;
+pub mod start;
+pub mod tags;
 pub mod train;
 mod update;
 pub mod view;
@@ -33,15 +36,6 @@ pub use project::Project;
 pub use project::Row;
 pub use update::update;
 
-/// A project opened before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecentProject {
-    /// Path of the project file.
-    pub path: String,
-    /// Name of the dataset in it.
-    pub title: String,
-}
-
 /// Everything that the window knows. The GUI thread owns it.
 #[derive(Debug, Clone)]
 pub struct AppState {
@@ -55,6 +49,8 @@ pub struct AppState {
     pub view: view::View,
     /// Counts over the pictures that actions are about.
     pub scope: actions::Scope,
+    /// Start's memory.
+    pub start: start::StartState,
     /// The gallery's memory.
     pub gallery: gallery::GalleryState,
     /// Inspect's memory.
@@ -67,6 +63,10 @@ pub struct AppState {
     pub models: models::ModelsState,
     /// The palette.
     pub palette: palette::PaletteState,
+    /// Which key stands for what.
+    pub keys: keys::KeysState,
+    /// The list of tags.
+    pub tags: tags::TagsState,
     /// The dialog that lies over the screen.
     pub dialog: dialogs::Dialog,
     /// Running and ended jobs.
@@ -79,12 +79,12 @@ pub struct AppState {
     pub embedded: Vec<PredictorCard>,
     /// Pictures that could not be decoded for the screen, with the reason.
     pub picture_failures: BTreeMap<ImageId, String>,
-    /// Projects opened before, newest first.
-    pub recent: Vec<RecentProject>,
     /// Light or dark.
     pub theme: Theme,
     /// Whether the panel of the selected picture is shown.
     pub is_panel_open: bool,
+    /// Whether new things stand there at once instead of fading in.
+    pub is_motion_reduced: bool,
 }
 
 impl Default for AppState {
@@ -95,21 +95,24 @@ impl Default for AppState {
             selection: selection::Selection::default(),
             view: view::View::default(),
             scope: actions::Scope::default(),
+            start: start::StartState::default(),
             gallery: gallery::GalleryState::default(),
             inspect: inspect::InspectState::default(),
             compare: compare::CompareState::default(),
             train: train::TrainState::default(),
             models: models::ModelsState::default(),
             palette: palette::PaletteState::default(),
+            keys: keys::KeysState::default(),
+            tags: tags::TagsState::default(),
             dialog: dialogs::Dialog::default(),
             jobs: jobs::JobsState::default(),
             notices: notices::Notices::default(),
             import: None,
             embedded: Vec::new(),
             picture_failures: BTreeMap::new(),
-            recent: Vec::new(),
             theme: Theme::default(),
             is_panel_open: true,
+            is_motion_reduced: false,
         }
     }
 }

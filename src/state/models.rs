@@ -13,6 +13,8 @@ use super::command::Effect;
 pub struct ModelsState {
     /// Cards of the models that there are; the first is the one in use. Empty until the workers answered.
     pub cards: Vec<ModelCard>,
+    /// Folders among the program's models that hold no whole model, each with what is wrong.
+    pub broken: Vec<(PathBuf, String)>,
     /// What stands in the folder field.
     pub folder_text: String,
 }

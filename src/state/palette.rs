@@ -1,14 +1,16 @@
 //! The palette: every command by name, with its keys. Menus, tooltips and keys read the same list.
 
+use crate::domain::Operation;
+
 use super::AppState;
 use super::actions;
 use super::command::Command;
-use super::command::Pick;
-use super::command::Screen;
 use super::command::Target;
 use super::dialogs::DialogCommand;
-use super::gallery::GalleryCommand;
-use super::inspect::InspectCommand;
+use super::keys;
+use super::keys::Action;
+use super::keys::Place;
+use super::project::Project;
 use super::selection::SelectionCommand;
 
 /// What the palette remembers.
@@ -39,7 +41,7 @@ pub struct Entry {
     /// Its name, in sentence case.
     pub title: String,
     /// Its keys; empty where it has none.
-    pub keys: &'static str,
+    pub keys: String,
     /// What it asks for.
     pub command: Command,
 }
@@ -80,55 +82,60 @@ pub fn matching(state: &AppState) -> Vec<Entry> {
 
 /// Every command that makes sense now.
 pub fn entries(state: &AppState) -> Vec<Entry> {
-    let mut entries = screens(state);
+    let mut entries: Vec<Entry> = Action::all()
+        .filter(|action| action.place() == Place::Everywhere)
+        .filter_map(|action| by_key(state, action))
+        .collect();
     entries.extend(files(state));
     if state.project.is_some() {
         entries.extend(work(state));
-        entries.extend(looking());
     }
-    entries.extend(always(state));
+    let of_screen = Action::all()
+        .filter(|action| action.place() != Place::Everywhere)
+        .filter(|action| action.place().holds_on(state.screen));
+    entries.extend(of_screen.filter_map(|action| by_key(state, action)));
     entries
 }
 
-fn entry(title: impl Into<String>, keys: &'static str, command: Command) -> Entry {
+fn entry(title: impl Into<String>, command: Command) -> Entry {
     Entry {
         title: title.into(),
-        keys,
+        keys: String::new(),
         command,
     }
 }
 
-fn screens(state: &AppState) -> Vec<Entry> {
-    const KEYS: [&str; 5] = ["Alt+1", "Alt+2", "Alt+3", "Alt+4", "Alt+5"];
-    let mut entries = vec![entry("Go to Start", "", Command::Show(Screen::Start))];
-    if state.project.is_some() {
-        entries.extend(Screen::NAVIGATION.iter().zip(KEYS).map(|(&screen, keys)| {
-            entry(
-                format!("Go to {}", screen.title()),
-                keys,
-                Command::Show(screen),
-            )
-        }));
-    }
-    entries
+/// The entry of an action that a key stands for, where it makes sense now.
+fn by_key(state: &AppState, action: Action) -> Option<Entry> {
+    let operation = |pick: fn(&Project) -> &Option<Operation>| {
+        let project = state.project.as_ref()?;
+        pick(project).as_ref().map(|operation| operation.0.clone())
+    };
+    let title = match action {
+        Action::Undo => format!("Undo {}", operation(|project| &project.undo)?),
+        Action::Redo => format!("Redo {}", operation(|project| &project.redo)?),
+        Action::Theme => {
+            let theme = format!("{:?}", state.theme.other()).to_lowercase();
+            format!("Use {theme} colours")
+        }
+        Action::Motion if state.is_motion_reduced => "More motion".to_owned(),
+        Action::Motion => "Less motion".to_owned(),
+        other => other.title().to_owned(),
+    };
+    Some(Entry {
+        title,
+        keys: state.keys.map.words(action),
+        command: keys::command(action, state)?,
+    })
 }
 
 fn files(state: &AppState) -> Vec<Entry> {
-    let mut entries = vec![
-        entry("Open…", "Ctrl+O", Command::Dialog(DialogCommand::Open)),
-        entry("Open the demo", "", Command::OpenDemo),
-    ];
+    let mut entries = vec![entry("Open the demo", Command::OpenDemo)];
     if state.project.is_some() {
-        entries.push(entry(
-            "Export…",
-            "Ctrl+E",
-            Command::Dialog(DialogCommand::Export),
-        ));
-        entries.push(entry(
-            "Find moved pictures…",
-            "",
-            Command::Dialog(DialogCommand::Pick(Pick::ImageRoot)),
-        ));
+        let relocate = Command::Dialog(DialogCommand::Relocate);
+        entries.push(entry("Find moved pictures…", relocate));
+        let clear = Command::Selection(SelectionCommand::Clear);
+        entries.push(entry("Select nothing", clear));
     }
     entries
 }
@@ -139,7 +146,6 @@ fn work(state: &AppState) -> Vec<Entry> {
         let count = actions::grouped(*state.scope.to_describe.get(aspect));
         entries.push(entry(
             format!("Describe {} of {count} images", aspect.name()),
-            "",
             Command::Describe {
                 target: Target::Scope,
                 aspects: vec![aspect],
@@ -149,98 +155,11 @@ fn work(state: &AppState) -> Vec<Entry> {
         let count = actions::grouped(state.scope.num_usable());
         entries.push(entry(
             format!("Score {} of {count} images", aspect.name()),
-            "",
             Command::Score {
                 target: Target::Scope,
                 aspects: vec![aspect],
             },
         ));
     }
-    if let Some(project) = &state.project {
-        if let Some(undo) = &project.undo {
-            entries.push(entry(format!("Undo {}", undo.0), "Ctrl+Z", Command::Undo));
-        }
-        if let Some(redo) = &project.redo {
-            entries.push(entry(
-                format!("Redo {}", redo.0),
-                "Ctrl+Shift+Z",
-                Command::Redo,
-            ));
-        }
-    }
     entries
-}
-
-fn looking() -> Vec<Entry> {
-    vec![
-        entry("Search", "/", Command::Gallery(GalleryCommand::FocusSearch)),
-        entry(
-            "Preview the picture",
-            "Space",
-            Command::Gallery(GalleryCommand::TogglePreview),
-        ),
-        entry(
-            "Refresh the list",
-            "F5",
-            Command::Gallery(GalleryCommand::Refresh),
-        ),
-        entry(
-            "Select all shown",
-            "Ctrl+A",
-            Command::Selection(SelectionCommand::All),
-        ),
-        entry(
-            "Select nothing",
-            "",
-            Command::Selection(SelectionCommand::Clear),
-        ),
-        entry(
-            "Next picture",
-            "Right",
-            Command::Selection(SelectionCommand::Step(1)),
-        ),
-        entry(
-            "Previous picture",
-            "Left",
-            Command::Selection(SelectionCommand::Step(-1)),
-        ),
-        entry(
-            "Fit the picture",
-            "F",
-            Command::Picture(InspectCommand::Fit),
-        ),
-        entry(
-            "Show pixels one to one",
-            "1",
-            Command::Picture(InspectCommand::OneToOne),
-        ),
-        entry(
-            "Show the conversation word for word",
-            "C",
-            Command::Picture(InspectCommand::ToggleConversation),
-        ),
-    ]
-}
-
-fn always(state: &AppState) -> Vec<Entry> {
-    let theme = state.theme.other();
-    vec![
-        entry(
-            format!("Use {} colours", format!("{theme:?}").to_lowercase()),
-            "Ctrl+T",
-            Command::SetTheme(theme),
-        ),
-        entry(
-            "Show or hide the panel on the right",
-            "Ctrl+B",
-            Command::TogglePanel,
-        ),
-        entry("Keys", "F1", Command::Dialog(DialogCommand::Keys)),
-        entry(
-            "Palette",
-            "Ctrl+K",
-            Command::Palette(PaletteCommand::Toggle),
-        ),
-        entry("Quit", "Ctrl+Q", Command::Quit),
-    ]
 }

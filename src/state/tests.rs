@@ -12,18 +12,22 @@ use crate::jobs::message::FailedItem;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobId;
 use crate::jobs::message::JobReport;
+use crate::jobs::message::Progress;
 
 use super::AppState;
 use super::Command;
 use super::Effect;
 use super::Screen;
 use super::apply;
+use super::command::Pick;
 use super::command::Target;
 use super::dialogs::Dialog;
 use super::dialogs::DialogCommand;
 use super::gallery::GalleryCommand;
 use super::jobs::JobsCommand;
 use super::selection::SelectionCommand;
+use super::tags;
+use super::tags::TagsCommand;
 use super::update;
 
 fn record(number: i64) -> ImageRecord {
@@ -437,4 +441,104 @@ fn no_screen_but_start_and_models_shows_without_a_project() {
     assert_eq!(state.screen, Screen::Start);
     update(&mut state, Command::Show(Screen::Models));
     assert_eq!(state.screen, Screen::Models);
+}
+
+#[test]
+fn the_first_of_several_dropped_things_is_opened_and_that_is_said() {
+    let mut state = AppState::default();
+    let paths = ["/a", "/b"].map(PathBuf::from).to_vec();
+    let path = PathBuf::from("/a");
+    let effects = update(&mut state, Command::Drop(paths));
+    assert_eq!(effects, [Effect::Submit(Job::Open { path })]);
+    assert!(
+        state
+            .notices
+            .iter()
+            .any(|notice| notice.text.contains("first of 2"))
+    );
+}
+
+#[test]
+fn a_dropped_manifest_takes_its_model_into_use() {
+    let mut state = opened();
+    let paths = vec![PathBuf::from("/models/big/model.toml")];
+    let folder = Some(PathBuf::from("/models/big"));
+    let effects = update(&mut state, Command::Drop(paths));
+    assert_eq!(effects, [Effect::Submit(Job::UseModel { folder })]);
+}
+
+#[test]
+fn a_dropped_table_is_asked_for_its_columns_first() {
+    let mut state = opened();
+    let table = PathBuf::from("/data/scores.csv");
+    let effects = update(&mut state, Command::Drop(vec![table.clone()]));
+    assert_eq!(effects, [Effect::ReadColumns(table)]);
+}
+
+#[test]
+fn a_desktop_without_dialogs_is_told_and_a_path_field_shown() {
+    let mut state = opened();
+    update(&mut state, Command::NoPicker(Pick::OpenFolder));
+    assert!(matches!(state.dialog, Dialog::Open { .. }));
+    assert_eq!(state.notices.iter().count(), 1);
+    let mut state = opened();
+    update(&mut state, Command::Dialog(DialogCommand::Relocate));
+    update(&mut state, Command::NoPicker(Pick::ImageRoot));
+    assert!(matches!(state.dialog, Dialog::Relocate { .. }));
+}
+
+#[test]
+fn a_range_of_errors_leaves_out_what_has_none() {
+    let mut state = opened();
+    apply(
+        &mut state,
+        Event::Scored(vec![score(2, 0, 2.5), score(4, 0, 2.0)]),
+    );
+    let filter = Filter {
+        error_range: Some([1.0, 5.0]),
+        ..Filter::default()
+    };
+    update(
+        &mut state,
+        Command::Gallery(GalleryCommand::SetFilter(filter)),
+    );
+    assert_eq!(state.view.visible, [1]);
+    assert_eq!(state.view.error_histogram.iter().sum::<u32>(), 2);
+}
+
+#[test]
+fn a_tag_is_spelt_as_it_is_known_and_goes_on_the_selection_only() {
+    let mut state = opened();
+    let mut tagged = record(2);
+    tagged.tags = vec!["Soft focus".to_owned()];
+    apply(&mut state, Event::ImagesChanged(vec![tagged]));
+    update(
+        &mut state,
+        Command::Selection(SelectionCommand::Only(ImageId(5))),
+    );
+    update(&mut state, Command::Tags(TagsCommand::Open));
+    update(
+        &mut state,
+        Command::Tags(TagsCommand::SetText(" soft FOCUS ".to_owned())),
+    );
+    assert_eq!(tags::entered(&state).as_deref(), Some("Soft focus"));
+    assert_eq!(tags::tagged(&state), [ImageId(5)]);
+    let tallies = tags::tallies(&state);
+    assert_eq!((tallies[0].num_tagged, tallies[0].num_images), (0, 1));
+    update(&mut state, Command::Back);
+    assert!(!state.tags.is_open);
+}
+
+#[test]
+fn the_speed_of_describing_is_known_from_a_training_too() {
+    let mut state = opened();
+    let settings = crate::domain::TrainSettings::new(Aspect::Quality);
+    state.jobs.submitted(JobId(1), Job::Train(settings));
+    let progress = Progress {
+        per_second: Some(4.0),
+        stage: "Describing quality for training".to_owned(),
+        ..Progress::default()
+    };
+    apply(&mut state, Event::JobProgress(JobId(1), progress));
+    assert_eq!(state.jobs.describe_rate, Some(4.0));
 }

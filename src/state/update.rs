@@ -15,11 +15,13 @@ use super::command::Target;
 use super::dialogs::Dialog;
 use super::dialogs::DialogCommand;
 use super::gallery::GalleryCommand;
+use super::inspect;
 use super::models::ModelsCommand;
 use super::notices::Tone;
 use super::palette;
 use super::palette::PaletteCommand;
 use super::selection::SelectionCommand;
+use super::tags::TagsCommand;
 use super::train;
 
 /// Carries a command out.
@@ -33,7 +35,10 @@ pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
         Command::Back => back(state),
         Command::Selection(command) => select(state, command),
         Command::Gallery(command) => gallery(state, command),
-        Command::Picture(command) => state.inspect.update(command),
+        Command::Picture(command) => {
+            let origins = state.focused().map(inspect::origins).unwrap_or_default();
+            state.inspect.update(command, &origins);
+        }
         Command::Compare(command) => {
             if let Some(project) = &state.project {
                 state.compare.update(command, project);
@@ -41,11 +46,15 @@ pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
         }
         Command::Train(command) => return train::update(state, command),
         Command::Models(command) => return state.models.update(command),
+        Command::Start(command) => state.start.update(command),
+        Command::Keys(command) => state.keys.update(command),
+        Command::Tags(command) => state.tags.update(command),
         Command::Palette(command) => toggle_palette(state, command),
         Command::Dialog(command) => return dialog(state, command),
         Command::Jobs(command) => return state.jobs.update(command),
         Command::SetTheme(theme) => state.theme = theme,
         Command::TogglePanel => state.is_panel_open ^= true,
+        Command::ToggleMotion => toggle_motion(state),
         Command::DismissNotice(id) => state.notices.dismiss(id),
         Command::Copy(text) => {
             state.notices.say(Tone::Info, "Copied".to_owned());
@@ -61,10 +70,15 @@ pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
 fn work(state: &mut AppState, command: Command) -> Vec<Effect> {
     let job = match command {
         Command::Open(path) => return open(state, path),
+        Command::Drop(paths) => return dropped(state, paths),
         Command::TableColumns { path, columns } => {
             return state.dialog.table_columns(path, columns);
         }
         Command::Picked { pick, path } => return picked(state, pick, path),
+        Command::NoPicker(pick) => {
+            no_picker(state, pick);
+            return Vec::new();
+        }
         Command::OpenDemo => Job::OpenDemo,
         Command::Describe {
             target,
@@ -109,6 +123,7 @@ fn names_no_image(job: &Job) -> bool {
 
 fn show(state: &mut AppState, screen: Screen) -> Vec<Effect> {
     state.dialog = Dialog::None;
+    state.tags.update(TagsCommand::Close);
     state.gallery.preview = false;
     if state.project.is_none() && !matches!(screen, Screen::Start | Screen::Models) {
         state.screen = Screen::Start;
@@ -133,11 +148,24 @@ fn show(state: &mut AppState, screen: Screen) -> Vec<Effect> {
     Vec::new()
 }
 
+fn toggle_motion(state: &mut AppState) {
+    state.is_motion_reduced ^= true;
+    let words = if state.is_motion_reduced {
+        "Less motion: new things stand there at once"
+    } else {
+        "More motion: new things fade in"
+    };
+    state.notices.say(Tone::Info, words.to_owned());
+}
+
 fn back(state: &mut AppState) {
     if state.palette.is_open {
         state.palette.is_open = false;
     } else if state.dialog.is_open() {
+        state.keys.rest();
         state.dialog = Dialog::None;
+    } else if state.tags.is_open {
+        state.tags.update(TagsCommand::Close);
     } else if state.gallery.preview {
         state.gallery.preview = false;
     } else if state.selection.is_many() {
@@ -179,6 +207,7 @@ fn dialog(state: &mut AppState, command: DialogCommand) -> Vec<Effect> {
         DialogCommand::ConfirmExport => images(state, Target::Scope),
         _ => Vec::new(),
     };
+    state.keys.rest();
     state.dialog.update(command, &scope)
 }
 
@@ -195,6 +224,27 @@ fn open(state: &mut AppState, path: PathBuf) -> Vec<Effect> {
     }
 }
 
+/// Opens what was let go over the window; a model folder, known by its manifest, is taken into use.
+fn dropped(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
+    let num_things = paths.len();
+    let Some(path) = paths.into_iter().next() else {
+        return Vec::new();
+    };
+    if num_things > 1 {
+        let words = format!(
+            "Opened the first of {num_things} things; drop the folder that they are in for all of them"
+        );
+        state.notices.say(Tone::Info, words);
+    }
+    let is_manifest = path.file_name().is_some_and(|name| name == "model.toml");
+    match path.parent().filter(|_| is_manifest) {
+        Some(folder) => state
+            .models
+            .update(ModelsCommand::Use(Some(folder.to_path_buf()))),
+        None => open(state, path),
+    }
+}
+
 fn picked(state: &mut AppState, pick: Pick, path: PathBuf) -> Vec<Effect> {
     match pick {
         Pick::OpenFolder | Pick::OpenFile => open(state, path),
@@ -203,7 +253,20 @@ fn picked(state: &mut AppState, pick: Pick, path: PathBuf) -> Vec<Effect> {
             let text = path.display().to_string();
             state.dialog.update(DialogCommand::SetPath(text), &[])
         }
-        Pick::ImageRoot => vec![Effect::Submit(Job::Relocate { root: path })],
+        Pick::ImageRoot => {
+            state.dialog = Dialog::None;
+            vec![Effect::Submit(Job::Relocate { root: path })]
+        }
+    }
+}
+
+/// Where the desktop cannot ask, a path field does.
+fn no_picker(state: &mut AppState, pick: Pick) {
+    let words = "This desktop shows no file dialogs: type the path instead";
+    state.notices.say(Tone::Info, words.to_owned());
+    let is_asked_elsewhere = state.screen == Screen::Start || state.dialog.is_open();
+    if matches!(pick, Pick::OpenFolder | Pick::OpenFile) && !is_asked_elsewhere {
+        state.dialog.update(DialogCommand::Open, &[]);
     }
 }
 

@@ -24,6 +24,8 @@ pub struct View {
     pub mos_histogram: [u32; HISTOGRAM_BARS],
     /// Predictions of the same images.
     pub score_histogram: [u32; HISTOGRAM_BARS],
+    /// Prediction minus ground truth of the same images, from minus the scale's width to plus it.
+    pub error_histogram: [u32; HISTOGRAM_BARS],
     /// Whether results came in since, so that filter or order would answer otherwise now.
     /// The list waits for the user, because nothing may jump under the pointer.
     pub is_stale: bool,
@@ -48,6 +50,7 @@ impl View {
     pub fn depends_on_results(&self) -> bool {
         matches!(self.sort, SortKey::Score(_) | SortKey::Error(_))
             || self.filter.score_range.is_some()
+            || self.filter.error_range.is_some()
             || self.filter.has_description.is_some()
             || self.filter.has_score.is_some()
     }
@@ -65,6 +68,7 @@ impl View {
         self.is_stale = false;
         self.mos_histogram = [0; HISTOGRAM_BARS];
         self.score_histogram = [0; HISTOGRAM_BARS];
+        self.error_histogram = [0; HISTOGRAM_BARS];
         self.visible.clear();
         for (idx, row) in project.rows.iter().enumerate() {
             if !passes_words(&self.filter, &needles, row, aspect) {
@@ -72,9 +76,15 @@ impl View {
             }
             let mos = row.record.mos(aspect);
             let score = row.predicted(aspect);
-            count(&mut self.mos_histogram, mos, scale);
-            count(&mut self.score_histogram, score, scale);
-            if in_range(self.filter.mos_range, mos) && in_range(self.filter.score_range, score) {
+            let error = row.error(aspect);
+            count(&mut self.mos_histogram, mos, [scale.min, scale.max]);
+            count(&mut self.score_histogram, score, [scale.min, scale.max]);
+            count(&mut self.error_histogram, error, error_bounds(scale));
+            let filter = &self.filter;
+            if in_range(filter.mos_range, mos)
+                && in_range(filter.score_range, score)
+                && in_range(filter.error_range, error)
+            {
                 self.visible.push(idx);
             }
         }
@@ -122,9 +132,16 @@ fn in_range(range: Option<[f64; 2]>, value: Option<f64>) -> bool {
     }
 }
 
-fn count(histogram: &mut [u32; HISTOGRAM_BARS], value: Option<f64>, scale: OpinionScale) {
+/// The errors that a scale allows: no prediction can be further off than the scale is wide.
+pub const fn error_bounds(scale: OpinionScale) -> [f64; 2] {
+    let width = scale.max - scale.min;
+    [-width, width]
+}
+
+fn count(histogram: &mut [u32; HISTOGRAM_BARS], value: Option<f64>, [low, high]: [f64; 2]) {
     if let Some(value) = value {
-        let bar = (scale.fraction(value) * HISTOGRAM_BARS as f64) as usize;
+        let fraction = ((value - low) / (high - low)).clamp(0.0, 1.0);
+        let bar = (fraction * HISTOGRAM_BARS as f64) as usize;
         histogram[bar.min(HISTOGRAM_BARS - 1)] += 1;
     }
 }

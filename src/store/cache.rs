@@ -97,6 +97,11 @@ pub(super) fn prune(folder: &Path, max_bytes: u64) -> Result<u64, StoreError> {
     Ok(freed)
 }
 
+/// Paths of all files below a folder, in no order.
+pub(super) fn paths(folder: &Path) -> Vec<std::path::PathBuf> {
+    files(folder).into_iter().map(|file| file.path).collect()
+}
+
 struct CacheFile {
     path: std::path::PathBuf,
     len: u64,

@@ -37,6 +37,18 @@ impl ThumbnailCache {
         cache::write(&self.file(image), MAGIC, &entry)
     }
 
+    /// The JPEG bytes of some thumbnails, the same ones each time: a look at a project without opening it.
+    pub fn some(&self, most: usize) -> Vec<Vec<u8>> {
+        let mut files = cache::paths(&self.folder);
+        files.sort();
+        files
+            .iter()
+            .filter_map(|file| cache::read(file, MAGIC))
+            .map(|entry| entry.payload)
+            .take(most)
+            .collect()
+    }
+
     /// Bytes of all thumbnails on disk.
     pub fn size_bytes(&self) -> u64 {
         cache::size_bytes(&self.folder)
@@ -67,6 +79,8 @@ mod tests {
         cache.put(hash(1), b"jpeg").unwrap();
         assert_eq!(cache.get(hash(1)).unwrap(), b"jpeg");
         assert_eq!(cache.get(hash(2)), None);
+        assert_eq!(cache.some(3), [b"jpeg"]);
+        assert!(cache.some(0).is_empty());
         std::fs::write(cache.file(hash(1)), b"jpeg").unwrap();
         assert_eq!(cache.get(hash(1)), None);
         assert_eq!(cache.size_bytes(), 4);

@@ -19,8 +19,8 @@ use crate::state::dialogs::Dialog;
 use crate::state::dialogs::DialogCommand;
 use crate::state::dialogs::ExportChoices;
 use crate::state::dialogs::Mapping;
-use crate::state::palette;
 
+use super::keys_list;
 use super::tokens::GAP;
 use super::tokens::Palette;
 
@@ -43,7 +43,8 @@ pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
                 Dialog::Open { path_text } => open(ui, path_text, out),
                 Dialog::Map(mapping) => map(ui, mapping, out),
                 Dialog::Export(choices) => export(ui, state, choices, out),
-                Dialog::Keys => keys(ui, state),
+                Dialog::Relocate { path_text } => relocate(ui, state, path_text, out),
+                Dialog::Keys => keys_list::show(ui, state, out),
                 Dialog::ImportReport => import_report(ui, state),
             }
             if matches!(state.dialog, Dialog::Keys | Dialog::ImportReport) {
@@ -95,6 +96,32 @@ fn open(ui: &mut Ui, path_text: &str, out: &mut Vec<Command>) {
         let button = ui.add_enabled(!path.is_empty(), Button::new("Open"));
         if button.clicked() || (is_entered && !path.is_empty()) {
             out.push(Command::Open(path.into()));
+        }
+        close(ui, "Cancel", out);
+    });
+}
+
+fn relocate(ui: &mut Ui, state: &AppState, path_text: &str, out: &mut Vec<Command>) {
+    ui.heading("Find moved pictures");
+    if let Some(project) = &state.project {
+        ui.label(format!(
+            "{} of {} pictures have no file. They are looked for under their names in the folder that you choose; \
+             nothing is moved.",
+            grouped(project.num_without_file),
+            grouped(project.rows.len())
+        ));
+        ui.weak(format!("Now: {}", project.info.root));
+    }
+    let is_entered = path_field(ui, path_text, "Folder of the pictures", out);
+    if ui.button("Choose a folder…").clicked() {
+        out.push(Command::Dialog(DialogCommand::Pick(Pick::ImageRoot)));
+    }
+    ui.add_space(GAP);
+    ui.horizontal(|ui| {
+        let is_named = !path_text.trim().is_empty();
+        let button = ui.add_enabled(is_named, Button::new("Look there"));
+        if button.clicked() || (is_entered && is_named) {
+            out.push(Command::Dialog(DialogCommand::ConfirmRelocate));
         }
         close(ui, "Cancel", out);
     });
@@ -209,36 +236,6 @@ fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<
             out.push(Command::Dialog(DialogCommand::ConfirmExport));
         }
         close(ui, "Cancel", out);
-    });
-}
-
-fn keys(ui: &mut Ui, state: &AppState) {
-    ui.heading("Keys");
-    ScrollArea::vertical().max_height(480.0).show(ui, |ui| {
-        Grid::new("keys")
-            .num_columns(2)
-            .striped(true)
-            .show(ui, |ui| {
-                let more = [
-                    ("Enter", "Inspect the picture in focus"),
-                    ("Esc", "One step back"),
-                    ("Arrows", "Move the focus"),
-                    ("Page Up, Page Down, Home, End", "Move the focus far"),
-                    ("Shift+click, Ctrl+click", "Select several"),
-                ];
-                for (keys, words) in more {
-                    ui.strong(keys);
-                    ui.label(words);
-                    ui.end_row();
-                }
-                for entry in palette::entries(state) {
-                    if !entry.keys.is_empty() {
-                        ui.strong(entry.keys);
-                        ui.label(entry.title);
-                        ui.end_row();
-                    }
-                }
-            });
     });
 }
 

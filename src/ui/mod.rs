@@ -9,6 +9,7 @@ pub mod gallery;
 pub mod inspect;
 pub mod jobs_strip;
 pub mod keys;
+mod keys_list;
 pub mod models;
 pub mod notices;
 pub mod palette;

@@ -84,7 +84,7 @@ fn content(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
 
 fn row(ui: &mut Ui, entry: Entry, is_chosen: bool, out: &mut Vec<Command>) {
     let button = Button::selectable(is_chosen, entry.title.as_str())
-        .shortcut_text(entry.keys)
+        .shortcut_text(entry.keys.as_str())
         .min_size(vec2(ui.available_width(), ROW_HEIGHT));
     let response = ui.add(button);
     if is_chosen {

@@ -14,6 +14,7 @@ use crate::state::Command;
 use crate::state::Project;
 use crate::state::Row;
 use crate::state::inspect::InspectCommand;
+use crate::state::keys::Action;
 
 use super::textures::Textures;
 use super::tokens::GAP;
@@ -31,7 +32,7 @@ pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Ve
     };
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         thumbnail(ui, row, textures);
-        head(ui, row, out);
+        head(ui, (state, row), out);
         prompt(ui, state, row, out);
         ui.separator();
         for aspect in Aspect::ALL {
@@ -62,7 +63,8 @@ fn thumbnail(ui: &mut Ui, row: &Row, textures: &mut Textures) {
             egui::Stroke::new(1.0, palette.error),
             egui::StrokeKind::Inside,
         );
-    } else if let Some(texture) = textures.thumbnail(row.record.id) {
+    } else if let Some(thumbnail) = textures.thumbnail(row.record.id) {
+        let texture = &thumbnail.texture;
         let size = texture.size_vec2();
         let scale = (frame.width() / size.x).min(frame.height() / size.y);
         let place = Rect::from_center_size(frame.center(), size * scale);
@@ -72,11 +74,12 @@ fn thumbnail(ui: &mut Ui, row: &Row, textures: &mut Textures) {
 }
 
 /// File name, open button and the chips of a row.
-pub(super) fn head(ui: &mut Ui, row: &Row, out: &mut Vec<Command>) {
+pub(super) fn head(ui: &mut Ui, (state, row): (&AppState, &Row), out: &mut Vec<Command>) {
     let record = &row.record;
     ui.strong(record.file_name()).on_hover_text(&record.path);
     ui.scope(|ui| chips(ui, row));
-    if ui.button("Inspect").on_hover_text("Enter").clicked() {
+    let hint = state.keys.map.hint("Look at it closely", Action::Inspect);
+    if ui.button("Inspect").on_hover_text(hint).clicked() {
         out.push(Command::Inspect(record.id));
     }
 }

@@ -14,14 +14,15 @@ use crate::state::AppState;
 use crate::state::Command;
 use crate::state::Screen;
 use crate::state::dialogs::DialogCommand;
-use crate::state::palette::PaletteCommand;
+use crate::state::keys;
+use crate::state::keys::Action;
 
 use super::compare;
 use super::dialogs;
 use super::gallery;
 use super::inspect;
 use super::jobs_strip;
-use super::keys;
+use super::keys as pressed_keys;
 use super::models;
 use super::notices;
 use super::palette;
@@ -38,7 +39,7 @@ use super::widgets::chip;
 
 /// Draws the window and collects what the user asked for.
 pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Vec<Command>) {
-    keys::read(ui.ctx(), state, out);
+    pressed_keys::read(ui.ctx(), state, out);
     let palette = Palette::in_use(ui);
     let chrome = Frame::new()
         .fill(palette.panel)
@@ -88,7 +89,14 @@ fn screen(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Vec<
 fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.horizontal(|ui| {
         ui.set_min_height(ROW_HEIGHT);
-        ui.strong("Assay");
+        let title = Button::new(egui::RichText::new("Assay").strong()).frame(false);
+        let hint = state
+            .keys
+            .map
+            .hint("Other projects", Action::Go(Screen::Start));
+        if ui.add(title).on_hover_text(hint).clicked() {
+            out.push(Command::Show(Screen::Start));
+        }
         if let Some(project) = &state.project {
             ui.weak(panel::dataset_words(project))
                 .on_hover_text(&project.info.path);
@@ -108,46 +116,49 @@ fn top_bar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
 }
 
 fn top_buttons(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
-    let theme = state.theme.other();
-    let mut button = |ui: &mut Ui, words: &str, hint: &str, command: Command| {
+    let keys = &state.keys.map;
+    let mut button = |ui: &mut Ui, words: &str, hint: &str, action: Action| {
+        let hint = keys.hint(hint, action);
         if ui.button(words).on_hover_text(hint).clicked() {
-            out.push(command);
+            out.extend(keys::command(action, state));
         }
     };
-    let toggle = Command::Palette(PaletteCommand::Toggle);
-    button(ui, "Commands", "Every command by name (Ctrl+K)", toggle);
-    let words = format!("{theme:?}");
-    button(ui, &words, "Ctrl+T", Command::SetTheme(theme));
+    let hint = "Every command by name";
+    button(ui, "Commands", hint, Action::Palette);
+    let theme = format!("{:?}", state.theme.other());
+    let hint = format!("Use {} colours", theme.to_lowercase());
+    button(ui, &theme, &hint, Action::Theme);
     if let Some(project) = &state.project {
-        let export = Command::Dialog(DialogCommand::Export);
-        button(ui, "Export…", "Ctrl+E", export);
+        button(ui, "Export…", "Write a table of scores", Action::Export);
         if let Some(redo) = &project.redo {
-            let hint = format!("Redo {} (Ctrl+Shift+Z)", redo.0);
-            button(ui, "Redo", &hint, Command::Redo);
+            button(ui, "Redo", &format!("Redo {}", redo.0), Action::Redo);
         }
         if let Some(undo) = &project.undo {
-            let hint = format!("Undo {} (Ctrl+Z)", undo.0);
-            button(ui, "Undo", &hint, Command::Undo);
+            button(ui, "Undo", &format!("Undo {}", undo.0), Action::Undo);
         }
     }
-    let open = Command::Dialog(DialogCommand::Open);
-    button(ui, "Open…", "Ctrl+O", open);
+    let hint = "A project, a dataset, a table or a folder";
+    button(ui, "Open…", hint, Action::Open);
     if state
         .import
         .as_ref()
         .is_some_and(|summary| !summary.problems.is_empty())
+        && ui
+            .button("Import report")
+            .on_hover_text("What was wrong with the input")
+            .clicked()
     {
-        let report = Command::Dialog(DialogCommand::ImportReport);
-        button(ui, "Import report", "What was wrong with the input", report);
+        out.push(Command::Dialog(DialogCommand::ImportReport));
     }
 }
 
 fn navigation(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.add_space(GAP);
-    for (idx, screen) in Screen::NAVIGATION.into_iter().enumerate() {
+    for screen in Screen::NAVIGATION {
         let button = Button::selectable(state.screen == screen, screen.title())
             .min_size(vec2(ui.available_width(), ROW_HEIGHT + 4.0));
-        let hint = format!("Alt+{}", idx + 1);
+        let title = format!("Go to {}", screen.title());
+        let hint = state.keys.map.hint(&title, Action::Go(screen));
         if ui.add(button).on_hover_text(hint).clicked() {
             out.push(Command::Show(screen));
         }

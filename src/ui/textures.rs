@@ -3,8 +3,10 @@
 //! Screens ask for a texture while they draw; what is not there is wished for, and the app hands the wishes of a
 //! frame to the workers. Uploads are spread over frames, so that scrolling stays smooth while thumbnails arrive.
 
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use egui::ColorImage;
 use egui::Context;
@@ -46,15 +48,25 @@ pub struct FullTexture {
     pub tiles: Vec<Tile>,
 }
 
+/// A thumbnail on the card.
+pub struct Thumbnail {
+    /// Its pixels.
+    pub texture: TextureHandle,
+    /// When it came, in seconds of the window's clock: new ones fade in.
+    pub since: f64,
+}
+
 /// Textures by image.
 pub struct Textures {
-    thumbnails: LruCache<ImageId, TextureHandle>,
+    thumbnails: LruCache<ImageId, Thumbnail>,
     pictures: LruCache<ImageId, FullTexture>,
     waiting: VecDeque<(ImageId, Picture)>,
     wanted: Vec<ImageId>,
     wanted_before: Vec<ImageId>,
     wanted_picture: Option<ImageId>,
     wanted_picture_before: Option<ImageId>,
+    strips: HashMap<PathBuf, Vec<TextureHandle>>,
+    wanted_strips: Vec<PathBuf>,
 }
 
 impl Default for Textures {
@@ -68,13 +80,15 @@ impl Default for Textures {
             wanted_before: Vec::new(),
             wanted_picture: None,
             wanted_picture_before: None,
+            strips: HashMap::new(),
+            wanted_strips: Vec::new(),
         }
     }
 }
 
 impl Textures {
     /// A thumbnail; wished for if it is not there.
-    pub fn thumbnail(&mut self, image: ImageId) -> Option<&TextureHandle> {
+    pub fn thumbnail(&mut self, image: ImageId) -> Option<&Thumbnail> {
         let is_known = self.thumbnails.contains(&image) || self.is_waiting(image);
         if !is_known && !self.wanted.contains(&image) {
             self.wanted.push(image);
@@ -119,8 +133,29 @@ impl Textures {
         self.pictures.put(image, full);
     }
 
+    /// Some pictures of a project that is not open; wished for when first asked for.
+    pub fn strip(&mut self, project: &str) -> &[TextureHandle] {
+        let project = PathBuf::from(project);
+        self.strips.entry(project).or_insert_with_key(|project| {
+            self.wanted_strips.push(project.clone());
+            Vec::new()
+        })
+    }
+
+    /// Takes some pictures of a project in.
+    pub fn add_strip(&mut self, ctx: &Context, project: PathBuf, pictures: &[Picture]) {
+        let upload = |(idx, picture): (usize, &Picture)| {
+            let bounds = [0, 0, picture.width, picture.height];
+            let name = format!("strip {} {idx}", project.display());
+            ctx.load_texture(name, cut(picture, bounds), TextureOptions::LINEAR)
+        };
+        let textures = pictures.iter().enumerate().map(upload).collect();
+        self.strips.insert(project, textures);
+    }
+
     /// Uploads some of what is waiting; `true` if more is waiting for the next frame.
     pub fn upload(&mut self, ctx: &Context) -> bool {
+        let since = ctx.input(|input| input.time);
         for _ in 0..UPLOADS_PER_FRAME {
             let Some((image, picture)) = self.waiting.pop_front() else {
                 return false;
@@ -131,7 +166,7 @@ impl Textures {
                 cut(&picture, bounds),
                 TextureOptions::LINEAR,
             );
-            self.thumbnails.put(image, texture);
+            self.thumbnails.put(image, Thumbnail { texture, since });
         }
         !self.waiting.is_empty()
     }
@@ -146,6 +181,9 @@ impl Textures {
             && self.wanted_picture_before != Some(image)
         {
             wishes.push(Wish::FullPicture(image));
+        }
+        if !self.wanted_strips.is_empty() {
+            wishes.push(Wish::Strips(std::mem::take(&mut self.wanted_strips)));
         }
         self.wanted_before = std::mem::take(&mut self.wanted);
         self.wanted_picture_before = self.wanted_picture.take();

@@ -7,6 +7,5 @@ mod kill;
 mod pipeline;
 mod project;
 mod ratings;
-mod study;
 mod window;
 mod world;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokenizers::Tokenizer;
 
+use super::folder;
 use super::minicpm_v::Config;
 use crate::compute::{MappedWeights, builder_from_bytes};
 use crate::domain::{ContentHash, ModelCard, ModelTag};
@@ -52,6 +53,9 @@ impl Default for GenerateSettings {
         }
     }
 }
+
+/// The architecture that the folder `minicpm_v` beside this file holds.
+const ARCHITECTURE: &str = "minicpm-v-2.5";
 
 /// Where a model's files are.
 pub enum ModelFiles {
@@ -113,9 +117,19 @@ impl ModelFiles {
     /// Its card, hash included.
     ///
     /// # Errors
-    /// Missing or malformed files.
+    /// Missing, cut off or malformed files, and an architecture that is not known here.
     pub fn card(&self) -> Result<ModelCard, MlError> {
+        if let Self::Folder(path) = self {
+            folder::check(path)?;
+        }
         let manifest = self.manifest()?;
+        if manifest.architecture != ARCHITECTURE {
+            let reason = format!(
+                "expected the architecture {ARCHITECTURE}, got {:?}; this program runs no other",
+                manifest.architecture
+            );
+            return Err(self.malformed("model.toml", "model.toml", reason));
+        }
         let config = self.config()?;
         let (sha256, weights_bytes) = self.hash()?;
         let bytes_per_weight = 2;
@@ -166,29 +180,7 @@ impl ModelFiles {
         let Self::Folder(folder) = self else {
             return Ok(Vec::new());
         };
-        let read = |source| MlError::Read {
-            what: "the model folder",
-            path: folder.clone(),
-            source,
-        };
-        let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-            .map_err(read)?
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|extension| extension == "safetensors")
-            })
-            .collect();
-        files.sort();
-        if files.is_empty() {
-            let reason = "there is no .safetensors file in it".to_owned();
-            return Err(MlError::Malformed {
-                what: "the model folder",
-                reason,
-                path: folder.clone(),
-            });
-        }
-        Ok(files)
+        folder::weights(folder)
     }
 
     fn text(

@@ -5,6 +5,7 @@ pub mod minicpm_v;
 pub mod ops;
 
 mod files;
+mod folder;
 mod local;
 
 pub use files::{GenerateSettings, Manifest, ModelFiles};

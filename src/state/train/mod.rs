@@ -72,6 +72,8 @@ pub enum TrainCommand {
     ToggleAdvanced,
     /// Look at a run.
     Choose(RunId),
+    /// Look at a run so many places later.
+    StepRun(isize),
     /// Train with the settings shown.
     Start,
     /// End the training that runs; the best epoch so far is kept.
@@ -96,6 +98,7 @@ pub(super) fn update(state: &mut AppState, command: TrainCommand) -> Vec<Effect>
         }
         TrainCommand::ToggleAdvanced => state.train.is_advanced ^= true,
         TrainCommand::Choose(run) => state.train.chosen = Some(run),
+        TrainCommand::StepRun(by) => step_run(state, by),
         TrainCommand::Start => {
             refresh(state);
             if obstacle(state).is_none() {
@@ -118,6 +121,17 @@ pub(super) fn update(state: &mut AppState, command: TrainCommand) -> Vec<Effect>
         }
     }
     Vec::new()
+}
+
+fn step_run(state: &mut AppState, by: isize) {
+    let (Some(shown), Some(project)) = (shown_run(state).map(|run| run.id), &state.project) else {
+        return;
+    };
+    let at = project.runs.iter().position(|run| run.id == shown);
+    let to = at.and_then(|at| at.checked_add_signed(by));
+    if let Some(run) = to.and_then(|to| project.runs.get(to)) {
+        state.train.chosen = Some(run.id);
+    }
 }
 
 fn ask(state: &mut AppState, job: Job) -> Vec<Effect> {

@@ -16,7 +16,7 @@ use crate::stats::StatsError;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::GROUP_GAP;
 use crate::ui::tokens::Palette;
-use crate::ui::widgets::score_mark;
+use crate::ui::widgets::predictor_card;
 
 use super::View;
 
@@ -92,7 +92,7 @@ fn card(ui: &mut Ui, view: View<'_>) {
     let aspect = view.state.compare.aspect;
     let card = view.project.predictor_card(aspect);
     ui.strong("Predictor in use");
-    score_mark::card_ui(ui, card);
+    predictor_card::show(ui, card);
     if let Some(card) = card
         && card.scale != view.project.info.scale
     {

@@ -140,7 +140,8 @@ fn line_ui(
 
 /// Paints a picture's thumbnail into a frame, whole.
 pub(super) fn thumbnail(ui: &Ui, pair: Pair, frame: Rect, textures: &mut Textures) {
-    if let Some(texture) = textures.thumbnail(pair.image) {
+    if let Some(thumbnail) = textures.thumbnail(pair.image) {
+        let texture = &thumbnail.texture;
         let size = texture.size_vec2();
         let scale = (frame.width() / size.x).min(frame.height() / size.y);
         let place = Rect::from_center_size(frame.center(), size * scale);

@@ -86,6 +86,7 @@ fn plot(ui: &mut Ui, view: View<'_>, side: f32) -> (Response, PlotTransform) {
         .allow_double_click_reset(false)
         .allow_axis_zoom_drag(false)
         .show_crosshair(false)
+        .grid_color(palette.line)
         .show_x(false)
         .show_y(false)
         .x_axis_label(format!("What people said (MOS, {scale})"))

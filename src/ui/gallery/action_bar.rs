@@ -1,8 +1,6 @@
 //! What can be done with the pictures selected or shown: how many, and how long it may take, before the click.
 
-use egui::Align;
 use egui::Button;
-use egui::Layout;
 use egui::Ui;
 
 use crate::domain::Aspect;
@@ -12,23 +10,22 @@ use crate::state::actions;
 use crate::state::actions::grouped;
 use crate::state::command::Target;
 use crate::state::gallery::GalleryCommand;
+use crate::state::keys::Action;
 use crate::state::selection::SelectionCommand;
 use crate::ui::tokens::Palette;
+use crate::ui::widgets::tags;
 
 /// Draws the bar.
 pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
-    ui.horizontal(|ui| {
-        if state.selection.is_many() {
-            ui.strong(format!("{} selected", grouped(state.scope.num_images)));
-        }
+    // Wrapped, because on a narrow window what does not fit would lie on top of each other.
+    ui.horizontal_wrapped(|ui| {
         for aspect in Aspect::ALL {
             aspect_toggle(ui, state, aspect, out);
         }
         describe(ui, state, out);
         score(ui, state, out);
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            selecting(ui, state, out);
-        });
+        tags::button(ui, state, out);
+        select_all(ui, state, out);
     });
 }
 
@@ -119,16 +116,11 @@ fn images_in_words(number: usize) -> String {
     }
 }
 
-fn selecting(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
-    if state.selection.is_many() {
-        if ui.button("Clear selection").clicked() {
-            out.push(Command::Selection(SelectionCommand::Clear));
-        }
-    } else if ui
-        .button("Select all")
-        .on_hover_text("Select everything shown (Ctrl+A)")
-        .clicked()
-    {
+fn select_all(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let words = "Select everything shown";
+    let hint = state.keys.map.hint(words, Action::SelectAll);
+    let is_many = state.selection.is_many();
+    if !is_many && ui.button("Select all").on_hover_text(hint).clicked() {
         out.push(Command::Selection(SelectionCommand::All));
     }
 }

@@ -34,6 +34,9 @@ const MARK_HEIGHT: f32 = 16.0;
 /// Width kept for the number beside a mark.
 const NUMBER_WIDTH: f32 = 32.0;
 
+/// Seconds in which a new picture fades in.
+const FADE_SECONDS: f32 = 0.15;
+
 /// A cell to draw.
 pub(super) struct Cell<'a> {
     /// The picture with all that is known of it.
@@ -130,10 +133,12 @@ fn paint(ui: &Ui, state: &AppState, textures: &mut Textures, cell: &Cell<'_>, re
     let frame = Rect::from_min_size(cell.rect.min, egui::Vec2::splat(cell.rect.width()));
     if let Some(reason) = failure(state, cell.row) {
         paint_missing(painter, frame, reason, palette);
-    } else if let Some(texture) = textures.thumbnail(image) {
+    } else if let Some(thumbnail) = textures.thumbnail(image) {
+        let texture = &thumbnail.texture;
         let place = fitted(frame, texture.size_vec2());
         let uv = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-        painter.image(texture.id(), place, uv, Color32::WHITE);
+        let tint = Color32::WHITE.gamma_multiply(opacity(ui, state, thumbnail.since));
+        painter.image(texture.id(), place, uv, tint);
     } else {
         painter.rect_filled(frame, 0.0, palette.panel);
     }
@@ -165,6 +170,16 @@ fn paint(ui: &Ui, state: &AppState, textures: &mut Textures, cell: &Cell<'_>, re
     if state.selection.is_many() && state.selection.contains(image) {
         painter.rect_filled(frame, 0.0, palette.accent.gamma_multiply(0.12));
     }
+}
+
+/// How far a new picture has faded in, from 0 to 1; at once where motion is reduced.
+fn opacity(ui: &Ui, state: &AppState, since: f64) -> f32 {
+    let age = (ui.input(|input| input.time) - since) as f32;
+    if state.is_motion_reduced || age >= FADE_SECONDS {
+        return 1.0;
+    }
+    ui.request_repaint();
+    (age / FADE_SECONDS).clamp(0.0, 1.0)
 }
 
 /// The largest rectangle of a picture's shape within a frame.

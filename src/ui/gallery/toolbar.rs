@@ -10,7 +10,7 @@ use egui::containers::menu::MenuButton;
 use egui::containers::menu::MenuConfig;
 use egui::vec2;
 
-use crate::domain::{Aspect, Filter, SortKey, Split};
+use crate::domain::{Aspect, Filter, OpinionScale, SortKey, Split};
 use crate::state::AppState;
 use crate::state::Command;
 use crate::state::Project;
@@ -18,6 +18,10 @@ use crate::state::actions::grouped;
 use crate::state::gallery::GalleryCommand;
 use crate::state::gallery::MAX_CELL;
 use crate::state::gallery::MIN_CELL;
+use crate::state::keys::Action;
+use crate::state::selection::SelectionCommand;
+use crate::state::view;
+use crate::state::view::View;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
 use crate::ui::tokens::ROW_HEIGHT;
@@ -71,10 +75,12 @@ fn search(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         .hint_text("Search")
         .align(egui::Align2::LEFT_CENTER)
         .desired_width(SEARCH_WIDTH);
-    let response = ui
-        .add(field)
-        .accessible_name("Search")
-        .on_hover_text("Words in prompts and file names ( / )");
+    let response = ui.add(field).accessible_name("Search").on_hover_text(
+        state
+            .keys
+            .map
+            .hint("Words in prompts and file names", Action::Search),
+    );
     if response.changed() {
         let filter = Filter {
             search: text,
@@ -242,40 +248,70 @@ fn choice<T: PartialEq>(
 }
 
 fn range(ui: &mut Ui, state: &AppState, project: &Project, filter: &mut Filter) {
-    let view = &state.view;
-    let scale = project.info.scale;
     let set: Vec<String> = [
         ("people", filter.mos_range),
         ("predicted", filter.score_range),
+        ("error", filter.error_range),
     ]
     .into_iter()
-    .filter_map(|(who, range)| range.map(|[low, high]| format!("{who} {low:.1}-{high:.1}")))
+    .filter_map(|(who, range)| range.map(|[low, high]| format!("{who} {low:.1} to {high:.1}")))
     .collect();
     let chosen = (!set.is_empty()).then(|| set.join(", "));
     let words = chip_words("Range", chosen.as_deref());
     let config = MenuConfig::new().close_behavior(egui::PopupCloseBehavior::CloseOnClickOutside);
     let button = Button::new(words).selected(chosen.is_some());
-    MenuButton::from_button(button).config(config).ui(ui, |ui| {
-        let aspect = view.aspect().title();
-        ui.strong(format!("{aspect} by people, scale {scale}"));
-        let changed = histogram::range_to_drag(
-            ui,
-            "Range of people's scores",
-            &view.mos_histogram,
-            scale,
-            filter.mos_range,
-        );
-        filter.mos_range = changed.unwrap_or(filter.mos_range);
-        ui.strong(format!("{aspect} predicted, scale {scale}"));
-        let changed = histogram::range_to_drag(
-            ui,
-            "Range of predicted scores",
-            &view.score_histogram,
-            scale,
-            filter.score_range,
-        );
-        filter.score_range = changed.unwrap_or(filter.score_range);
-    });
+    MenuButton::from_button(button)
+        .config(config)
+        .ui(ui, |ui| ranges(ui, &state.view, project.info.scale, filter));
+}
+
+/// Scores of people, predictions, and how far these are off, each with a range to drag.
+fn ranges(ui: &mut Ui, view: &View, scale: OpinionScale, filter: &mut Filter) {
+    let aspect = view.aspect().title();
+    let whole = [scale.min, scale.max];
+    let range = |ui: &mut Ui, title: String, name, bars: &[u32], bounds, value: &mut _| {
+        ui.strong(title);
+        if let Some(changed) = histogram::range_to_drag(ui, name, bars, bounds, *value) {
+            *value = changed;
+        }
+    };
+    range(
+        ui,
+        format!("{aspect} by people, scale {scale}"),
+        "Range of people's scores",
+        &view.mos_histogram,
+        whole,
+        &mut filter.mos_range,
+    );
+    range(
+        ui,
+        format!("{aspect} predicted, scale {scale}"),
+        "Range of predicted scores",
+        &view.score_histogram,
+        whole,
+        &mut filter.score_range,
+    );
+    range(
+        ui,
+        format!("{aspect} error: predicted minus people"),
+        "Range of errors",
+        &view.error_histogram,
+        view::error_bounds(scale),
+        &mut filter.error_range,
+    );
+}
+
+fn selected(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let hint = state.keys.map.hint("Clear the selection", Action::Back);
+    if ui
+        .button("Clear")
+        .accessible_name("Clear selection")
+        .on_hover_text(hint)
+        .clicked()
+    {
+        out.push(Command::Selection(SelectionCommand::Clear));
+    }
+    ui.strong(format!("{} selected", grouped(state.scope.num_images)));
 }
 
 fn counts(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command>) {
@@ -283,6 +319,9 @@ fn counts(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Comman
         let shown = grouped(state.view.visible.len());
         let all = grouped(project.rows.len());
         ui.label(format!("{shown} of {all} shown"));
+        if state.selection.is_many() {
+            selected(ui, state, out);
+        }
         if project.num_without_file > 0 {
             let palette = Palette::in_use(ui);
             let words = format!("{} without a file", grouped(project.num_without_file));
@@ -297,7 +336,8 @@ fn counts(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Comman
             }
         }
         if state.view.is_stale {
-            let hint = "Results came in since; the list waits for you, so that nothing jumps (F5)";
+            let words = "Results came in since; the list waits for you, so that nothing jumps";
+            let hint = state.keys.map.hint(words, Action::Refresh);
             if ui.button("Refresh").on_hover_text(hint).clicked() {
                 out.push(Command::Gallery(GalleryCommand::Refresh));
             }

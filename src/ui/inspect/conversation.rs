@@ -7,18 +7,22 @@ use egui::Margin;
 use egui::RichText;
 use egui::Ui;
 
-use crate::domain::{Aspect, Description, Origin};
+use crate::domain::{Aspect, Description, Origin, PredictorCard};
 use crate::state::AppState;
 use crate::state::Command;
 use crate::state::Project;
 use crate::state::Row;
+use crate::state::Screen;
 use crate::state::command::Target;
+use crate::state::inspect;
 use crate::state::inspect::description_as_text;
+use crate::state::keys::Action;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
 use crate::ui::tokens::RADIUS;
 use crate::ui::tokens::SMALL;
 use crate::ui::widgets::chip;
+use crate::ui::widgets::predictor_card;
 use crate::ui::widgets::score_mark::ScoreMark;
 
 /// The tag of a picture whose description is wrong or useless.
@@ -33,33 +37,92 @@ pub(super) fn aspect_ui(
 ) {
     ui.add_space(GAP);
     ui.separator();
-    ScoreMark::of(row, aspect, project.info.scale).show(ui, project.predictor_card(aspect));
-    truth_words(ui, row, aspect);
+    score(ui, (state, project, row), aspect, out);
+    let only = state.inspect.only_origin(&inspect::origins(row));
     let origins: Vec<Origin> = Origin::ALL
         .into_iter()
         .filter(|&origin| {
-            origin == Origin::Local || row.newest_description(aspect, origin).is_some()
+            let has_said = row.newest_description(aspect, origin).is_some();
+            match only {
+                Some(only) => origin == only,
+                None => origin == Origin::Local || has_said,
+            }
         })
         .collect();
     ui.columns(origins.len(), |columns| {
         for (ui, origin) in columns.iter_mut().zip(origins) {
-            card(ui, |ui| {
-                ui.horizontal_wrapped(|ui| {
-                    chip::origin(ui, origin);
-                    rating(ui, row.newest_description(aspect, origin));
-                });
-                match origin {
-                    Origin::Local => local(ui, (state, row), aspect, out),
-                    Origin::Published | Origin::Teacher => {
-                        if let Some(description) = row.newest_description(aspect, origin) {
-                            told(ui, state, description);
-                            copy(ui, description, out);
-                        }
-                    }
-                }
-            });
+            card(ui, |ui| of_origin(ui, (state, row), (aspect, origin), out));
         }
     });
+}
+
+/// What one origin said of one aspect.
+fn of_origin(
+    ui: &mut Ui,
+    (state, row): (&AppState, &Row),
+    (aspect, origin): (Aspect, Origin),
+    out: &mut Vec<Command>,
+) {
+    let description = row.newest_description(aspect, origin);
+    ui.horizontal_wrapped(|ui| {
+        chip::origin(ui, origin);
+        rating(ui, description);
+    });
+    match (origin, description) {
+        (Origin::Local, _) => local(ui, (state, row), aspect, out),
+        (_, Some(description)) => {
+            told(ui, state, description);
+            copy(ui, description, out);
+        }
+        (_, None) => {
+            ui.weak("Says nothing about this aspect");
+        }
+    }
+}
+
+/// The score with what people said on the left, and on the right what the score rests on.
+fn score(
+    ui: &mut Ui,
+    (state, project, row): (&AppState, &Project, &Row),
+    aspect: Aspect,
+    out: &mut Vec<Command>,
+) {
+    let card = project.predictor_card(aspect);
+    ui.columns(2, |columns| {
+        let [left, right] = columns else {
+            return;
+        };
+        ScoreMark::of(row, aspect, project.info.scale).show(left, card);
+        truth_words(left, row, aspect);
+        right.with_layout(Layout::top_down(Align::LEFT), |ui| match card {
+            Some(card) => {
+                predictor_card::beside_score(ui, card);
+                elsewhere(ui, project, card);
+            }
+            None => no_predictor(ui, state, aspect, out),
+        });
+    });
+}
+
+/// Figures of one dataset promise nothing about another.
+fn elsewhere(ui: &mut Ui, project: &Project, card: &PredictorCard) {
+    if card.dataset != project.info.dataset {
+        let palette = Palette::in_use(ui);
+        let words = format!("It has not learned from {}", project.info.dataset);
+        let text = RichText::new(words).color(palette.warning).size(SMALL);
+        ui.add(egui::Label::new(text).truncate()).on_hover_text(
+            "How well it does here shows in Compare, where people rated these pictures",
+        );
+    }
+}
+
+fn no_predictor(ui: &mut Ui, state: &AppState, aspect: Aspect, out: &mut Vec<Command>) {
+    let words = format!("No {aspect} predictor fits the model in use");
+    ui.label(RichText::new(words).weak().size(SMALL));
+    let hint = state.keys.map.hint("Train one", Action::Go(Screen::Train));
+    if ui.small_button("Go to Train").on_hover_text(hint).clicked() {
+        out.push(Command::Show(Screen::Train));
+    }
 }
 
 fn card(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
@@ -122,8 +185,11 @@ fn local(ui: &mut Ui, (state, row): (&AppState, &Row), aspect: Aspect, out: &mut
             Some(_) => ("Describe again", "The former description is kept"),
             None => ("Describe", "Runs on this machine"),
         };
-        let button = ui.add_enabled(is_usable, egui::Button::new(words));
-        if button.on_hover_text(hint).clicked() {
+        let button = ui
+            .add_enabled(is_usable, egui::Button::new(words))
+            .on_hover_text(hint)
+            .on_disabled_hover_text("There is no picture to look at");
+        if button.clicked() {
             out.push(Command::Describe {
                 target: Target::Images(vec![row.record.id]),
                 aspects: vec![aspect],

@@ -11,17 +11,22 @@ use egui::Panel;
 use egui::ScrollArea;
 use egui::Ui;
 
-use crate::domain::Aspect;
+use crate::domain::{Aspect, Origin};
 use crate::state::AppState;
 use crate::state::Command;
+use crate::state::Row;
 use crate::state::actions::grouped;
+use crate::state::inspect;
 use crate::state::inspect::InspectCommand;
 use crate::state::inspect::Zoom;
-use crate::state::selection::SelectionCommand;
+use crate::state::keys;
+use crate::state::keys::Action;
 
 use super::panel;
 use super::textures::Textures;
 use super::tokens::Palette;
+use super::widgets::chip;
+use super::widgets::tags;
 
 pub(super) use picture::show as picture_ui;
 
@@ -51,25 +56,23 @@ pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Ve
 
 fn toolbar(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ui.horizontal(|ui| {
-        let step = |by| Command::Selection(SelectionCommand::Step(by));
-        if ui.button("Previous").on_hover_text("Left").clicked() {
-            out.push(step(-1));
-        }
-        if ui.button("Next").on_hover_text("Right").clicked() {
-            out.push(step(1));
+        let keys = &state.keys.map;
+        for (words, action) in [("Previous", Action::Previous), ("Next", Action::Next)] {
+            let hint = keys.hint(action.title(), action);
+            if ui.button(words).on_hover_text(hint).clicked() {
+                out.extend(keys::command(action, state));
+            }
         }
         let is_fit = state.inspect.zoom == Zoom::Fit;
         let is_one = state.inspect.zoom == Zoom::Scale(1.0);
-        for (is_on, words, hint, command) in [
-            (is_fit, "Fit", "F", InspectCommand::Fit),
-            (is_one, "1:1", "1", InspectCommand::OneToOne),
+        for (is_on, words, action) in [
+            (is_fit, "Fit", Action::Fit),
+            (is_one, "1:1", Action::OneToOne),
         ] {
-            if ui
-                .add(Button::selectable(is_on, words))
-                .on_hover_text(hint)
-                .clicked()
-            {
-                out.push(Command::Picture(command));
+            let hint = keys.hint(action.title(), action);
+            let button = Button::selectable(is_on, words);
+            if ui.add(button).on_hover_text(hint).clicked() {
+                out.extend(keys::command(action, state));
             }
         }
         if let Zoom::Scale(scale) = state.inspect.zoom {
@@ -100,30 +103,57 @@ fn column(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         return;
     };
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-        ui.horizontal(|ui| {
-            ui.strong(row.record.file_name());
-            if let Some(generator) = &row.record.generator {
-                super::widgets::chip::chip(ui, generator, "The model that made the picture");
-            }
-            for tag in &row.record.tags {
-                super::widgets::chip::chip(ui, tag, "Tag");
-            }
-        });
-        if let Some(reason) = row.record.file.reason() {
-            ui.colored_label(Palette::in_use(ui).error, reason);
-        }
+        head(ui, state, row, out);
         panel::prompt(ui, state, row, out);
-        let mut is_open = state.inspect.is_conversation_unfolded;
-        let words = "Show requests and answers word for word";
-        if ui
-            .checkbox(&mut is_open, words)
-            .on_hover_text("C")
-            .changed()
-        {
-            out.push(Command::Picture(InspectCommand::ToggleConversation));
-        }
+        ui.horizontal_wrapped(|ui| told_by(ui, state, row, out));
         for aspect in Aspect::ALL {
             conversation::aspect_ui(ui, (state, project, row), aspect, out);
         }
     });
+}
+
+/// Name, facts and tags of the picture.
+fn head(ui: &mut Ui, state: &AppState, row: &Row, out: &mut Vec<Command>) {
+    ui.horizontal_wrapped(|ui| {
+        ui.strong(row.record.file_name())
+            .on_hover_text(&row.record.path);
+        if let Some(generator) = &row.record.generator {
+            chip::chip(ui, generator, "The model that made the picture");
+        }
+        if let Some(reason) = row.record.file.reason() {
+            chip::warning(ui, "no picture", reason);
+        }
+        for tag in &row.record.tags {
+            chip::chip(ui, tag, "Tag");
+        }
+        tags::button(ui, state, out);
+    });
+}
+
+/// Whose descriptions are shown, and how much of the conversation.
+fn told_by(ui: &mut Ui, state: &AppState, row: &Row, out: &mut Vec<Command>) {
+    let keys = &state.keys.map;
+    let origins = inspect::origins(row);
+    if origins.len() > 1 {
+        let only = state.inspect.only_origin(&origins);
+        let all = std::iter::once(None).chain(origins.into_iter().map(Some));
+        let hint = keys.hint("Next", Action::NextOrigin);
+        for origin in all {
+            let words = origin.map_or("Side by side", Origin::name);
+            let button = Button::selectable(only == origin, words);
+            if ui.add(button).on_hover_text(&hint).clicked() {
+                out.push(Command::Picture(InspectCommand::SetOrigin(origin)));
+            }
+        }
+    }
+    let mut is_open = state.inspect.is_conversation_unfolded;
+    let words = "Requests and answers word for word";
+    let hint = keys.hint("The conversation as it happened", Action::Conversation);
+    if ui
+        .checkbox(&mut is_open, words)
+        .on_hover_text(hint)
+        .changed()
+    {
+        out.push(Command::Picture(InspectCommand::ToggleConversation));
+    }
 }

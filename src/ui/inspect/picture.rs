@@ -1,12 +1,15 @@
 //! The picture in its frame: fit, one to one, zoom to the pointer, pan. Magnified pixels stay square.
 
+use egui::Align;
 use egui::Color32;
-use egui::FontId;
+use egui::Layout;
 use egui::Rect;
 use egui::Response;
+use egui::RichText;
 use egui::Role;
 use egui::Sense;
 use egui::Ui;
+use egui::UiBuilder;
 use egui::Vec2;
 use egui::WidgetInfo;
 use egui::pos2;
@@ -14,11 +17,12 @@ use egui::vec2;
 
 use crate::state::AppState;
 use crate::state::Command;
+use crate::state::Row;
+use crate::state::dialogs::DialogCommand;
 use crate::state::inspect::InspectCommand;
 use crate::state::inspect::Zoom;
 use crate::ui::textures::FullTexture;
 use crate::ui::textures::Textures;
-use crate::ui::tokens::BODY;
 use crate::ui::tokens::GROUP_GAP;
 use crate::ui::tokens::Palette;
 
@@ -45,7 +49,7 @@ pub(in crate::ui) fn show(
         .reason()
         .or_else(|| state.picture_failures.get(&image).map(String::as_str));
     if let Some(reason) = failure {
-        paint_reason(ui, frame, reason);
+        no_picture(ui, frame, (row, reason), out);
         return response;
     }
     if let Some(full) = textures.picture(image) {
@@ -55,11 +59,11 @@ pub(in crate::ui) fn show(
         gestures(ui, state, &response, (frame, place, size), out);
     } else if let Some(thumbnail) = textures.thumbnail(image) {
         // The thumbnail stands in until the whole picture is decoded.
-        let size = thumbnail.size_vec2();
+        let size = thumbnail.texture.size_vec2();
         let scale = (frame.width() / size.x).min(frame.height() / size.y);
         let place = Rect::from_center_size(frame.center(), size * scale);
         ui.painter()
-            .image(thumbnail.id(), place, whole(), Color32::WHITE);
+            .image(thumbnail.texture.id(), place, whole(), Color32::WHITE);
     }
     response
 }
@@ -134,15 +138,23 @@ fn gestures(
     }
 }
 
-fn paint_reason(ui: &Ui, frame: Rect, reason: &str) {
+/// Why there is no picture, and what can be done.
+fn no_picture(ui: &mut Ui, frame: Rect, (row, reason): (&Row, &str), out: &mut Vec<Command>) {
     let palette = Palette::in_use(ui);
-    let room = frame.shrink(2.0 * GROUP_GAP);
-    let galley = ui.painter().layout(
-        reason.to_owned(),
-        FontId::proportional(BODY),
-        palette.error,
-        room.width(),
-    );
-    let at = room.center() - galley.size() / 2.0;
-    ui.painter().galley(at, galley, palette.error);
+    let width = (frame.width() - 4.0 * GROUP_GAP).min(420.0);
+    let room = Rect::from_center_size(frame.center(), vec2(width, 200.0));
+    let layout = Layout::top_down(Align::Center);
+    let mut ui = ui.new_child(UiBuilder::new().max_rect(room).layout(layout));
+    ui.label(RichText::new("No picture to show").heading());
+    ui.colored_label(palette.error, reason);
+    ui.weak(&row.record.path);
+    ui.add_space(GROUP_GAP);
+    let hint = "Choose the folder in which the pictures lie now";
+    if ui
+        .button("Find moved pictures…")
+        .on_hover_text(hint)
+        .clicked()
+    {
+        out.push(Command::Dialog(DialogCommand::Relocate));
+    }
 }

@@ -2,12 +2,14 @@
 
 mod predictors;
 
+use egui::Align2;
 use egui::Button;
 use egui::Grid;
 use egui::RichText;
 use egui::ScrollArea;
 use egui::TextEdit;
 use egui::Ui;
+use egui::vec2;
 
 use crate::domain::ModelCard;
 use crate::state::AppState;
@@ -21,12 +23,16 @@ use crate::state::models::parameters_words;
 use super::textures::Textures;
 use super::tokens::GAP;
 use super::tokens::HEADING;
+use super::tokens::STEP;
 use super::train::card;
 use super::train::page;
 use super::widgets::chip;
 
 /// Digits of a hash on screen; the whole one is copied.
 const HASH_DIGITS: usize = 12;
+
+/// Height of a line of facts.
+pub(super) const FACT_HEIGHT: f32 = 20.0;
 
 /// Width of the folder field.
 const FIELD_WIDTH: f32 = 420.0;
@@ -62,6 +68,15 @@ fn models(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             model_card(ui, state, (model, idx == 0), out);
         });
     }
+    for (folder, reason) in &state.models.broken {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        card(ui, &name, |ui| {
+            ui.scope(|ui| {
+                chip::warning(ui, "cannot be used", "It is listed again once it is whole")
+            });
+            ui.add(egui::Label::new(reason).wrap());
+        });
+    }
 }
 
 fn model_card(
@@ -87,6 +102,8 @@ fn model_card(
     Grid::new(("model", &model.tag.sha256))
         .num_columns(2)
         .min_col_width(120.0)
+        .min_row_height(FACT_HEIGHT)
+        .spacing(vec2(GAP, STEP))
         .show(ui, |ui| facts(ui, model, out));
     if !is_in_use {
         use_button(ui, state, model, out);
@@ -160,6 +177,7 @@ fn folder(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         let mut text = state.models.folder_text.clone();
         let field = TextEdit::singleline(&mut text)
             .hint_text("folder with a model.toml")
+            .align(Align2::LEFT_CENTER)
             .desired_width(FIELD_WIDTH);
         if ui.add(field).labelled_by(label.id).changed() {
             out.push(Command::Models(ModelsCommand::SetFolderText(text.clone())));

@@ -3,18 +3,22 @@
 use egui::Button;
 use egui::Grid;
 use egui::Ui;
+use egui::vec2;
 
-use crate::domain::{Figures, PredictorCard};
+use crate::domain::PredictorCard;
 use crate::state::AppState;
 use crate::state::Command;
 use crate::state::models;
 use crate::state::models::PredictorEntry;
 use crate::state::train::TrainCommand;
-use crate::state::train::runs::figure;
-use crate::state::train::runs::reason;
+use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
+use crate::ui::tokens::STEP;
 use crate::ui::train::card;
 use crate::ui::widgets::chip;
+use crate::ui::widgets::predictor_card::figures_words;
+
+use super::FACT_HEIGHT;
 
 /// Draws the cards.
 pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
@@ -75,6 +79,8 @@ fn facts(ui: &mut Ui, card: &PredictorCard) {
     Grid::new(("predictor", card.id.0, &card.name, card.aspect.name()))
         .num_columns(2)
         .min_col_width(96.0)
+        .min_row_height(FACT_HEIGHT)
+        .spacing(vec2(GAP, STEP))
         .show(ui, |ui| {
             for (name, value) in [
                 ("Scale", scale.as_str()),
@@ -93,20 +99,4 @@ fn facts(ui: &mut Ui, card: &PredictorCard) {
                 ui.end_row();
             }
         });
-}
-
-fn figures_words(figures: Option<&Figures>) -> String {
-    let Some(figures) = figures else {
-        return "not measured".to_owned();
-    };
-    if figures.srcc.is_none() {
-        return format!("undefined on {} images: {}", figures.n, reason(figures));
-    }
-    format!(
-        "SRCC {}, PLCC {}, RMSE {} on {} images",
-        figure(figures.srcc),
-        figure(figures.plcc),
-        figure(figures.rmse),
-        figures.n
-    )
 }

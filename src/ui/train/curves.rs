@@ -2,6 +2,7 @@
 
 use egui::Color32;
 use egui::Ui;
+use egui_plot::Corner;
 use egui_plot::Legend;
 use egui_plot::Line;
 use egui_plot::LineStyle;
@@ -66,9 +67,17 @@ pub(super) fn show(ui: &mut Ui, run: &RunRecord, live: Option<LiveStep>) {
             return;
         };
         left.weak("Loss (mean squared error) by epoch");
-        plot(left, "loss", run, losses, [0.0, 0.0]);
+        // Losses fall and correlations rise: each legend stands where its curves are not.
+        plot(left, ("loss", Corner::LeftBottom), run, losses, [0.0, 0.0]);
         right.weak("Correlation with people on the validation part, by epoch");
-        plot(right, "correlation", run, correlations, [0.0, 1.0]);
+        let corner = Corner::RightBottom;
+        plot(
+            right,
+            ("correlation", corner),
+            run,
+            correlations,
+            [0.0, 1.0],
+        );
         if let Some(last) = run.epochs.last()
             && last.val.srcc.is_none()
         {
@@ -86,12 +95,14 @@ fn points(epochs: &[EpochFigures], value: &dyn Fn(&EpochFigures) -> Option<f64>)
 
 fn plot<const N: usize>(
     ui: &mut Ui,
-    name: &str,
+    (name, corner): (&str, Corner),
     run: &RunRecord,
     curves: [Curve; N],
     [low, high]: [f64; 2],
 ) {
-    let line_ink = Palette::in_use(ui).line;
+    let palette = Palette::in_use(ui);
+    let line_ink = palette.line;
+    let best_ink = palette.accent;
     let epochs = f64::from(run.settings.epochs.max(2));
     let best = run.best_epoch.map(f64::from);
     let response = Plot::new((name, run.id.0))
@@ -105,7 +116,8 @@ fn plot<const N: usize>(
         .allow_scroll(false)
         .allow_boxed_zoom(false)
         .allow_axis_zoom_drag(false)
-        .legend(Legend::default())
+        .legend(Legend::default().position(corner))
+        .grid_color(line_ink)
         .x_axis_formatter(|mark, _| {
             let is_whole = (mark.value - mark.value.round()).abs() < 1e-6;
             match is_whole {
@@ -116,7 +128,7 @@ fn plot<const N: usize>(
         .show(ui, |plot| {
             if let Some(best) = best {
                 let line = VLine::new(format!("Best epoch, {best:.0}"), best);
-                plot.vline(line.color(line_ink).width(2.0));
+                plot.vline(line.color(best_ink).width(1.0));
             }
             for curve in curves {
                 draw(plot, curve);

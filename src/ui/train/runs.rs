@@ -6,6 +6,7 @@ use egui::Grid;
 use egui::Layout;
 use egui::RichText;
 use egui::Ui;
+use egui::vec2;
 use egui_extras::Column;
 use egui_extras::TableBuilder;
 use egui_extras::TableRow;
@@ -19,12 +20,17 @@ use crate::state::train;
 use crate::state::train::TrainCommand;
 use crate::state::train::data::images;
 use crate::state::train::runs as words;
+use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
 use crate::ui::tokens::ROW_HEIGHT;
+use crate::ui::tokens::STEP;
 use crate::ui::widgets::chip;
 
 use super::card;
 use super::curves;
+
+/// Height of a line of figures.
+const FIGURE_HEIGHT: f32 = 20.0;
 
 /// Most rows before the table scrolls on its own.
 const MOST_ROWS: f32 = 8.0;
@@ -269,6 +275,8 @@ fn figures_table(ui: &mut Ui, run: &RunRecord) {
     Grid::new(("before_after", run.id.0))
         .num_columns(4)
         .min_col_width(88.0)
+        .min_row_height(FIGURE_HEIGHT)
+        .spacing(vec2(GAP, STEP))
         .show(ui, |ui| {
             for name in ["Test list", "Before", "After", "Change"] {
                 ui.weak(name);

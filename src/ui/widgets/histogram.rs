@@ -1,4 +1,4 @@
-//! A histogram over the scale with a range to drag below it.
+//! A histogram over a scale with a range to drag below it.
 
 use egui::Rect;
 use egui::Sense;
@@ -6,7 +6,6 @@ use egui::Ui;
 use egui::Vec2;
 use egui::pos2;
 
-use crate::domain::OpinionScale;
 use crate::ui::tokens::Palette;
 
 /// Width of the histogram and of the range below it.
@@ -15,31 +14,32 @@ const WIDTH: f32 = 280.0;
 /// Height of the tallest bar.
 const HEIGHT: f32 = 64.0;
 
-/// Draws the bars and the range; answers the new range, `Some(None)` when it was opened to the whole scale.
+/// Draws the bars and the range; answers the new range, `Some(None)` when it was opened to its bounds.
 pub fn range_to_drag(
     ui: &mut Ui,
     name: &str,
     bars: &[u32],
-    scale: OpinionScale,
+    bounds: [f64; 2],
     range: Option<[f64; 2]>,
 ) -> Option<Option<[f64; 2]>> {
-    let [mut low, mut high] = range.unwrap_or([scale.min, scale.max]);
-    paint_bars(ui, bars, [scale.fraction(low), scale.fraction(high)]);
-    let slider = egui::RangeSlider::new(&mut low, &mut high, scale.min..=scale.max)
+    let [mut low, mut high] = range.unwrap_or(bounds);
+    let fraction = |value: f64| (value - bounds[0]) / (bounds[1] - bounds[0]);
+    paint_bars(ui, bars, [fraction(low), fraction(high)]);
+    let slider = egui::RangeSlider::new(&mut low, &mut high, bounds[0]..=bounds[1])
         .show_value(false)
         .step_by(0.1);
     ui.spacing_mut().slider_width = WIDTH;
     let response = ui.add(slider).accessible_name(name);
     let num_images: u32 = bars.iter().sum();
     if num_images == 0 {
-        ui.weak("No picture here has such a score yet");
+        ui.weak("No picture here has one yet");
     } else {
         ui.weak(format!("From {low:.1} to {high:.1}"));
     }
     if !response.changed() {
         return None;
     }
-    let is_whole = low <= scale.min && high >= scale.max;
+    let is_whole = low <= bounds[0] && high >= bounds[1];
     Some((!is_whole).then_some([low, high]))
 }
 

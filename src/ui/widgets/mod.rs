@@ -3,5 +3,7 @@
 pub mod chip;
 pub mod histogram;
 pub mod icon;
+pub mod predictor_card;
 pub mod score_mark;
+pub mod tags;
 pub mod text;

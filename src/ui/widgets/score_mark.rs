@@ -24,6 +24,7 @@ use crate::ui::tokens::BODY;
 use crate::ui::tokens::Palette;
 use crate::ui::tokens::SMALL;
 use crate::ui::tokens::Shape;
+use crate::ui::widgets::predictor_card;
 
 /// One score with the truth it is held against.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -142,7 +143,7 @@ impl ScoreMark {
         }
         response.on_hover_ui(|ui| {
             ui.label(self.words());
-            card_ui(ui, card);
+            predictor_card::show(ui, card);
         })
     }
 
@@ -201,29 +202,6 @@ pub fn paint_shape(painter: &Painter, centre: Pos2, radius: f32, aspect: Aspect,
             ];
             painter.add(egui::Shape::convex_polygon(corners, colour, Stroke::NONE));
         }
-    }
-}
-
-/// The predictor's card: what the score rests on.
-pub fn card_ui(ui: &mut Ui, card: Option<&PredictorCard>) {
-    let Some(card) = card else {
-        ui.weak("No predictor fits the model in use.");
-        return;
-    };
-    ui.weak(format!("{}, scale {}", card.name, card.scale));
-    ui.weak(format!("Learned from {} ({})", card.dataset, card.split));
-    ui.weak(format!(
-        "Reads {} with preset {}",
-        card.model.name, card.preset
-    ));
-    if let Some(test) = &card.test {
-        let figure = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.3}"));
-        ui.weak(format!(
-            "Test: SRCC {}, PLCC {}, n {}",
-            figure(test.srcc),
-            figure(test.plcc),
-            test.n
-        ));
     }
 }
 

@@ -70,7 +70,7 @@ fn figures_of_the_test_list_come_first_and_all_warns_of_training_pictures() {
     window.run_steps(3);
     window.get_by_label("Agreement over 100 pictures");
     window.get_by_label_contains("include 80 of 100 pictures that the predictor learned from");
-    window.get_by_label("small predictor, scale 0-5");
+    window.get_by_label("small predictor, quality, scale 0-5");
 }
 
 #[test]

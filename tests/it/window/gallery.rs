@@ -1,9 +1,12 @@
 //! Gallery: counts, filters, selection, what the action bar offers, and why a picture is not there.
 
+use assay::domain::Filter;
 use assay::domain::ImageId;
 use assay::jobs::message::Event;
 use assay::jobs::message::Job;
+use assay::state::Command;
 use assay::state::Effect;
+use assay::state::gallery::GalleryCommand;
 use egui::Key;
 use egui::Modifiers;
 use egui_kittest::kittest::Queryable as _;
@@ -100,6 +103,46 @@ fn twenty_thousand_rows_draw_only_what_is_on_screen() {
     window.get_by_label("20,000 of 20,000 shown");
     let cells = window.query_all_by_label_contains("p0").count();
     assert!(cells < 80, "{cells} cells were laid out");
+}
+
+#[test]
+fn a_range_of_errors_keeps_the_pictures_that_are_so_far_off() {
+    let mut catalog = world::catalog(100);
+    // People gave picture 1 a score of 3.7.
+    catalog.scores = vec![world::score(1, 4.9), world::score(2, 2.4)];
+    let mut window = world::window(World::with(catalog), SIZE);
+    window.get_by_label("Range").click();
+    window.run_steps(3);
+    window.get_by_label("Quality error: predicted minus people");
+    window.get_by_label("Range of errors");
+    let filter = Filter {
+        error_range: Some([1.0, 5.0]),
+        ..Filter::default()
+    };
+    let command = GalleryCommand::SetFilter(filter);
+    window.state_mut().tell(Command::Gallery(command));
+    window.run_steps(3);
+    window.get_by_label("1 of 100 shown");
+    window.get_by_label("Range: error 1.0 to 5.0");
+}
+
+#[test]
+fn new_thumbnails_fade_in_unless_motion_is_reduced() {
+    let num_frames = |is_reduced: bool| {
+        let mut world = World::with(world::catalog(4));
+        world.state.is_motion_reduced = is_reduced;
+        let mut window = world::window(world, SIZE);
+        window.run();
+        for number in 1..=4 {
+            let picture = world::picture(number);
+            window
+                .state_mut()
+                .textures
+                .add_thumbnail(ImageId(number), picture);
+        }
+        window.run()
+    };
+    assert!(num_frames(false) > num_frames(true));
 }
 
 #[test]

@@ -3,8 +3,11 @@
 mod compare;
 mod gallery;
 mod inspect;
+mod keys;
 mod look;
 mod models;
 mod palette;
+mod start;
+mod tags;
 mod train;
 mod world;

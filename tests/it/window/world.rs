@@ -71,7 +71,7 @@ impl World {
 
     fn frame(&mut self, ui: &mut egui::Ui) {
         if self.theme != Some(self.state.theme) {
-            tokens::apply(ui.ctx(), self.state.theme);
+            tokens::apply(ui.ctx(), self.state.theme, self.state.is_motion_reduced);
             self.theme = Some(self.state.theme);
         }
         let mut commands = Vec::new();
