@@ -6,6 +6,7 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::cli::study::args::StudyAction;
 use crate::domain::Aspect;
 use crate::domain::Split;
 
@@ -78,6 +79,11 @@ pub(super) enum Command {
     Evaluate(EvaluateArgs),
     /// Write the project's table
     Export(ExportArgs),
+    /// Subjective studies: make them, read their results, exchange votes
+    Study {
+        #[command(subcommand)]
+        action: StudyAction,
+    },
     /// Say what models there are, and whether their files are whole
     Models {
         #[command(subcommand)]
@@ -298,7 +304,7 @@ fn aspects(text: &str) -> Result<Aspects, String> {
     })
 }
 
-fn splits(text: &str) -> Result<SplitChoice, String> {
+pub(super) fn splits(text: &str) -> Result<SplitChoice, String> {
     if text.eq_ignore_ascii_case("all") {
         return Ok(SplitChoice::All);
     }

@@ -11,6 +11,7 @@ mod models;
 mod output;
 mod project;
 mod session;
+mod study;
 mod train;
 
 use std::ffi::OsString;
@@ -118,6 +119,7 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         },
         Command::Train(args) => train::train(args, common),
         Command::Evaluate(args) => project::evaluate(args, common),
+        Command::Study { action } => study::study(action, common),
         Command::Models { action } => models::models(action, common),
     }
 }

@@ -31,6 +31,8 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::Import(_)
         | Job::Relocate { .. }
         | Job::Export(_)
+        | Job::ExportRatings(_)
+        | Job::ImportRatings(_)
         | Job::PackStudy { .. }
         | Job::MergeStudies { .. }
         | Job::ListModels => Place::Files,
@@ -76,6 +78,8 @@ pub(super) fn title(job: &Job) -> String {
         Job::Vote(_) => "Vote".to_owned(),
         Job::TakeBackVote(_) => "Take a vote back".to_owned(),
         Job::UseStudyAsTruth { aspect, .. } => format!("Change the ground truth of {aspect}"),
+        Job::ExportRatings(request) => format!("Write {}", file_name(&request.out)),
+        Job::ImportRatings(request) => format!("Take votes from {}", file_name(&request.path)),
         Job::PackStudy { out, .. } => format!("Pack {}", file_name(out)),
         Job::MergeStudies { path } => format!("Take votes from {}", file_name(path)),
         Job::Undo => "Undo".to_owned(),

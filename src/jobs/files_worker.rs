@@ -26,6 +26,7 @@ use crate::jobs::message::ImportRequest;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobReport;
 use crate::jobs::model_host::announce_models;
+use crate::jobs::ratings;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
@@ -70,6 +71,8 @@ impl FilesWorker {
             Job::Relocate { root } => self.relocate(&root, context),
             Job::Export(request) => table::export(&self.store, &request, context),
             Job::ListModels => self.list_models(),
+            Job::ExportRatings(request) => ratings::export(&self.store, &request, context),
+            Job::ImportRatings(request) => ratings::import(&self.store, &request, context),
             Job::PackStudy { study, out } => study_package::pack(&self.store, study, &out, context),
             Job::MergeStudies { path } => study_package::merge(&self.store, &path, context),
             _ => Err(JobError::Misplaced),

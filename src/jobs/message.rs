@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use crate::domain::{
     Aspect, Catalog, ContentHash, Description, EpochFigures, ImageId, ImageRecord, ImportSummary,
-    ModelCard, Operation, Picture, PredictorCard, PredictorId, Protocol, RunId, RunRecord, Score,
-    Settings, Study, StudyId, TrainSettings, Vote,
+    ModelCard, Operation, Picture, PredictorCard, PredictorId, Protocol, RatingsFormat, RunId,
+    RunRecord, Score, Settings, Study, StudyId, TrainSettings, Vote,
 };
+use crate::stats::raters::Screening;
 
 /// A running piece of work, as the jobs strip lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +90,10 @@ pub enum Job {
         /// Study.
         study: Option<StudyId>,
     },
+    /// Write a study's votes or its report.
+    ExportRatings(RatingsExport),
+    /// Take the votes of a file into a study; each vote once.
+    ImportRatings(RatingsImport),
     /// Write a study with its pictures as one file for raters at another machine.
     PackStudy {
         /// Study.
@@ -163,6 +168,34 @@ pub struct ExportRequest {
     pub images: Vec<ImageId>,
     /// Aspects.
     pub aspects: Vec<Aspect>,
+}
+
+/// A file of a study to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RatingsExport {
+    /// Study.
+    pub study: StudyId,
+    /// The kind of file.
+    pub format: RatingsFormat,
+    /// Aspect; `None` means all that the study asks for, or its only one where the file holds one.
+    pub aspect: Option<Aspect>,
+    /// How the report screens raters.
+    pub screening: Screening,
+    /// File to write; replaced only once the new one is whole.
+    pub out: PathBuf,
+}
+
+/// A file of votes to read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RatingsImport {
+    /// Study that the votes go to.
+    pub study: StudyId,
+    /// File.
+    pub path: PathBuf,
+    /// The kind of file; `None` means: find out.
+    pub format: Option<RatingsFormat>,
+    /// Aspect; `None` means what the file says, or the study's only one.
+    pub aspect: Option<Aspect>,
 }
 
 /// How far a job is.

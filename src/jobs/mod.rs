@@ -20,6 +20,7 @@ mod model_worker;
 mod pipeline;
 mod prepare;
 mod progress;
+mod ratings;
 mod scoring;
 mod store_jobs;
 mod store_worker;

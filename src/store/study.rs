@@ -182,6 +182,15 @@ impl Project {
         })
     }
 
+    /// Takes in records that were made for this study, each once however often it comes. One that does not belong there
+    /// is left out with its reason.
+    pub fn merge_votes(&mut self, id: StudyId, votes: &[Vote]) -> Result<MergedVotes, StoreError> {
+        self.write("take the votes in", |tx| {
+            let study = study(tx, id)?;
+            Ok(merge(tx, &study, votes)?)
+        })
+    }
+
     /// Keeps what a study's votes come to under an aspect, in place of what they came to before.
     pub fn set_study_mos(
         &mut self,

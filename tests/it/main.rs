@@ -7,5 +7,6 @@ mod kill;
 mod pipeline;
 mod project;
 mod ratings;
+mod study;
 mod window;
 mod world;

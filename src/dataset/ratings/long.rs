@@ -134,19 +134,8 @@ fn vote(reading: &Reading<'_>, fields: &Fields, record: &StringRecord) -> Result
 
 fn value(word: &str, method: Method) -> Result<VoteValue, String> {
     match method {
-        Method::Pairs => choice(word).map(VoteValue::Pair),
+        Method::Pairs => parse::<PairChoice>(word, "value").map(VoteValue::Pair),
         Method::Acr5 | Method::Continuous => parse(word, "value").map(VoteValue::Score),
-    }
-}
-
-fn choice(word: &str) -> Result<PairChoice, String> {
-    match word.trim() {
-        "left" => Ok(PairChoice::Left),
-        "right" => Ok(PairChoice::Right),
-        "tie" => Ok(PairChoice::Tie),
-        other => Err(format!(
-            "column value: expected left, right or tie, got {other:?}"
-        )),
     }
 }
 

@@ -109,10 +109,15 @@ pub fn tally(study: &Study, votes: &[Vote], aspect: Aspect) -> Tally {
 pub fn scene_tallies(study: &Study, votes: &[Vote], aspect: Aspect) -> Vec<SceneTally> {
     let own = votes.iter().filter(|vote| vote.study == study.id);
     let opinions = opinions(own, aspect);
+    let compared: BTreeSet<ContentHash> = opinions
+        .iter()
+        .flat_map(|vote| vote.shown.pictures())
+        .collect();
     let mut scenes: Vec<SceneTally> = Vec::new();
     let mut by_prompt: BTreeMap<&str, usize> = BTreeMap::new();
     let mut places = BTreeMap::new();
-    for hash in pictures_of(study, &opinions) {
+    let pictures = pictures_of(study, &opinions);
+    for hash in pictures.into_iter().filter(|hash| compared.contains(hash)) {
         let known = study.protocol.picture(hash);
         let prompt = known.map_or("", |picture| picture.prompt.trim());
         let scene = *by_prompt.entry(prompt).or_insert_with(|| {
@@ -249,9 +254,13 @@ mod tests {
         let scenes = scene_tallies(&study(Method::Pairs), &votes, Aspect::Quality);
         assert_eq!(scenes.len(), 2);
         assert_eq!(scenes[0].prompt, "prompt 0");
-        assert_eq!(scenes[0].pictures, [hash(0), hash(2), hash(4)]);
+        assert_eq!(
+            scenes[0].pictures,
+            [hash(0), hash(2)],
+            "4 was never compared"
+        );
         let won: Vec<f64> = scenes[0].comparisons.iter().map(|c| c.won).collect();
         assert_eq!(won, [1.0, 0.0], "the pair across prompts is none");
-        assert_eq!(scenes[1].comparisons[0].won, 0.5);
+        assert!((scenes[1].comparisons[0].won - 0.5).abs() < 1e-12);
     }
 }

@@ -4,7 +4,6 @@ use std::io::Write;
 
 use super::StudyRecord;
 use crate::domain::Aspect;
-use crate::domain::PairChoice;
 use crate::domain::Shown;
 use crate::domain::Vote;
 use crate::domain::VoteValue;
@@ -102,9 +101,7 @@ fn row(record: &StudyRecord<'_>, vote: &Vote) -> [String; 26] {
 fn value_word(value: VoteValue) -> String {
     match value {
         VoteValue::Score(score) => score.to_string(),
-        VoteValue::Pair(PairChoice::Left) => "left".to_owned(),
-        VoteValue::Pair(PairChoice::Right) => "right".to_owned(),
-        VoteValue::Pair(PairChoice::Tie) => "tie".to_owned(),
+        VoteValue::Pair(choice) => choice.name().to_owned(),
     }
 }
 

@@ -152,7 +152,7 @@ pub(super) fn strengths(rows: &[(String, Mean)]) -> String {
         .iter()
         .map(|(_, mean)| mean.value.abs() + mean.half.unwrap_or(0.0))
         .fold(0.5, f64::max);
-    let right = |value: f64| LABELS + (value / reach + 1.0) / 2.0 * (WIDTH - LABELS - 10.0);
+    let right = |value: f64| LABELS + f64::midpoint(value / reach, 1.0) * (WIDTH - LABELS - 10.0);
     let mut svg = open(WIDTH, height, "Strengths with 95 % intervals");
     line(
         &mut svg,

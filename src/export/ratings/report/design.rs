@@ -226,10 +226,13 @@ fn votes(record: &StudyRecord<'_>) -> String {
     )
 }
 
+/// Size in pixels, pixels a point, and the program's version.
+type Screen<'a> = ([u32; 2], String, &'a str);
+
 /// What was recorded of screens, and room for what a program cannot know.
 pub(super) fn conditions(page: &mut Page, record: &StudyRecord<'_>) {
     page.section("Viewing conditions");
-    let mut screens: BTreeMap<([u32; 2], String, &str), (BTreeSet<&str>, usize)> = BTreeMap::new();
+    let mut screens: BTreeMap<Screen<'_>, (BTreeSet<&str>, usize)> = BTreeMap::new();
     let standing = standing(record.votes.iter().copied());
     for vote in &standing {
         let key = (

@@ -155,7 +155,7 @@ impl Cell {
         Self::Text(text.to_owned())
     }
 
-    pub(super) fn number(number: impl ToString) -> Self {
+    pub(super) fn number(number: usize) -> Self {
         Self::Number(number.to_string())
     }
 

@@ -34,6 +34,11 @@ pub(super) fn write(
 ) -> Result<usize, ExportError> {
     let asked = &record.study.protocol.aspects;
     let aspects: Vec<Aspect> = match request.aspect {
+        Some(aspect) if !asked.contains(&aspect) => {
+            return Err(ExportError::Study(format!(
+                "the study did not ask for {aspect}: choose one of its aspects"
+            )));
+        }
         Some(aspect) => vec![aspect],
         // Quick rating may ask for all three; what nobody answered needs no page.
         None if record.study.is_quick => asked
@@ -62,12 +67,15 @@ pub(super) fn write(
     let title = format!("{} - study report", record.study.protocol.name);
     sink.write_all(page.document(&title, STYLE).as_bytes())?;
     let num_listed = |analysis: &Analysis| {
-        let compared: usize = analysis
-            .scenes
-            .iter()
-            .map(|scene| scene.pictures.len())
-            .sum();
-        compared.max(analysis.tally.pictures.len())
+        if record.study.protocol.method == Method::Pairs {
+            analysis
+                .scenes
+                .iter()
+                .map(|scene| scene.pictures.len())
+                .sum()
+        } else {
+            analysis.tally.pictures.len()
+        }
     };
     Ok(analyses.iter().map(num_listed).max().unwrap_or(0))
 }
