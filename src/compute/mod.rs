@@ -2,6 +2,8 @@
 //!
 //! Every other room compiles the same with or without a GPU.
 
+#[cfg(test)]
+pub(crate) mod check;
 mod device;
 pub mod kernels;
 mod weights;

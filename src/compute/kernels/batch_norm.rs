@@ -240,6 +240,7 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::compute::check::central_difference;
 
     #[test]
     fn gradients_equal_finite_differences() -> Result<()> {
@@ -264,20 +265,12 @@ mod tests {
                 .expect("has a gradient")
                 .flatten_all()?
                 .to_vec1::<f32>()?;
-            let values = var.flatten_all()?.to_vec1::<f32>()?;
-            for probe in 0..values.len() {
-                let at = |delta: f32| -> Result<f64> {
-                    let mut moved = values.clone();
-                    moved[probe] += delta;
-                    let moved = Tensor::from_vec(moved, var.shape(), &Device::Cpu)?;
-                    let value = match which {
-                        0 => loss(&moved, &scale, &shift)?,
-                        1 => loss(&x, &moved, &shift)?,
-                        _ => loss(&x, &scale, &moved)?,
-                    };
-                    Ok(f64::from(value.to_scalar::<f32>()?))
-                };
-                let numeric = (at(2e-3)? - at(-2e-3)?) / 4e-3;
+            for probe in 0..grad.len() {
+                let numeric = central_difference(var, probe, 2e-3, |moved| match which {
+                    0 => loss(moved, &scale, &shift),
+                    1 => loss(&x, moved, &shift),
+                    _ => loss(&x, &scale, moved),
+                })?;
                 let analytic = f64::from(grad[probe]);
                 assert!(
                     (numeric - analytic).abs() < 1e-2 * (1.0 + analytic.abs()),

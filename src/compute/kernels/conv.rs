@@ -340,6 +340,7 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
+    use crate::compute::check::central_difference;
 
     fn random(len: usize, seed: u64) -> Vec<f32> {
         let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
@@ -411,19 +412,12 @@ mod tests {
                     .expect("has a gradient")
                     .flatten_all()?
                     .to_vec1::<f32>()?;
-                let values = var.flatten_all()?.to_vec1::<f32>()?;
-                for probe in [0, values.len() / 3, values.len() - 1] {
-                    let at = |delta: f32| -> Result<f64> {
-                        let mut moved = values.clone();
-                        moved[probe] += delta;
-                        let moved = Tensor::from_vec(moved, var.shape(), &Device::Cpu)?;
-                        let is_input = var.shape() == input.shape();
-                        let choices = [[input.as_tensor(), &moved], [&moved, weight.as_tensor()]];
-                        let pair = choices[usize::from(is_input)];
-                        let value = loss(pair[0], pair[1])?;
-                        Ok(f64::from(value.to_scalar::<f32>()?))
-                    };
-                    let numeric = (at(1e-2)? - at(-1e-2)?) / 2e-2;
+                let is_input = var.shape() == input.shape();
+                for probe in [0, grad.len() / 3, grad.len() - 1] {
+                    let numeric = central_difference(var, probe, 1e-2, |moved| match is_input {
+                        true => loss(moved, &weight),
+                        false => loss(&input, moved),
+                    })?;
                     let analytic = f64::from(grad[probe]);
                     assert!(
                         (numeric - analytic).abs() < 2e-2 * (1.0 + analytic.abs()),

@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use crate::compute::kernels::{batch_norm_relu, channel_moments};
 use crate::domain::Picture;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, mean_and_deviation};
+use crate::ml::vlm::minicpm_v::vision::pixels;
 
 /// One picture and what is known of it.
 #[derive(Debug, Clone)]
@@ -359,7 +360,7 @@ fn predict(
     let outputs: Vec<Vec<f32>> = examples
         .par_iter()
         .map(|example| {
-            let map = stem.feature_map(&whole(&example.picture)?)?;
+            let map = stem.feature_map(&pixels(&example.picture, &Device::Cpu)?)?;
             tower
                 .pooled_head(&map)?
                 .narrow(1, 0, columns)?
@@ -373,23 +374,6 @@ fn predict(
         }
     }
     Ok(predicted)
-}
-
-/// A whole picture as `(1, height, width, 3)` in -1..1.
-///
-/// # Errors
-/// A picture whose pixels do not fit its size.
-pub fn whole(picture: &Picture) -> Result<Tensor> {
-    let values: Vec<f32> = picture
-        .rgb
-        .iter()
-        .map(|byte| f32::from(*byte) / 127.5 - 1.0)
-        .collect();
-    Tensor::from_vec(
-        values,
-        (1, picture.height as usize, picture.width as usize, 3),
-        &Device::Cpu,
-    )
 }
 
 fn normal(shape: (usize, usize), deviation: f64, rng: &mut ChaCha8Rng) -> Result<Var> {

@@ -1,17 +1,18 @@
 //! A model on disk or inside the binary: `model.toml`, `config.json`, `tokenizer.json`, weights.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use tokenizers::Tokenizer;
 
+use super::fingerprint;
 use super::folder;
 use super::minicpm_v::Config;
 use crate::compute::{MappedWeights, builder_from_bytes};
-use crate::domain::{ContentHash, ModelCard, ModelTag};
+use crate::domain::{ModelCard, ModelTag};
 use crate::ml::MlError;
 
 /// What `model.toml` says.
@@ -131,7 +132,8 @@ impl ModelFiles {
             return Err(self.malformed("model.toml", "model.toml", reason));
         }
         let config = self.config()?;
-        let (sha256, weights_bytes) = self.hash()?;
+        let sha256 = self.hash()?;
+        let weights_bytes = self.weights_bytes()?;
         let bytes_per_weight = 2;
         let num_parameters = weights_bytes / bytes_per_weight;
         Ok(ModelCard {
@@ -154,26 +156,36 @@ impl ModelFiles {
         })
     }
 
-    fn hash(&self) -> Result<(String, u64), MlError> {
-        let mut hasher = Sha256::new();
-        let mut bytes = 0;
+    fn hash(&self) -> Result<String, MlError> {
+        // The bytes of the program cannot change while it runs.
+        static EMBEDDED: OnceLock<String> = OnceLock::new();
         match self {
-            Self::Embedded => {
-                for part in [MINI_CONFIG.as_bytes(), MINI_TOKENIZER, MINI_WEIGHTS] {
-                    hasher.update(part);
-                }
-                bytes = MINI_WEIGHTS.len() as u64;
-            }
+            Self::Embedded => Ok(EMBEDDED
+                .get_or_init(|| {
+                    fingerprint::of_parts(&[MINI_CONFIG.as_bytes(), MINI_TOKENIZER, MINI_WEIGHTS])
+                })
+                .clone()),
             Self::Folder(folder) => {
-                for name in ["config.json", "tokenizer.json"] {
-                    hash_file(&folder.join(name), &mut hasher)?;
-                }
-                for file in self.weight_files()? {
-                    bytes += hash_file(&file, &mut hasher)?;
-                }
+                let small = ["config.json", "tokenizer.json"].map(|name| folder.join(name));
+                let files: Vec<PathBuf> = small.into_iter().chain(self.weight_files()?).collect();
+                fingerprint::of_files(&files)
             }
         }
-        Ok((ContentHash(hasher.finalize().into()).to_string(), bytes))
+    }
+
+    fn weights_bytes(&self) -> Result<u64, MlError> {
+        if matches!(self, Self::Embedded) {
+            return Ok(MINI_WEIGHTS.len() as u64);
+        }
+        let files = self.weight_files()?;
+        files.iter().try_fold(0, |sum, path| {
+            let meta = std::fs::metadata(path).map_err(|source| MlError::Read {
+                what: "a file of the model",
+                path: path.clone(),
+                source,
+            })?;
+            Ok(sum + meta.len())
+        })
     }
 
     fn weight_files(&self) -> Result<Vec<PathBuf>, MlError> {
@@ -220,14 +232,4 @@ const fn kv_bytes(config: &Config) -> u64 {
     let llm = &config.llm;
     let width = llm.hidden_size / llm.num_attention_heads * llm.num_key_value_heads;
     (2 * llm.num_hidden_layers * width * config.max_len * 4) as u64
-}
-
-fn hash_file(path: &Path, hasher: &mut Sha256) -> Result<u64, MlError> {
-    let read = |source| MlError::Read {
-        what: "a file of the model",
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = std::fs::File::open(path).map_err(read)?;
-    std::io::copy(&mut file, hasher).map_err(read)
 }

@@ -37,6 +37,19 @@ pub struct Described {
     pub finished: bool,
 }
 
+/// Messages 1 to 3 as the model reads them, token by token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trace {
+    /// Token ids, cut at the limit.
+    pub token_ids: Vec<u32>,
+    /// First and one-past-last position of each picture's features; none lies beyond the cut.
+    pub image_bounds: Vec<[usize; 2]>,
+    /// Hidden states after the final norm, a row for each token.
+    pub hidden: Vec<f32>,
+    /// Width of a row.
+    pub width: usize,
+}
+
 /// Tokens of the one-word answer.
 const ANSWER_TOKENS: usize = 8;
 
@@ -183,6 +196,38 @@ impl LocalModel {
             .conversation(seen.grid, self.config().query_num, conversation)?;
         let passed = self.prefill(whole, &seen)?;
         self.features_of(&passed)
+    }
+
+    /// Tokens and last hidden states of messages 1 to 3 in single precision, cut at `max_len`: what other programs and
+    /// comparisons with them ask for.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn trace(
+        &mut self,
+        picture: &Picture,
+        conversation: &Conversation,
+        max_len: usize,
+    ) -> Result<Trace, MlError> {
+        let seen = self.look(picture)?;
+        let whole = self
+            .chat
+            .conversation(seen.grid, self.config().query_num, conversation)?;
+        let bounds = whole.image_bounds.clone();
+        let passed = self.prefill(whole, &seen)?;
+        let states = Tensor::cat(&passed.states, 1)?.squeeze(0)?;
+        let num_tokens = states.dim(0)?.min(max_len);
+        let hidden = states.narrow(0, 0, num_tokens)?.flatten_all()?;
+        Ok(Trace {
+            token_ids: passed.ids[..num_tokens].to_vec(),
+            image_bounds: bounds
+                .into_iter()
+                .map(|[start, end]| [start, end.min(num_tokens)])
+                .filter(|[start, end]| start < end)
+                .collect(),
+            hidden: hidden.to_dtype(DType::F32)?.to_vec1()?,
+            width: self.config().llm.hidden_size,
+        })
     }
 
     fn look(&self, picture: &Picture) -> Result<Seen, MlError> {

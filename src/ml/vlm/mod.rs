@@ -5,8 +5,9 @@ pub mod minicpm_v;
 pub mod ops;
 
 mod files;
+mod fingerprint;
 mod folder;
 mod local;
 
 pub use files::{GenerateSettings, Manifest, ModelFiles};
-pub use local::{Described, LocalModel};
+pub use local::{Described, LocalModel, Trace};

@@ -9,6 +9,7 @@ use candle_nn::VarBuilder;
 use super::config::{Config, LlmConfig, PositionIds, VisionConfig};
 use super::llama::KvCache;
 use super::model::MiniCpmV;
+use crate::compute::check::central_difference;
 use crate::ml::pretrain::speech::Weights;
 use crate::ml::vlm::ops::Mode;
 
@@ -189,20 +190,11 @@ fn every_weight_has_the_gradient_of_finite_differences() -> Result<()> {
         let probe = (0..grad.len())
             .max_by(|a, b| grad[*a].abs().total_cmp(&grad[*b].abs()))
             .unwrap_or(0);
-        let start = var.flatten_all()?.to_vec1::<f32>()?;
-        let at = |delta: f32| -> Result<f64> {
-            let mut moved = start.clone();
-            moved[probe] += delta;
+        let numeric = central_difference(var, probe, 4e-3, |moved| {
             let mut all = tensors(&vars);
-            all.insert(
-                name.clone(),
-                Tensor::from_vec(moved, var.shape(), &Device::Cpu)?,
-            );
-            Ok(f64::from(
-                loss(&model(Mode::Training, &all)?)?.to_scalar::<f32>()?,
-            ))
-        };
-        let numeric = (at(4e-3)? - at(-4e-3)?) / 8e-3;
+            all.insert(name.clone(), moved.clone());
+            loss(&model(Mode::Training, &all)?)
+        })?;
         let analytic = f64::from(grad[probe]);
         assert!(
             (numeric - analytic).abs() < 2e-3 + 0.03 * analytic.abs(),
