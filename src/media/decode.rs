@@ -208,6 +208,7 @@ mod tests {
     use image::ImageBuffer;
     use image::Rgb;
     use image::Rgba;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -283,6 +284,81 @@ mod tests {
         assert!(words(b"not a picture").contains("text"));
         assert!(words(b"\0\0\0\x20ftypavif").contains("AVIF"));
         assert!(words(b"").contains("empty"));
+    }
+
+    /// A JPEG whose left half is white, with an EXIF block that says how to turn it (TIFF tag 0x0112).
+    fn jpeg_to_be_turned(orientation: u8) -> Vec<u8> {
+        let image = DynamicImage::ImageRgb8(ImageBuffer::from_fn(32, 16, |x, _| {
+            Rgb([if x < 16 { 255 } else { 0 }; 3])
+        }));
+        let mut bytes = bytes_of(&image, ImageFormat::Jpeg);
+        let mut exif = b"\xFF\xE1\x00\x22Exif\0\0MM\0\x2A\0\0\0\x08\0\x01".to_vec();
+        exif.extend([0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0]);
+        exif.extend([0; 4]);
+        bytes.splice(2..2, exif);
+        bytes
+    }
+
+    #[test]
+    fn a_picture_is_turned_the_right_way_up() {
+        // Where the white half comes to lie: columns and rows of its middle.
+        let expected = [
+            (1, (32, 16), (4, 8)),
+            (3, (32, 16), (28, 8)),
+            (6, (16, 32), (8, 4)),
+            (8, (16, 32), (8, 28)),
+        ];
+        for (orientation, size, (x, y)) in expected {
+            let picture = decode(&jpeg_to_be_turned(orientation)).unwrap();
+            assert_eq!((picture.width, picture.height), size, "{orientation}");
+            let at = 3 * (y * picture.width + x) as usize;
+            assert!(picture.rgb[at] > 200, "orientation {orientation}");
+        }
+    }
+
+    /// Small pictures in every format that is read.
+    fn pictures() -> Vec<Vec<u8>> {
+        let image = DynamicImage::ImageRgb8(ImageBuffer::from_fn(24, 18, |x, y| {
+            Rgb([(x * 10) as u8, (y * 13) as u8, (x * y) as u8])
+        }));
+        let formats = [
+            ImageFormat::Png,
+            ImageFormat::Jpeg,
+            ImageFormat::Gif,
+            ImageFormat::WebP,
+            ImageFormat::Tiff,
+            ImageFormat::Bmp,
+        ];
+        formats.map(|format| bytes_of(&image, format)).to_vec()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn damage_never_panics_and_never_makes_half_a_picture(
+            which in 0..6_usize,
+            cut in prop::option::weighted(0.3, any::<prop::sample::Index>()),
+            flips in prop::collection::vec((any::<prop::sample::Index>(), 1..=255_u8), 0..6),
+        ) {
+            let mut bytes = pictures().swap_remove(which);
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            for (position, mask) in flips {
+                if !bytes.is_empty() {
+                    let position = position.index(bytes.len());
+                    bytes[position] ^= mask;
+                }
+            }
+            super::super::entropy::jpeg_fault(&bytes);
+            super::super::prompt_in_bytes(&bytes);
+            if let Ok(picture) = decode(&bytes) {
+                let pixels = picture.width as usize * picture.height as usize;
+                prop_assert_eq!(picture.rgb.len(), 3 * pixels);
+                prop_assert!(pixels as u64 <= MAX_PIXELS);
+            }
+        }
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod entropy;
 mod error;
 mod probe;
 mod prompt;

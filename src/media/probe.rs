@@ -12,6 +12,7 @@ use super::decode::decode;
 use super::decode::format_name;
 use super::decode::format_of;
 use super::decode::read_file;
+use super::entropy;
 use super::error::MediaError;
 use crate::domain::ContentHash;
 use crate::domain::FileState;
@@ -65,6 +66,14 @@ fn read_and_decode(path: &Path) -> Result<Probe, MediaError> {
     let bytes = read_file(path)?;
     let format = format_of(&bytes)?;
     let picture = decode(&bytes)?;
+    if format == ImageFormat::Jpeg
+        && let Some(fault) = entropy::jpeg_fault(&bytes)
+    {
+        return Err(MediaError::Damaged {
+            format: format_name(format),
+            reason: fault.to_owned(),
+        });
+    }
     Ok(Probe {
         state: FileState::Present {
             hash: hash_bytes(&bytes),

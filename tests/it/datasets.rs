@@ -208,22 +208,50 @@ fn every_bad_file_gets_a_reason_and_the_good_ones_come_in() {
     write("wide.png", &media::encode_png(&wide).unwrap());
     let jpeg = media::encode_jpeg(&wide, 80).unwrap();
     write("cut.jpg", &jpeg[..jpeg.len() / 2]);
+    let noise: Vec<u8> = (0..64 * 64 * 3_u32)
+        .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    let noise = Picture {
+        width: 64,
+        height: 64,
+        rgb: std::sync::Arc::from(noise),
+    };
+    let mut holed = media::encode_jpeg(&noise, 90).unwrap();
+    let half = holed.len() / 2;
+    holed.drain(half..half + 300);
+    write("holed.jpg", &holed);
     let batch = read_path(folder.path()).unwrap();
     let state = |name: &str| {
         let row = batch.rows.iter().find(|row| row.path == name);
         row.unwrap_or_else(|| panic!("no row {name}")).file.clone()
     };
-    assert_eq!(batch.rows.len(), 7);
+    assert_eq!(batch.rows.len(), 8);
     for name in ["good.png", "misnamed.jpg", "wide.png"] {
         assert!(state(name).is_present(), "{name}: {:?}", state(name));
     }
-    for name in ["truncated.png", "empty.jpg", "page.jpg", "cut.jpg"] {
+    let bad = [
+        "truncated.png",
+        "empty.jpg",
+        "page.jpg",
+        "cut.jpg",
+        "holed.jpg",
+    ];
+    for name in bad {
         let reason = state(name).reason().unwrap().to_owned();
         assert!(reason.contains(';'), "{name} lacks what to do: {reason}");
     }
     assert!(state("cut.jpg").reason().unwrap().contains("cut off"));
-    assert_eq!(batch.rows[2].prompt, "a grey square");
-    assert_eq!(batch.rows[2].prompt_source, "file:good.txt");
+    assert!(
+        state("holed.jpg").reason().unwrap().contains("damaged"),
+        "its end marker is there, and bytes before it are not"
+    );
+    let good = batch
+        .rows
+        .iter()
+        .find(|row| row.path == "good.png")
+        .unwrap();
+    assert_eq!(good.prompt, "a grey square");
+    assert_eq!(good.prompt_source, "file:good.txt");
     let problems: Vec<&str> = batch
         .problems
         .iter()
