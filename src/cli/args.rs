@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 use crate::cli::study::args::StudyAction;
 use crate::domain::Aspect;
+use crate::domain::Descriptions;
 use crate::domain::Split;
 
 /// Look at AI-generated images with a local multimodal model: describe, score, compare, retrain.
@@ -71,7 +72,9 @@ pub(super) enum Command {
     Import(ImportArgs),
     /// Let the local model describe pictures; what it has described already is skipped
     Describe(DescribeArgs),
-    /// Predict scores of a project's pictures, of one picture, or of a table of pictures
+    /// Take the hidden states that predictors read: into a project's cache, into a file, or both
+    Features(FeaturesArgs),
+    /// Predict scores of a project's pictures, of one picture, of a table of pictures, or of a file of features
     Score(ScoreArgs),
     /// Train a predictor on the training images; the same command again goes on with a run that was cut off
     Train(TrainArgs),
@@ -79,6 +82,19 @@ pub(super) enum Command {
     Evaluate(EvaluateArgs),
     /// Write the project's table
     Export(ExportArgs),
+    /// Choose what a project works with: predictor, model or preset; without a choice, say what there is
+    Use {
+        #[command(subcommand)]
+        what: UseArgs,
+    },
+    /// Put a tag on pictures of a project, or take it off
+    Tag(TagArgs),
+    /// Look for a project's pictures in the folder that they were moved to
+    Relocate(RelocateArgs),
+    /// Take back the last change of a project: a tag, a new folder, a choice
+    Undo(TurnArgs),
+    /// Bring again what was last taken back
+    Redo(TurnArgs),
     /// Subjective studies: make them, read their results, exchange votes
     Study {
         #[command(subcommand)]
@@ -165,6 +181,9 @@ pub(super) struct Selection {
     /// Split: train, val, test or all
     #[arg(long, default_value = "all", value_name = "SPLIT", value_parser = splits)]
     pub(super) split: SplitChoice,
+    /// Only this picture of the project, by its path as `assay export` writes it; may be given more than once
+    #[arg(long = "image", value_name = "PATH")]
+    pub(super) images: Vec<String>,
 }
 
 /// `assay describe`.
@@ -184,11 +203,20 @@ pub(super) struct DescribeArgs {
 #[derive(Debug, Args)]
 pub(super) struct ScoreArgs {
     /// A picture, or a table with the columns `image_path` and `prompt`
-    #[arg(required_unless_present = "project", conflicts_with = "project")]
+    #[arg(required_unless_present_any = ["project", "features"], conflicts_with_all = ["project", "features"])]
     pub(super) path: Option<PathBuf>,
     /// Project file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pub(super) project: Option<PathBuf>,
+    /// File of hidden states, as `assay features --out` writes it; needs --predictor and no model
+    #[arg(long, value_name = "FILE", requires = "predictor")]
+    pub(super) features: Option<PathBuf>,
+    /// Predictor as `assay models save` writes it, in place of those inside the program
+    #[arg(long, value_name = "FILE", conflicts_with = "project")]
+    pub(super) predictor: Option<PathBuf>,
+    /// Whose descriptions are read, local or published; those that the predictor learned from if not given
+    #[arg(long, value_name = "ORIGIN", requires = "project")]
+    pub(super) descriptions: Option<Descriptions>,
     /// The prompt that made the picture; read out of the file if not given
     #[arg(long, value_name = "TEXT", conflicts_with = "project")]
     pub(super) prompt: Option<String>,
@@ -220,6 +248,121 @@ pub(super) struct TrainArgs {
     /// Part of the training images that chooses the best epoch
     #[arg(long, value_name = "PART", value_parser = part)]
     pub(super) val_fraction: Option<f64>,
+    /// Whose descriptions are read: local, or published (training images without one lend their teacher's)
+    #[arg(long, default_value = "local", value_name = "ORIGIN")]
+    pub(super) descriptions: Descriptions,
+}
+
+/// `assay features`.
+#[derive(Debug, Args)]
+pub(super) struct FeaturesArgs {
+    /// A picture; its features go to --out
+    #[arg(
+        required_unless_present = "project",
+        conflicts_with = "project",
+        requires = "out"
+    )]
+    pub(super) path: Option<PathBuf>,
+    /// Project file; the features of its pictures go to its cache
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Safetensors file to write
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// Whose descriptions are read: local (made where they are lacking) or published
+    #[arg(
+        long,
+        default_value = "local",
+        value_name = "ORIGIN",
+        conflicts_with = "path"
+    )]
+    pub(super) descriptions: Descriptions,
+    /// The prompt that made the picture; read out of the file if not given
+    #[arg(long, value_name = "TEXT", conflicts_with = "project")]
+    pub(super) prompt: Option<String>,
+    /// Message 1 word for word, in place of the preset's
+    #[arg(long, value_name = "TEXT", conflicts_with = "project")]
+    pub(super) request: Option<String>,
+    /// Message 2 word for word, in place of what the model says
+    #[arg(long, value_name = "TEXT", conflicts_with = "project")]
+    pub(super) description: Option<String>,
+    /// Message 3 word for word, in place of the preset's
+    #[arg(long, value_name = "TEXT", conflicts_with = "project")]
+    pub(super) question: Option<String>,
+    /// Tokens after which the conversation is cut; the model's own limit if not given
+    #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "project")]
+    pub(super) max_len: Option<usize>,
+}
+
+/// `assay use`.
+#[derive(Debug, Subcommand)]
+pub(super) enum UseArgs {
+    /// Predictor of an aspect; its pictures are scored again from cached features
+    Predictor {
+        /// Number of a predictor of the project, or embedded; without it, lists what there is
+        which: Option<String>,
+        /// Project file
+        #[arg(long, value_name = "FILE")]
+        project: PathBuf,
+        /// Aspect: quality, correspondence or authenticity
+        #[arg(long, value_name = "ASPECT")]
+        aspect: Aspect,
+    },
+    /// Model that describes and gives the features
+    Model {
+        /// Name or folder; without it, lists what there is
+        which: Option<PathBuf>,
+        /// Project file
+        #[arg(long, value_name = "FILE")]
+        project: PathBuf,
+    },
+    /// Wording of the conversation
+    Preset {
+        /// Name, or the beginning of one; without it, lists what there is
+        which: Option<String>,
+        /// Project file
+        #[arg(long, value_name = "FILE")]
+        project: PathBuf,
+    },
+}
+
+/// `assay tag`.
+#[derive(Debug, Args)]
+pub(super) struct TagArgs {
+    /// The tag
+    pub(super) tag: String,
+    /// Pictures by their path in the project; without any, those of --split
+    #[arg(required_unless_present = "split", conflicts_with = "split")]
+    pub(super) images: Vec<String>,
+    /// Project file
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: PathBuf,
+    /// Split whose pictures are meant: train, val, test or all
+    #[arg(long, value_name = "SPLIT", value_parser = splits)]
+    pub(super) split: Option<SplitChoice>,
+    /// Take the tag off
+    #[arg(long)]
+    pub(super) remove: bool,
+}
+
+/// `assay relocate`.
+#[derive(Debug, Args)]
+pub(super) struct RelocateArgs {
+    /// Folder below which the pictures lie as before
+    pub(super) folder: PathBuf,
+    /// Project file
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: PathBuf,
+}
+
+/// `assay undo` and `assay redo`.
+#[derive(Debug, Args)]
+pub(super) struct TurnArgs {
+    /// Project file
+    #[arg(long, value_name = "FILE")]
+    pub(super) project: PathBuf,
 }
 
 /// `assay evaluate`.
@@ -364,6 +507,35 @@ mod tests {
         assert!(parsed.is_err());
         assert!(Arguments::try_parse_from(["assay", "score"]).is_err());
         assert!(Arguments::try_parse_from(["assay", "score", "a.png"]).is_ok());
+    }
+
+    #[test]
+    fn a_file_of_features_needs_a_predictor_and_nothing_else() {
+        let parse = |more: &[&str]| {
+            let start = ["assay", "score", "--features", "f.safetensors"];
+            Arguments::try_parse_from(start.iter().chain(more)).is_ok()
+        };
+        assert!(!parse(&[]));
+        assert!(parse(&["--predictor", "q.safetensors"]));
+        assert!(!parse(&[
+            "--predictor",
+            "q.safetensors",
+            "--project",
+            "p.assay"
+        ]));
+        assert!(!parse(&["--predictor", "q.safetensors", "a.png"]));
+    }
+
+    #[test]
+    fn tagging_needs_pictures_or_a_split() {
+        let parse = |more: &[&str]| {
+            let start = ["assay", "tag", "odd", "--project", "p.assay"];
+            Arguments::try_parse_from(start.iter().chain(more)).is_ok()
+        };
+        assert!(!parse(&[]));
+        assert!(parse(&["a.png", "b.png", "--remove"]));
+        assert!(parse(&["--split", "all"]));
+        assert!(!parse(&["a.png", "--split", "all"]));
     }
 
     #[test]

@@ -99,7 +99,7 @@ pub(super) fn import(args: &ImportArgs, common: &Common) -> anyhow::Result<Exit>
 pub(super) fn export(args: &ExportArgs, common: &Common) -> anyhow::Result<Exit> {
     let session = Session::start(common, None)?;
     let catalog = session.open(&args.project)?;
-    let images = choose(&catalog, &args.selection, common.limit);
+    let images = choose(&catalog, &args.selection, common.limit)?;
     if images.is_empty() {
         anyhow::bail!(
             "no picture of the project is in the split {}: choose another one",

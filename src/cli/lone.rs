@@ -56,6 +56,9 @@ pub(super) fn score(path: &Path, args: &ScoreArgs, common: &Common) -> anyhow::R
     };
     pictures.truncate(common.limit.unwrap_or(usize::MAX));
     let mut loner = Loner::load(&session::worker_options(common, None)?)?;
+    if let Some(file) = &args.predictor {
+        loner = loner.with_predictor(file)?;
+    }
     let aspects = &aspects_to_score(&loner, &args.selection.aspect);
     if !is_table(path) {
         return score_picture(&mut loner, &pictures[0], aspects, &stop, common.json);
@@ -70,6 +73,9 @@ fn aspects_to_score(loner: &Loner, wanted: &Aspects) -> Vec<Aspect> {
         listed.partition(|aspect| loner.can_score(*aspect));
     if !wanted.all || can.is_empty() {
         return wanted.list.clone();
+    }
+    if loner.only_aspect().is_some() {
+        return can;
     }
     for aspect in cannot {
         output::say(&format!(

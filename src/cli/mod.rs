@@ -4,8 +4,11 @@
 //! 2 wrong usage; 3 done, but some items failed and are listed.
 
 mod args;
+mod change;
+mod choose;
 mod data;
 mod exit;
+mod features;
 mod lone;
 mod models;
 mod output;
@@ -26,6 +29,7 @@ use crate::cli::args::Command;
 use crate::cli::args::Common;
 use crate::cli::exit::Exit;
 use crate::jobs::WorkerOptions;
+use crate::jobs::message::Job;
 
 /// What the command line asks of the program.
 pub enum Request {
@@ -112,13 +116,20 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         Command::Import(args) => data::import(args, common),
         Command::Export(args) => data::export(args, common),
         Command::Describe(args) => project::describe(args, common),
-        Command::Score(args) => match (&args.project, &args.path) {
-            (Some(file), _) => project::score(file, &args.selection, common),
-            (None, Some(path)) => lone::score(path, args, common),
-            (None, None) => Ok(Exit::Usage),
+        Command::Features(args) => features::features(args, common),
+        Command::Score(args) => match (&args.project, &args.path, &args.features) {
+            (Some(file), _, _) => project::score(file, args, common),
+            (None, Some(path), _) => lone::score(path, args, common),
+            (None, None, Some(file)) => features::score(file, args, common),
+            (None, None, None) => Ok(Exit::Usage),
         },
         Command::Train(args) => train::train(args, common),
         Command::Evaluate(args) => project::evaluate(args, common),
+        Command::Use { what } => choose::choose(what, common),
+        Command::Tag(args) => change::tag(args, common),
+        Command::Relocate(args) => change::relocate(args, common),
+        Command::Undo(args) => change::turn(&args.project, Job::Undo, common),
+        Command::Redo(args) => change::turn(&args.project, Job::Redo, common),
         Command::Study { action } => study::study(action, common),
         Command::Models { action } => models::models(action, common),
     }

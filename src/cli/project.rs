@@ -1,5 +1,6 @@
 //! Work on the pictures of a project: describe, score, evaluate.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -8,6 +9,7 @@ use serde_json::json;
 use crate::cli::args::Common;
 use crate::cli::args::DescribeArgs;
 use crate::cli::args::EvaluateArgs;
+use crate::cli::args::ScoreArgs;
 use crate::cli::args::Selection;
 use crate::cli::args::SplitChoice;
 use crate::cli::exit::Exit;
@@ -16,8 +18,10 @@ use crate::cli::session::Session;
 use crate::domain::Aspect;
 use crate::domain::Catalog;
 use crate::domain::Figures;
+use crate::domain::FileState;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
+use crate::domain::PredictorCard;
 use crate::jobs::evaluate as figures;
 use crate::jobs::message::FailedItem;
 use crate::jobs::message::Job;
@@ -42,49 +46,60 @@ pub(super) fn describe(args: &DescribeArgs, common: &Common) -> anyhow::Result<E
 }
 
 /// `assay score --project P`.
-pub(super) fn score(
-    project: &Path,
-    selection: &Selection,
-    common: &Common,
-) -> anyhow::Result<Exit> {
+pub(super) fn score(project: &Path, args: &ScoreArgs, common: &Common) -> anyhow::Result<Exit> {
     let session = Session::start(common, None)?;
     let catalog = session.open(project)?;
-    run_batches(&session, &catalog, selection, common, |images, aspects| {
-        Job::Score { images, aspects }
-    })
+    let descriptions = args.descriptions;
+    run_batches(
+        &session,
+        &catalog,
+        &args.selection,
+        common,
+        |images, aspects| Job::Score {
+            images,
+            aspects,
+            descriptions,
+        },
+    )
 }
 
 /// Runs one job where all aspects mean the same pictures, or one for each aspect where splits differ.
-fn run_batches(
+pub(super) fn run_batches(
     session: &Session,
     catalog: &Catalog,
     selection: &Selection,
     common: &Common,
     job: impl Fn(Vec<ImageId>, Vec<Aspect>) -> Job,
 ) -> anyhow::Result<Exit> {
-    let groups: Vec<Vec<Aspect>> = if selection.split == SplitChoice::All {
+    let is_one = selection.split == SplitChoice::All || !selection.images.is_empty();
+    let groups: Vec<Vec<Aspect>> = if is_one {
         vec![selection.aspect.list.clone()]
     } else {
         let aspects = selection.aspect.list.iter();
         aspects.map(|aspect| vec![*aspect]).collect()
     };
+    let chosen: Vec<(Vec<Aspect>, Chosen)> = groups
+        .into_iter()
+        .map(|aspects| {
+            let chosen = Chosen::of(catalog, &aspects, selection, common.limit)?;
+            Ok((aspects, chosen))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let left_out = LeftOut::of(catalog, chosen.iter().map(|(_, chosen)| chosen));
+    if chosen.iter().all(|(_, chosen)| chosen.images.is_empty()) {
+        anyhow::bail!("{}", left_out.nothing_left(selection.split));
+    }
+    left_out.say();
     let mut total = JobReport::default();
-    for aspects in groups {
-        let images = choose_for(catalog, &aspects, selection.split, common.limit);
-        if images.is_empty() {
+    for (aspects, chosen) in chosen {
+        if chosen.images.is_empty() {
             continue;
         }
-        let report = session.run(job(images, aspects), &mut |_| {})?;
+        let report = session.run(job(chosen.images, aspects), &mut |_| {})?;
         total.done += report.done;
         total.skipped += report.skipped;
         total.seconds += report.seconds;
         total.failed.extend(report.failed);
-    }
-    if total.done + total.skipped == 0 && total.failed.is_empty() {
-        anyhow::bail!(
-            "no picture of the project is in the split {}: choose another one",
-            selection.split.name()
-        );
     }
     output::list_failures(&total.failed);
     let words = format!(
@@ -94,8 +109,102 @@ fn run_batches(
         total.failed.len(),
         total.seconds
     );
-    output::answer(common.json, &report_json(&total), &words);
+    let mut value = report_json(&total);
+    if let Some(value) = value.as_object_mut() {
+        value.insert("left_out".to_owned(), left_out.json());
+    }
+    output::answer(common.json, &value, &words);
     Ok(Exit::of_batch(total.failed.len()))
+}
+
+/// Pictures to work on.
+struct Chosen {
+    images: Vec<ImageId>,
+    /// Pictures of the split that are not there or cannot be read. Those that were named are worked on all the same, so
+    /// that each is said to have failed.
+    absent: Vec<ImageId>,
+}
+
+impl Chosen {
+    fn of(
+        catalog: &Catalog,
+        aspects: &[Aspect],
+        selection: &Selection,
+        limit: Option<usize>,
+    ) -> anyhow::Result<Self> {
+        let all = usize::MAX;
+        if !selection.images.is_empty() {
+            let mut images = choose_for(catalog, aspects, selection, None)?;
+            images.truncate(limit.unwrap_or(all));
+            let absent = Vec::new();
+            return Ok(Self { images, absent });
+        }
+        let is_there: BTreeSet<ImageId> = catalog
+            .images
+            .iter()
+            .filter(|record| record.file.is_present())
+            .map(|record| record.id)
+            .collect();
+        let meant = choose_for(catalog, aspects, selection, None)?;
+        let (mut images, absent): (Vec<_>, Vec<_>) = meant
+            .into_iter()
+            .partition(|image| is_there.contains(image));
+        images.truncate(limit.unwrap_or(all));
+        Ok(Self { images, absent })
+    }
+}
+
+/// Pictures that a batch leaves out because there is nothing to look at, each counted once.
+struct LeftOut {
+    missing: usize,
+    unreadable: usize,
+}
+
+impl LeftOut {
+    fn of<'a>(catalog: &Catalog, chosen: impl Iterator<Item = &'a Chosen>) -> Self {
+        let absent: BTreeSet<ImageId> = chosen.flat_map(|chosen| &chosen.absent).copied().collect();
+        let rows = catalog.images.iter().filter(|row| absent.contains(&row.id));
+        let is_missing = |row: &&ImageRecord| matches!(row.file, FileState::Missing { .. });
+        let missing = rows.filter(is_missing).count();
+        Self {
+            missing,
+            unreadable: absent.len() - missing,
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({ "missing": self.missing, "unreadable": self.unreadable })
+    }
+
+    /// One line for each kind, with what to do.
+    fn say(&self) {
+        if self.missing > 0 {
+            output::say(&format!(
+                "{} missing, left out: if they were moved, `assay relocate FOLDER --project P` finds them",
+                images_words(self.missing)
+            ));
+        }
+        if self.unreadable > 0 {
+            output::say(&format!(
+                "{} unreadable, left out: the table of `assay export` says why",
+                images_words(self.unreadable)
+            ));
+        }
+    }
+
+    fn nothing_left(&self, split: SplitChoice) -> String {
+        if self.missing + self.unreadable == 0 {
+            return format!(
+                "no picture of the project is in the split {}: choose another one",
+                split.name()
+            );
+        }
+        format!(
+            "nothing to look at: {} missing and {} unreadable; if they were moved, `assay relocate FOLDER --project P` finds them",
+            images_words(self.missing),
+            self.unreadable
+        )
+    }
 }
 
 /// A batch as `--json` answers it.
@@ -112,45 +221,64 @@ fn failure_json(item: &FailedItem) -> Value {
     json!({ "path": item.path, "reason": item.reason })
 }
 
-/// Pictures that a selection means, for any of its aspects.
+/// Pictures that a selection means, for any of its aspects, whether they are there or not.
 pub(super) fn choose(
     catalog: &Catalog,
     selection: &Selection,
     limit: Option<usize>,
-) -> Vec<ImageId> {
-    choose_for(catalog, &selection.aspect.list, selection.split, limit)
+) -> anyhow::Result<Vec<ImageId>> {
+    choose_for(catalog, &selection.aspect.list, selection, limit)
 }
 
 fn choose_for(
     catalog: &Catalog,
     aspects: &[Aspect],
-    split: SplitChoice,
+    selection: &Selection,
     limit: Option<usize>,
-) -> Vec<ImageId> {
+) -> anyhow::Result<Vec<ImageId>> {
     let is_meant = |record: &&ImageRecord| {
-        aspects
-            .iter()
-            .any(|aspect| split.takes(*record.split.get(*aspect)))
+        let mut aspects = aspects.iter();
+        aspects.any(|aspect| selection.split.takes(*record.split.get(*aspect)))
     };
-    catalog
+    let named = named(catalog, &selection.images)?;
+    let is_named = |record: &&ImageRecord| named.is_empty() || named.contains(&record.id);
+    Ok(catalog
         .images
         .iter()
+        .filter(is_named)
         .filter(is_meant)
         .take(limit.unwrap_or(usize::MAX))
         .map(|record| record.id)
-        .collect()
+        .collect())
+}
+
+/// The pictures of these paths; a path that is in no row is a mistake of whoever wrote it.
+pub(super) fn named(catalog: &Catalog, paths: &[String]) -> anyhow::Result<BTreeSet<ImageId>> {
+    let by_path = |path: &String| {
+        let mut rows = catalog.images.iter();
+        let found = rows.find(|record| record.path == path.replace('\\', "/"));
+        found.map(|record| record.id).ok_or_else(|| {
+            let example = catalog.images.first();
+            let example = example.map_or("", |record| record.path.as_str());
+            anyhow::anyhow!(
+                "the project has no picture {path}: write its path as the project does, such as {example}"
+            )
+        })
+    };
+    paths.iter().map(by_path).collect()
 }
 
 /// `assay evaluate --project P`.
 pub(super) fn evaluate(args: &EvaluateArgs, common: &Common) -> anyhow::Result<Exit> {
     let session = Session::start(common, None)?;
     let catalog = session.open(&args.project)?;
+    let embedded = session.embedded_predictors()?;
     let rows: Vec<(Value, String)> = args
         .aspect
         .list
         .iter()
         .filter(|aspect| !args.aspect.all || has_truth(&catalog, **aspect))
-        .map(|aspect| evaluate_one(&catalog, *aspect, args.split))
+        .map(|aspect| evaluate_one(&catalog, &embedded, *aspect, args.split))
         .collect();
     if rows.is_empty() {
         anyhow::bail!(
@@ -175,32 +303,38 @@ pub(super) fn has_truth(catalog: &Catalog, aspect: Aspect) -> bool {
     images.any(|record| record.mos(aspect).is_some())
 }
 
-fn evaluate_one(catalog: &Catalog, aspect: Aspect, split: SplitChoice) -> (Value, String) {
-    let figures = figures::evaluate(catalog, aspect, |record| {
+fn evaluate_one(
+    catalog: &Catalog,
+    embedded: &[PredictorCard],
+    aspect: Aspect,
+    split: SplitChoice,
+) -> (Value, String) {
+    let mut figures = figures::evaluate(catalog, aspect, |record| {
         split.takes(*record.split.get(aspect))
     });
+    let card = figures::card_in_use(catalog, embedded, aspect);
+    if card.is_none() && figures.n == 0 {
+        figures.reason = Some(format!(
+            "nothing scores {aspect} from the model and wording in use: train a predictor"
+        ));
+    }
     let mut value = json!({
         "aspect": aspect,
         "split": split.name(),
         "scale": catalog.info.scale.to_string(),
-        "predictor": predictor_name(catalog, aspect),
+        "predictor": card.map(|card| &card.name),
     });
     if let (Some(value), Value::Object(more)) = (value.as_object_mut(), figures_json(&figures)) {
         value.extend(more);
     }
     let words = format!(
-        "{aspect}, {} split, scale {}: {}",
+        "{aspect}, {} split, scale {}, {}: {}",
         split.name(),
         catalog.info.scale,
+        card.map_or("no predictor", |card| card.name.as_str()),
         figures_words(&figures)
     );
     (value, words)
-}
-
-fn predictor_name(catalog: &Catalog, aspect: Aspect) -> String {
-    let in_use = figures::predictor_in_use(catalog, aspect);
-    let card = catalog.predictors.iter().find(|card| card.id == in_use);
-    card.map_or_else(|| "embedded".to_owned(), |card| card.name.clone())
 }
 
 /// Figures as `--json` answers them: `null` and a reason where one is undefined.
@@ -230,4 +364,12 @@ pub(super) fn figures_words(figures: &Figures) -> String {
         .as_ref()
         .map_or_else(String::new, |reason| format!(" ({reason})"));
     format!("n {}, {}{reason}", figures.n, words.join(", "))
+}
+
+/// "1 image", "120 images".
+pub(super) fn images_words(count: usize) -> String {
+    match count {
+        1 => "1 image".to_owned(),
+        count => format!("{count} images"),
+    }
 }

@@ -14,6 +14,9 @@ use anyhow::bail;
 use crate::cli::args::Common;
 use crate::cli::output::Bar;
 use crate::domain::Catalog;
+use crate::domain::ModelCard;
+use crate::domain::Operation;
+use crate::domain::PredictorCard;
 use crate::jobs;
 use crate::jobs::Home;
 use crate::jobs::WorkerOptions;
@@ -29,6 +32,13 @@ const STOP_LOOK: Duration = Duration::from_millis(100);
 pub(super) struct Session {
     workers: Workers,
     stop: Stop,
+}
+
+/// What undo and redo would do.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    pub(super) undo: Option<Operation>,
+    pub(super) redo: Option<Operation>,
 }
 
 /// Set once Ctrl-C was pressed.
@@ -78,6 +88,38 @@ impl Session {
             }
         })?;
         catalog.ok_or_else(|| anyhow!("nothing was opened: {}", path.display()))
+    }
+
+    /// The predictors of the program that read the model in use.
+    pub(super) fn embedded_predictors(&self) -> anyhow::Result<Vec<PredictorCard>> {
+        Ok(self.models()?.1)
+    }
+
+    /// The models that there are, the one in use first, and the predictors of the program that read it.
+    pub(super) fn models(&self) -> anyhow::Result<(Vec<ModelCard>, Vec<PredictorCard>)> {
+        let (mut models, mut predictors) = (Vec::new(), Vec::new());
+        self.run(Job::ListModels, &mut |event| match event {
+            Event::Models(cards) => models = cards,
+            Event::EmbeddedPredictors(cards) => predictors = cards,
+            _ => {}
+        })?;
+        Ok((models, predictors))
+    }
+
+    /// Hands in a job that changes the project; answers its report and what the project says of undoing.
+    pub(super) fn change(&self, job: Job) -> anyhow::Result<(JobReport, Turns)> {
+        let mut turns = Turns::default();
+        let report = self.run(job, &mut |event| match event {
+            Event::UndoChanged { undo, redo } => turns = Turns { undo, redo },
+            Event::ProjectOpened(catalog) => {
+                turns = Turns {
+                    undo: catalog.undo,
+                    redo: catalog.redo,
+                }
+            }
+            _ => {}
+        })?;
+        Ok((report, turns))
     }
 
     /// Hands a job in and waits for its end; `on_event` sees everything else that happens.

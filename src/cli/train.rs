@@ -65,6 +65,7 @@ fn settings(args: &TrainArgs, aspect: Aspect, seed: u64) -> TrainSettings {
         weight_decay: args.weight_decay.unwrap_or(usual.weight_decay),
         val_fraction: args.val_fraction.unwrap_or(usual.val_fraction),
         seed,
+        descriptions: args.descriptions,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is said about an image: the two-round conversation, its wording, and descriptions with their origin.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Aspect, ImageId, ModelTag, Rating};
@@ -30,6 +32,44 @@ impl Origin {
             Self::Local => "local",
             Self::Teacher => "teacher",
             Self::Published => "published",
+        }
+    }
+}
+
+/// Whose descriptions are read where features are taken, scores predicted and predictors trained.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Descriptions {
+    /// The local model's own; made first where they are lacking.
+    #[default]
+    Local,
+    /// Those that came with the dataset from a fine-tuned model ([`Origin::Published`]).
+    Published,
+}
+
+impl Descriptions {
+    /// The origin that is read. A teacher's is none of them: it may have been shown the score.
+    pub const fn origin(self) -> Origin {
+        match self {
+            Self::Local => Origin::Local,
+            Self::Published => Origin::Published,
+        }
+    }
+
+    /// The word on the command line.
+    pub const fn name(self) -> &'static str {
+        self.origin().name()
+    }
+}
+
+impl FromStr for Descriptions {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "local" => Ok(Self::Local),
+            "published" => Ok(Self::Published),
+            other => Err(format!("expected local or published, got {other:?}")),
         }
     }
 }

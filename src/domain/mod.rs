@@ -20,7 +20,8 @@ pub use aspect::{Aspect, AspectMap};
 pub use catalog::{Catalog, Operation, ProjectInfo, Settings};
 pub use columns::{IMAGE_COLUMNS, is_image_column, plain_column};
 pub use conversation::{
-    Conversation, Description, DescriptionId, Origin, Preset, PresetAspect, Provenance,
+    Conversation, Description, DescriptionId, Descriptions, Origin, Preset, PresetAspect,
+    Provenance,
 };
 pub use filter::{Filter, SortKey};
 pub use image::{ContentHash, FileState, ImageId, ImageRecord, Picture, Truth};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aspect, ModelTag, OpinionScale};
+use super::{Aspect, Descriptions, ModelTag, OpinionScale};
 
 /// A training run's number in the project file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -79,6 +79,9 @@ pub struct TrainSettings {
     pub val_fraction: f64,
     /// Seed of the initial weights, the validation cut and the order of the data.
     pub seed: u64,
+    /// Whose descriptions the features are taken from.
+    #[serde(default)]
+    pub descriptions: Descriptions,
 }
 
 impl TrainSettings {
@@ -92,6 +95,7 @@ impl TrainSettings {
             weight_decay: 0.01,
             val_fraction: 0.1,
             seed: 42,
+            descriptions: Descriptions::Local,
         }
     }
 }

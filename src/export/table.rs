@@ -22,7 +22,7 @@ use crate::domain::Score;
 use crate::domain::Truth;
 
 /// Names of the columns in their order: those of [`ExportRow`].
-pub const COLUMNS: [&str; 17] = [
+pub const COLUMNS: [&str; 18] = [
     "image_path",
     "sha256",
     "prompt",
@@ -40,6 +40,7 @@ pub const COLUMNS: [&str; 17] = [
     "seed",
     "status",
     "error",
+    "description_origin",
 ];
 
 /// Which rows are wanted.
@@ -117,6 +118,8 @@ pub struct ExportRow {
     pub status: Status,
     /// Why there is nothing to score; `None` where nothing is wrong.
     pub error: Option<String>,
+    /// Who wrote the description.
+    pub description_origin: Option<Origin>,
 }
 
 /// The table of a project, in the order of its images and aspects.
@@ -237,6 +240,7 @@ impl<'a> Found<'a> {
             seed: made.filter(|_| model.is_some()).map(|made| made.seed),
             status: status(&image.file, score, description),
             error: image.file.reason().map(str::to_owned),
+            description_origin: description.map(|description| description.origin),
         }
     }
 
@@ -303,6 +307,7 @@ mod tests {
         catalog.descriptions.last_mut().unwrap().origin = Origin::Published;
         let row = &rows(&catalog, &Selection::default())[2];
         assert_eq!(row.description.as_deref(), Some("Told."));
+        assert_eq!(row.description_origin, Some(Origin::Published));
         assert_eq!(row.status, Status::NotScored);
     }
 

@@ -159,7 +159,7 @@ pub fn write_jsonl(
 }
 
 /// The columns as text, in the order of [`COLUMNS`]. Numbers in the shortest form that reads back as the same.
-fn fields(row: &ExportRow) -> [String; 17] {
+fn fields(row: &ExportRow) -> [String; 18] {
     fn text<T: ToString>(value: Option<&T>) -> String {
         value.map(T::to_string).unwrap_or_default()
     }
@@ -181,6 +181,9 @@ fn fields(row: &ExportRow) -> [String; 17] {
         text(row.seed.as_ref()),
         row.status.word().to_owned(),
         text(row.error.as_ref()),
+        row.description_origin
+            .map_or("", crate::domain::Origin::name)
+            .to_owned(),
     ]
 }
 
@@ -210,12 +213,12 @@ mod tests {
             lines[1],
             format!(
                 "a/scored.jpg,{hash},\"a \"\"cat\"\", sitting\",data.csv,quality,Sharp.,3.25,good,\
-                 2.5,0.5,20,test,mini,{model},7,scored,"
+                 2.5,0.5,20,test,mini,{model},7,scored,,local"
             )
         );
         assert_eq!(
             lines[4],
-            "d/missing.jpg,,,,quality,,,,1.5,,,,,,,missing,no file here: relocate"
+            "d/missing.jpg,,,,quality,,,,1.5,,,,,,,missing,no file here: relocate,"
         );
         assert!(!text.contains('\r') && text.ends_with('\n'));
     }

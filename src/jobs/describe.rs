@@ -1,6 +1,7 @@
 //! The job that lets the local model describe pictures: image by image, and aspect by aspect within an image.
 
 use crate::domain::Aspect;
+use crate::domain::Descriptions;
 use crate::domain::ImageId;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
@@ -29,7 +30,7 @@ pub(super) fn describe(
     context.progress(0, 0, "Loading the model")?;
     let (catalog, pinned) = store.snapshot()?;
     let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
-    let known = pipeline.known(&catalog);
+    let known = pipeline.known(&catalog, |_| Descriptions::Local);
     let (rows, absent) = usable(&catalog, &request.images);
     let mut report = JobReport {
         failed: absent,

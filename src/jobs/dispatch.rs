@@ -38,9 +38,11 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::ListModels => Place::Files,
         Job::Describe { .. }
         | Job::Score { .. }
+        | Job::Features(_)
         | Job::Train(_)
         | Job::ResumeTraining(_)
         | Job::UsePredictor { .. }
+        | Job::UsePreset { .. }
         | Job::UseModel { .. } => Place::Model,
     }
 }
@@ -49,7 +51,11 @@ pub(super) const fn place(job: &Job) -> Place {
 pub(super) const fn can_pause(job: &Job) -> bool {
     matches!(
         job,
-        Job::Describe { .. } | Job::Score { .. } | Job::Train(_) | Job::ResumeTraining(_)
+        Job::Describe { .. }
+            | Job::Score { .. }
+            | Job::Features(_)
+            | Job::Train(_)
+            | Job::ResumeTraining(_)
     )
 }
 
@@ -66,9 +72,13 @@ pub(super) fn title(job: &Job) -> String {
         Job::Import(request) => format!("Import {}", file_name(&request.path)),
         Job::Describe { images, .. } => format!("Describe {}", images_words(images.len())),
         Job::Score { images, .. } => format!("Score {}", images_words(images.len())),
+        Job::Features(request) => {
+            format!("Take features of {}", images_words(request.images.len()))
+        }
         Job::Train(settings) => format!("Train a {} predictor", settings.aspect),
         Job::ResumeTraining(run) => format!("Resume training run {}", run.0),
         Job::UsePredictor { aspect, .. } => format!("Change the {aspect} predictor"),
+        Job::UsePreset { .. } => "Change the wording".to_owned(),
         Job::Export(request) => format!("Export {}", file_name(&request.out)),
         Job::SetTag { tag, on: true, .. } => format!("Tag {tag}"),
         Job::SetTag { tag, on: false, .. } => format!("Remove tag {tag}"),

@@ -72,6 +72,47 @@ pub enum JobError {
     /// No such device.
     #[error("{0}")]
     Device(String),
+    /// Published descriptions were to be read and there are none.
+    #[error(
+        "none of these pictures has a published description: import a conversation file with response_0 (assay import --conversations FILE), or read the local model's own"
+    )]
+    NoPublished,
+    /// A picture whose published description was to be read has none.
+    #[error("it has no published {aspect} description: read the local model's own")]
+    NoDescription {
+        /// What was to be read about.
+        aspect: Aspect,
+    },
+    /// A file was read and does not hold what it should.
+    #[error("{what} is not usable: {reason}: {}", path.display())]
+    Malformed {
+        /// What it should hold, e.g. "the predictor's card".
+        what: &'static str,
+        /// What was expected and what came.
+        reason: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A predictor was asked for another aspect than its own.
+    #[error("{predictor} scores {has}, not {wanted}: ask for {has}, or name another predictor")]
+    PredictorOfOtherAspect {
+        /// Name of the predictor.
+        predictor: String,
+        /// What it scores.
+        has: Aspect,
+        /// What was asked for.
+        wanted: Aspect,
+    },
+    /// A folder in which none of the project's pictures lies.
+    #[error("none of the project's {pictures} pictures is in it, so nothing was changed: choose the folder that holds {example}: {}", root.display())]
+    NothingThere {
+        /// Pictures of the project.
+        pictures: usize,
+        /// Path of one of them below the image root.
+        example: String,
+        /// The folder.
+        root: PathBuf,
+    },
     /// There is no model of the name that was asked for.
     #[error("there is no model {name}: give a folder that holds a model.toml, or put it here: {}", looked.display())]
     NoModel {
@@ -80,9 +121,14 @@ pub enum JobError {
         /// Where a model of that name would lie.
         looked: PathBuf,
     },
-    /// The project names a preset that this program does not have.
-    #[error("there is no wording {0:?} in this program: choose another preset")]
-    NoPreset(String),
+    /// Neither the program nor the project has a preset of that name.
+    #[error("there is no wording {name:?}: choose one of {}", known.join(", "))]
+    NoPreset {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
     /// Nothing that could score the aspect reads this model's features.
     #[error(
         "there is no {aspect} predictor for the model {model} with the wording {preset}: train one"
@@ -100,6 +146,16 @@ pub enum JobError {
     NoSuchPredictor {
         /// What was to be scored.
         aspect: Aspect,
+    },
+    /// A predictor was to be taken into use that the project does not have.
+    #[error(
+        "the project has no {aspect} predictor {number}: `assay use predictor --aspect {aspect}` lists those that there are"
+    )]
+    UnknownPredictor {
+        /// What it should score.
+        aspect: Aspect,
+        /// Its number.
+        number: i64,
     },
     /// A predictor was to read features of another model or preset.
     #[error(
@@ -201,7 +257,10 @@ pub enum JobError {
 impl JobError {
     /// Whether it is about one picture only, so that a batch goes on with the next.
     pub(super) const fn is_about_item(&self) -> bool {
-        matches!(self, Self::Media(_) | Self::Ml(_) | Self::NoPicture(_))
+        matches!(
+            self,
+            Self::Media(_) | Self::Ml(_) | Self::NoPicture(_) | Self::NoDescription { .. }
+        )
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::dataset;
 use crate::domain::Aspect;
 use crate::domain::Catalog;
+use crate::domain::Descriptions;
 use crate::domain::Figures;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
+use crate::domain::PredictorCard;
 use crate::domain::PredictorId;
 use crate::domain::Score;
-use crate::stats;
+use crate::ml::eval;
 
 /// Number of the embedded predictor of each aspect.
 pub const EMBEDDED: PredictorId = PredictorId(0);
@@ -17,6 +20,31 @@ pub const EMBEDDED: PredictorId = PredictorId(0);
 /// The predictor in use for an aspect.
 pub fn predictor_in_use(catalog: &Catalog, aspect: Aspect) -> PredictorId {
     catalog.settings.predictor.get(aspect).unwrap_or(EMBEDDED)
+}
+
+/// The card of the predictor in use for an aspect; `None` where nothing scores it. `embedded` are the program's own that
+/// read the model in use; only one that reads the wording in use counts.
+pub fn card_in_use<'a>(
+    catalog: &'a Catalog,
+    embedded: &'a [PredictorCard],
+    aspect: Aspect,
+) -> Option<&'a PredictorCard> {
+    let in_use = predictor_in_use(catalog, aspect);
+    if in_use != EMBEDDED {
+        return catalog.predictors.iter().find(|card| card.id == in_use);
+    }
+    let default = dataset::default_preset().name;
+    let preset = catalog.settings.preset.as_ref().unwrap_or(&default);
+    let mut embedded = embedded.iter();
+    embedded.find(|card| card.aspect == aspect && card.preset == *preset)
+}
+
+/// Whose descriptions a predictor learned from: that stands in the settings of its run.
+pub fn descriptions_of(catalog: &Catalog, predictor: PredictorId) -> Descriptions {
+    let card = catalog.predictors.iter().find(|card| card.id == predictor);
+    let run = card.and_then(|card| card.run);
+    let run = catalog.runs.iter().find(|record| Some(record.id) == run);
+    run.map_or(Descriptions::Local, |record| record.settings.descriptions)
 }
 
 /// Scores of one aspect by one predictor: the newest of each picture.
@@ -57,17 +85,7 @@ pub fn figures(pred: &[f64], truth: &[f64]) -> Figures {
             ..Figures::default()
         };
     }
-    let agreement = stats::agreement(pred, truth);
-    Figures {
-        n: agreement.n,
-        reason: agreement.reason(),
-        srcc: agreement.srcc.ok(),
-        plcc: agreement.plcc.ok(),
-        plcc_fit4: agreement.plcc_fit4.ok(),
-        plcc_fit5: agreement.plcc_fit5.ok(),
-        krcc: agreement.krcc.ok(),
-        rmse: agreement.rmse.ok(),
-    }
+    eval::figures(pred, truth)
 }
 
 #[cfg(test)]

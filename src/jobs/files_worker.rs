@@ -246,6 +246,14 @@ impl FilesWorker {
             states.push((record.id, media::probe(&file_of(&root, &record.path))));
         }
         let found = states.iter().filter(|(_, file)| file.is_present()).count();
+        if found == 0 {
+            let example = catalog.images.first().map(|record| record.path.clone());
+            return Err(JobError::NothingThere {
+                pictures: states.len(),
+                example: example.unwrap_or_default(),
+                root: PathBuf::from(root),
+            });
+        }
         save_root(&pinned, root, states)?;
         Ok(report(
             found as u64,

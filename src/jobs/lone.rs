@@ -1,8 +1,13 @@
 //! Pictures without a project: one picture or the rows of a small table, described and scored, nothing kept.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
+use crate::dataset;
 use crate::domain::Aspect;
+use crate::domain::Conversation;
+use crate::domain::Descriptions;
 use crate::domain::Interrupted;
 use crate::domain::ModelCard;
 use crate::domain::PredictorCard;
@@ -10,22 +15,67 @@ use crate::domain::Preset;
 use crate::domain::Settings;
 use crate::jobs::decode;
 use crate::jobs::error::JobError;
+use crate::jobs::feature_file::FeatureReader;
+use crate::jobs::feature_file::FeatureWriter;
+use crate::jobs::feature_file::HIDDEN;
+use crate::jobs::feature_file::Kind;
+use crate::jobs::feature_file::Scored;
+use crate::jobs::features;
 use crate::jobs::home::Home;
 use crate::jobs::model_host::ModelChoice;
 use crate::jobs::model_host::all_cards;
 use crate::jobs::model_host::device_choice;
 use crate::jobs::model_host::fitting_predictors;
-use crate::jobs::model_host::preset_in_use;
+use crate::jobs::pipeline::Maker;
+use crate::jobs::scoring::Loaded;
+use crate::jobs::scoring::check_fits;
 use crate::jobs::scoring::embedded_predictor;
 use crate::jobs::workers::WorkerOptions;
 use crate::media;
 use crate::ml::predictor::Predictor;
 use crate::ml::vlm::LocalModel;
+use crate::ml::vlm::Trace;
 
 /// The model and the wording, ready for pictures.
 pub struct Loner {
     model: LocalModel,
     preset: Preset,
+    /// A predictor from a file, in place of those inside the program.
+    predictor: Option<Loaded>,
+}
+
+/// A conversation whose hidden states are to be written to a file.
+#[derive(Debug, Clone, Default)]
+pub struct FeatureWish {
+    /// The prompt that made the picture; read out of its file if not given.
+    pub prompt: Option<String>,
+    /// Message 1 word for word, in place of the preset's.
+    pub request: Option<String>,
+    /// Message 2 word for word; what the model says if not given.
+    pub description: Option<String>,
+    /// Message 3 word for word, in place of the preset's.
+    pub question: Option<String>,
+    /// Tokens after which the conversation is cut; the model's own limit if not given.
+    pub max_len: Option<usize>,
+}
+
+impl FeatureWish {
+    const fn is_word_for_word(&self) -> bool {
+        self.request.is_some() || self.description.is_some() || self.question.is_some()
+    }
+}
+
+/// What was written for a [`FeatureWish`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrittenFeatures {
+    /// Messages 1 to 3.
+    pub conversation: Conversation,
+    /// Tokens of them, after the cut.
+    pub num_tokens: usize,
+    /// Width of their hidden states.
+    pub hidden: usize,
+    /// Pictures and slices among them.
+    pub num_images: usize,
 }
 
 /// What was said of a picture.
@@ -52,8 +102,22 @@ impl Loner {
         let device = device_choice(&options.device)?;
         Ok(Self {
             model: ModelChoice::of(options, &settings)?.load(device)?,
-            preset: preset_in_use(&settings)?,
+            preset: dataset::default_preset(),
+            predictor: None,
         })
+    }
+
+    /// Scores by a predictor that `assay models save` wrote, in place of those inside the program.
+    pub fn with_predictor(mut self, file: &Path) -> Result<Self, JobError> {
+        let loaded = predictor_file(file)?;
+        check_fits(&loaded.card, &self.card().tag, &self.preset.name)?;
+        self.predictor = Some(loaded);
+        Ok(self)
+    }
+
+    /// The aspect that the predictor from a file scores.
+    pub fn only_aspect(&self) -> Option<Aspect> {
+        self.predictor.as_ref().map(|loaded| loaded.card.aspect)
     }
 
     /// The model's card.
@@ -72,8 +136,11 @@ impl Loner {
             .collect()
     }
 
-    /// Whether an embedded predictor scores the aspect from this model and wording.
+    /// Whether the predictor from a file, or else one of the program's, scores the aspect from this model and wording.
     pub fn can_score(&self, aspect: Aspect) -> bool {
+        if let Some(only) = self.only_aspect() {
+            return only == aspect;
+        }
         fitting_predictors(&self.model.card().tag)
             .iter()
             .any(|(card, _)| card.aspect == aspect && card.preset == self.preset.name)
@@ -87,13 +154,23 @@ impl Loner {
         aspect: Aspect,
         on_text: &mut dyn FnMut(&str) -> Result<(), Interrupted>,
     ) -> Result<Assessed, JobError> {
-        let tag = self.model.card().tag.clone();
-        let loaded = embedded_predictor(aspect, &tag, &self.preset.name)?;
+        let embedded;
+        let loaded = match &self.predictor {
+            Some(loaded) if loaded.card.aspect == aspect => loaded,
+            Some(loaded) => {
+                return Err(JobError::PredictorOfOtherAspect {
+                    predictor: loaded.card.name.clone(),
+                    has: loaded.card.aspect,
+                    wanted: aspect,
+                });
+            }
+            None => {
+                embedded = embedded_predictor(aspect, &self.model.card().tag, &self.preset.name)?;
+                &embedded
+            }
+        };
         let picture = decode::load(path)?;
-        let prompt = prompt
-            .map(str::to_owned)
-            .or_else(|| media::prompt_in_file(path).map(|(prompt, _)| prompt))
-            .unwrap_or_default();
+        let prompt = prompt_of(path, prompt);
         let request = self.preset.request(aspect, &prompt);
         let question = self.preset.aspect(aspect).question.clone();
         let settings = self.model.settings();
@@ -106,9 +183,136 @@ impl Loner {
             description: described.text,
             answer: described.answer,
             score: loaded.predictor.score(&described.features)?,
-            predictor: loaded.card,
+            predictor: loaded.card.clone(),
         })
     }
+
+    /// Writes tokens, image bounds and hidden states of a picture's conversation to a safetensors file.
+    pub fn write_features(
+        &mut self,
+        path: &Path,
+        aspect: Aspect,
+        wish: &FeatureWish,
+        out: &Path,
+        on_text: &mut dyn FnMut(&str) -> Result<(), Interrupted>,
+    ) -> Result<WrittenFeatures, JobError> {
+        let picture = decode::load(path)?;
+        let prompt = prompt_of(path, wish.prompt.as_deref());
+        let usual = || self.preset.request(aspect, &prompt);
+        let request = wish.request.clone().unwrap_or_else(usual);
+        let usual = || self.preset.aspect(aspect).question.clone();
+        let question = wish.question.clone().unwrap_or_else(usual);
+        let description = match &wish.description {
+            Some(description) => description.clone(),
+            None => {
+                let settings = self.model.settings();
+                let messages = (request.as_str(), question.as_str());
+                self.model
+                    .describe(&picture, messages, &settings, on_text)?
+                    .text
+            }
+        };
+        let conversation = Conversation {
+            request,
+            description,
+            question,
+        };
+        let max_len = wish.max_len.unwrap_or(self.model.max_len());
+        let trace = self.model.trace(&picture, &conversation, max_len)?;
+        let maker = Maker {
+            tag: self.model.card().tag.clone(),
+            preset: self.preset.name.clone(),
+            max_len,
+            seed: 0,
+        };
+        let mut facts = features::facts(&maker, Descriptions::Local);
+        if wish.is_word_for_word() {
+            // Whose words they are, the caller alone knows.
+            facts.remove("preset");
+            facts.remove("descriptions");
+        }
+        write_trace(&trace, facts, out)?;
+        Ok(WrittenFeatures {
+            conversation,
+            num_tokens: trace.token_ids.len(),
+            hidden: trace.width,
+            num_images: trace.image_bounds.len(),
+        })
+    }
+}
+
+/// The prompt that was given, or else the one in the picture's file.
+fn prompt_of(path: &Path, given: Option<&str>) -> String {
+    given
+        .map(str::to_owned)
+        .or_else(|| media::prompt_in_file(path).map(|(prompt, _)| prompt))
+        .unwrap_or_default()
+}
+
+fn write_trace(trace: &Trace, facts: BTreeMap<&str, String>, out: &Path) -> Result<(), JobError> {
+    let integers = |values: &mut dyn Iterator<Item = usize>| -> Vec<u8> {
+        values
+            .flat_map(|value| (value as i64).to_le_bytes())
+            .collect()
+    };
+    let num_tokens = trace.token_ids.len();
+    let ids = integers(&mut trace.token_ids.iter().map(|id| *id as usize));
+    let bounds = integers(&mut trace.image_bounds.iter().flatten().copied());
+    let hidden: Vec<u8> = trace
+        .hidden
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    let mut file = FeatureWriter::create(out)?;
+    file.push("token_ids", Kind::I64, &[num_tokens], &ids)?;
+    let shape = [trace.image_bounds.len(), 2];
+    file.push("image_bounds", Kind::I64, &shape, &bounds)?;
+    file.push(HIDDEN, Kind::F32, &[num_tokens, trace.width], &hidden)?;
+    file.finish(facts)
+}
+
+/// Scores a file of features by a predictor of a file, without any model. Answers the predictor's card, and whether the
+/// file says which model and wording its features are of.
+pub fn score_features(
+    features: &Path,
+    predictor: &Path,
+) -> Result<(PredictorCard, Vec<Scored>, bool), JobError> {
+    let Loaded { card, predictor } = predictor_file(predictor)?;
+    let mut file = FeatureReader::open(features)?;
+    let is_known = file.check(&card)?;
+    let mut scored = Vec::new();
+    for name in file.names(&card)? {
+        let score = predictor.score(&file.features(&name)?)?;
+        // hidden/ASPECT/PATH, or hidden alone
+        let name = name.splitn(3, '/').nth(2).unwrap_or_default().to_owned();
+        scored.push(Scored { name, score });
+    }
+    Ok((card, scored, is_known))
+}
+
+/// Weights as `assay models save` writes them, with the card beside them.
+fn predictor_file(weights: &Path) -> Result<Loaded, JobError> {
+    let beside = weights.with_extension("json");
+    let read = |path: &Path, action| {
+        fs::read(path).map_err(|source| JobError::File {
+            action,
+            source,
+            path: path.to_path_buf(),
+        })
+    };
+    let bytes = read(weights, "read the predictor")?;
+    let card = read(
+        &beside,
+        "read the predictor's card, which `assay models save` writes beside its weights",
+    )?;
+    let card: PredictorCard =
+        serde_json::from_slice(&card).map_err(|error| JobError::Malformed {
+            what: "the predictor's card",
+            reason: error.to_string(),
+            path: beside,
+        })?;
+    let predictor = Predictor::from_bytes(&card, &bytes)?;
+    Ok(Loaded { card, predictor })
 }
 
 /// Every model that the program has: the embedded one, then the folders below its data folder.

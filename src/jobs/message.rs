@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 
 use crate::domain::{
-    Aspect, Catalog, ContentHash, Description, EpochFigures, ImageId, ImageRecord, ImportSummary,
-    ModelCard, Operation, Picture, PredictorCard, PredictorId, Protocol, RatingsFormat, RunId,
-    RunRecord, Score, Settings, Study, StudyId, TrainSettings, Vote,
+    Aspect, Catalog, ContentHash, Description, Descriptions, EpochFigures, ImageId, ImageRecord,
+    ImportSummary, ModelCard, Operation, Picture, PredictorCard, PredictorId, Protocol,
+    RatingsFormat, RunId, RunRecord, Score, Settings, Study, StudyId, TrainSettings, Vote,
 };
 use crate::stats::raters::Screening;
 
@@ -42,7 +42,11 @@ pub enum Job {
         images: Vec<ImageId>,
         /// Aspects.
         aspects: Vec<Aspect>,
+        /// Whose descriptions are read; `None`: those that the predictor learned from.
+        descriptions: Option<Descriptions>,
     },
+    /// Take the hidden states of conversations into the cache; describes first where a description is lacking.
+    Features(FeaturesRequest),
     /// Train a predictor from features and ground truth.
     Train(TrainSettings),
     /// Go on with a run that was cut off.
@@ -53,6 +57,11 @@ pub enum Job {
         aspect: Aspect,
         /// Predictor of the project.
         predictor: Option<PredictorId>,
+    },
+    /// Use another wording of the conversation (`None`: the default one).
+    UsePreset {
+        /// Name of a preset of the program, or of the one that is read off the project's imported conversations.
+        preset: Option<String>,
     },
     /// Write the table.
     Export(ExportRequest),
@@ -155,6 +164,19 @@ pub struct ImportRequest {
     pub conversations: Vec<PathBuf>,
     /// Column names of a table whose columns have other names: (our name, theirs).
     pub columns: Vec<(String, String)>,
+}
+
+/// Features to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeaturesRequest {
+    /// Pictures.
+    pub images: Vec<ImageId>,
+    /// Aspects.
+    pub aspects: Vec<Aspect>,
+    /// Whose descriptions are read.
+    pub descriptions: Descriptions,
+    /// Safetensors file that the features are written to as well.
+    pub out: Option<PathBuf>,
 }
 
 /// A table to write.

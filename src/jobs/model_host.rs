@@ -2,14 +2,11 @@
 
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use crate::compute::DeviceChoice;
-use crate::dataset;
 use crate::domain::ModelCard;
 use crate::domain::ModelTag;
 use crate::domain::PredictorCard;
-use crate::domain::Preset;
 use crate::domain::Settings;
 use crate::jobs::error::JobError;
 use crate::jobs::home::Home;
@@ -123,17 +120,6 @@ pub(super) fn device_choice(word: &str) -> Result<DeviceChoice, JobError> {
     word.parse().map_err(JobError::Device)
 }
 
-/// The preset that the project wants.
-pub(super) fn preset_in_use(settings: &Settings) -> Result<Preset, JobError> {
-    let Some(name) = &settings.preset else {
-        return Ok(dataset::default_preset());
-    };
-    dataset::presets()
-        .into_iter()
-        .find(|preset| preset.name == *name)
-        .ok_or_else(|| JobError::NoPreset(name.clone()))
-}
-
 /// The embedded predictors that read this model's features.
 pub(super) fn fitting_predictors(tag: &ModelTag) -> Vec<(PredictorCard, &'static [u8])> {
     embedded_predictors()
@@ -200,14 +186,9 @@ fn folders(home: &Home) -> Vec<PathBuf> {
     folders
 }
 
-/// The card of the embedded model. Its hash is taken once: the bytes cannot change while the program runs.
+/// The card of the embedded model.
 pub(super) fn embedded_card() -> Result<ModelCard, JobError> {
-    static CARD: OnceLock<ModelCard> = OnceLock::new();
-    if let Some(card) = CARD.get() {
-        return Ok(card.clone());
-    }
-    let card = ModelFiles::Embedded.card()?;
-    Ok(CARD.get_or_init(|| card).clone())
+    Ok(ModelFiles::Embedded.card()?)
 }
 
 fn card_of_folder(folder: &Path) -> Result<ModelCard, JobError> {

@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use crossbeam_channel::Receiver;
 use crossbeam_channel::Sender;
 
+use crate::dataset;
 use crate::domain::Aspect;
+use crate::domain::Catalog;
 use crate::domain::Operation;
 use crate::domain::PredictorId;
 use crate::domain::Settings;
@@ -14,17 +16,21 @@ use crate::jobs::context::JobContext;
 use crate::jobs::describe;
 use crate::jobs::describe::DescribeRequest;
 use crate::jobs::error::JobError;
+use crate::jobs::evaluate::EMBEDDED;
+use crate::jobs::evaluate::descriptions_of;
+use crate::jobs::features;
 use crate::jobs::message::Event;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobReport;
 use crate::jobs::model_host::ModelChoice;
 use crate::jobs::model_host::ModelHost;
 use crate::jobs::model_host::announce_models;
-use crate::jobs::model_host::preset_in_use;
 use crate::jobs::pipeline::known;
 use crate::jobs::prepare;
 use crate::jobs::prepare::Prepared;
 use crate::jobs::prepare::TrainWish;
+use crate::jobs::presets;
+use crate::jobs::presets::preset_in_use;
 use crate::jobs::scoring;
 use crate::jobs::scoring::ScoreRequest;
 use crate::jobs::store_worker::Pinned;
@@ -99,14 +105,26 @@ impl ModelWorker {
                 };
                 describe::describe(&mut self.host, &self.store, &request, context)
             }
-            Job::Score { images, aspects } => {
-                let request = ScoreRequest { images, aspects };
+            Job::Score {
+                images,
+                aspects,
+                descriptions,
+            } => {
+                let request = ScoreRequest {
+                    images,
+                    aspects,
+                    descriptions,
+                };
                 scoring::score(&mut self.host, &self.store, &request, context)
             }
             Job::UsePredictor { aspect, predictor } => {
                 self.use_predictor(aspect, predictor, context)
             }
             Job::UseModel { folder } => self.use_model(folder),
+            Job::UsePreset { preset } => self.use_preset(preset.as_deref()),
+            Job::Features(request) => {
+                features::features(&mut self.host, &self.store, &request, context)
+            }
             _ => Err(JobError::Misplaced),
         }
     }
@@ -119,21 +137,20 @@ impl ModelWorker {
         context: &mut JobContext,
     ) -> Result<JobReport, JobError> {
         let (catalog, pinned) = self.store.snapshot()?;
-        let name = predictor.map_or("the embedded predictor".to_owned(), |id| {
-            let card = catalog.predictors.iter().find(|card| card.id == id);
-            card.map_or_else(|| format!("predictor {}", id.0), |card| card.name.clone())
-        });
+        let name = predictor_name(&catalog, aspect, predictor)?;
         let mut settings = catalog.settings.clone();
         *settings.predictor.get_mut(aspect) = predictor;
         save_settings(&pinned, settings, format!("Use {name} for {aspect}"))?;
         let tag = ModelChoice::of(self.host.options(), &catalog.settings)?
             .card()?
             .tag;
-        let preset = preset_in_use(&catalog.settings)?;
-        let known = known(&catalog, &tag, &preset.name);
+        let preset = preset_in_use(&catalog)?;
+        let read = descriptions_of(&catalog, predictor.unwrap_or(EMBEDDED));
+        let known = known(&catalog, |_| read, &tag, &preset.name);
         let request = ScoreRequest {
-            images: scoring::described_images(&known, aspect),
+            images: scoring::described_images(&catalog, &known, aspect),
             aspects: vec![aspect],
+            descriptions: None,
         };
         if request.images.is_empty() {
             return Ok(JobReport {
@@ -143,6 +160,24 @@ impl ModelWorker {
             });
         }
         scoring::score(&mut self.host, &self.store, &request, context)
+    }
+
+    /// Takes a wording into use. What was said in the former one stays, and counts again when that one comes back.
+    fn use_preset(&self, wanted: Option<&str>) -> Result<JobReport, JobError> {
+        let (catalog, pinned) = self.store.snapshot()?;
+        let default = dataset::default_preset().name;
+        let name = match wanted {
+            Some(wanted) => presets::find(&catalog, wanted)?.name,
+            None => default.clone(),
+        };
+        let mut settings = catalog.settings;
+        settings.preset = Some(name.clone()).filter(|name| *name != default);
+        save_settings(&pinned, settings, format!("Use the wording {name}"))?;
+        Ok(JobReport {
+            done: 1,
+            summary: format!("The wording {name} is in use"),
+            ..JobReport::default()
+        })
     }
 
     /// Takes a model into use. It is loaded by the first job that needs it.
@@ -160,6 +195,25 @@ impl ModelWorker {
             ..JobReport::default()
         })
     }
+}
+
+/// How a predictor is called that is to be taken into use for an aspect.
+fn predictor_name(
+    catalog: &Catalog,
+    aspect: Aspect,
+    predictor: Option<PredictorId>,
+) -> Result<String, JobError> {
+    let Some(id) = predictor else {
+        return Ok("the embedded predictor".to_owned());
+    };
+    let mut cards = catalog.predictors.iter();
+    cards
+        .find(|card| card.id == id && card.aspect == aspect)
+        .map(|card| card.name.clone())
+        .ok_or(JobError::UnknownPredictor {
+            aspect,
+            number: id.0,
+        })
 }
 
 /// Saves changed choices as one operation of the user's, then says so.

@@ -7,8 +7,10 @@ use serde_json::json;
 
 use crate::domain::Aspect;
 use crate::domain::Catalog;
+use crate::domain::Conversation;
 use crate::domain::Description;
 use crate::domain::DescriptionId;
+use crate::domain::Descriptions;
 use crate::domain::Features;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
@@ -24,7 +26,7 @@ use crate::jobs::files_worker::unix_time;
 use crate::jobs::message::Event;
 use crate::jobs::message::FailedItem;
 use crate::jobs::model_host::ModelHost;
-use crate::jobs::model_host::preset_in_use;
+use crate::jobs::presets::preset_in_use;
 use crate::jobs::progress::Throttle;
 use crate::jobs::scoring::Loaded;
 use crate::jobs::scoring::load_predictor;
@@ -72,7 +74,7 @@ impl Maker {
     }
 }
 
-/// The newest local description by picture and aspect, of this model and preset.
+/// The description of each picture and aspect that is read; see [`known`].
 pub(super) type Known = BTreeMap<(ImageId, Aspect), Description>;
 
 /// A picture that is decoded when it is first needed, and once at most.
@@ -101,7 +103,7 @@ impl<'a> Pipeline<'a> {
         catalog: &'a Catalog,
         pinned: Pinned,
     ) -> Result<Self, JobError> {
-        let preset = preset_in_use(&catalog.settings)?;
+        let preset = preset_in_use(catalog)?;
         let seed = host.options().seed;
         let model = host.model(&catalog.settings, store)?;
         Ok(Self {
@@ -133,9 +135,23 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// What this model has said already, in this wording.
-    pub(super) fn known(&self, catalog: &Catalog) -> Known {
-        known(catalog, &self.maker.tag, &self.preset.name)
+    /// The descriptions that are read, of each aspect those of its source.
+    pub(super) fn known(&self, catalog: &Catalog, of: impl Fn(Aspect) -> Descriptions) -> Known {
+        known(catalog, of, &self.maker.tag, &self.preset.name)
+    }
+
+    /// Messages 1 to 3 as the model reads them. Our own descriptions stand behind the very words that they answered;
+    /// others' stand in the wording in use, the one that predictors of this model and preset know.
+    fn conversation(&self, record: &ImageRecord, description: &Description) -> Conversation {
+        if description.origin == Origin::Local {
+            return description.conversation();
+        }
+        let wording = self.preset.aspect(description.aspect);
+        Conversation {
+            request: self.preset.request(description.aspect, &record.prompt),
+            description: description.text.clone(),
+            question: wording.question.clone(),
+        }
     }
 
     /// Lets the model describe a picture; saves the description, keeps the features, then says so.
@@ -190,7 +206,7 @@ impl<'a> Pipeline<'a> {
         }
         let features = self
             .model
-            .features(&picture.get()?, &description.conversation())?;
+            .features(&picture.get()?, &self.conversation(record, description))?;
         self.keep(&key, &features, context);
         Ok(features)
     }
@@ -205,7 +221,7 @@ impl<'a> Pipeline<'a> {
         Ok(FeatureKey::new(
             hash,
             &self.maker.tag.sha256,
-            &description.conversation(),
+            &self.conversation(record, description),
             self.maker.max_len,
         ))
     }
@@ -252,17 +268,27 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-/// The newest description of each picture and aspect that a model gave in a preset's wording.
-pub(super) fn known(catalog: &Catalog, tag: &ModelTag, preset: &str) -> Known {
-    catalog
-        .descriptions
-        .iter()
-        .filter(|description| {
-            description.origin == Origin::Local
-                && description.made.model.as_ref() == Some(tag)
-                && description.made.preset.as_deref() == Some(preset)
-        })
-        .map(|description| ((description.image, description.aspect), description.clone()))
+/// The newest description of each picture and aspect from the source that its aspect reads: what a model said in a
+/// preset's wording, or what came with the dataset. A teacher's text is in neither, so nothing is scored from it.
+pub(super) fn known(
+    catalog: &Catalog,
+    of: impl Fn(Aspect) -> Descriptions,
+    tag: &ModelTag,
+    preset: &str,
+) -> Known {
+    let is_read = |description: &&Description| {
+        let made = &description.made;
+        description.origin == of(description.aspect).origin()
+            && match description.origin {
+                Origin::Local => {
+                    made.model.as_ref() == Some(tag) && made.preset.as_deref() == Some(preset)
+                }
+                Origin::Published => true,
+                Origin::Teacher => false,
+            }
+    };
+    let read = catalog.descriptions.iter().filter(is_read);
+    read.map(|description| ((description.image, description.aspect), description.clone()))
         .collect()
 }
 

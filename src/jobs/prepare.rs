@@ -2,13 +2,17 @@
 //!
 //! Test rows are kept apart from here on: what the trainer learns from is made of train and validation rows alone.
 
+use std::collections::BTreeSet;
+
 use crate::domain::Aspect;
 use crate::domain::Catalog;
 use crate::domain::DescriptionId;
+use crate::domain::Descriptions;
 use crate::domain::Figures;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
 use crate::domain::ImportBatch;
+use crate::domain::Origin;
 use crate::domain::RunId;
 use crate::domain::RunRecord;
 use crate::domain::RunStatus;
@@ -99,11 +103,14 @@ pub(super) fn prepare(
     };
     let catalog = with_splits(catalog, settings.aspect, &pinned, context)?;
     let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
-    let known = pipeline.known(&catalog);
+    let source = |_| settings.descriptions;
+    let known = pipeline.known(&catalog, source);
+    let lessons = lessons(&catalog, known.clone(), &settings);
     let roles = roles(&catalog, settings.aspect)?;
-    let mut gathered = gather(&mut pipeline, &roles, &known, &settings, context)?;
+    let texts = [&lessons, &known];
+    let mut gathered = gather(&mut pipeline, &roles, texts, &settings, context)?;
     let run = match wish {
-        TrainWish::New(_) => new_run(&pipeline, &catalog, settings, &mut gathered)?,
+        TrainWish::New(_) => new_run(&pipeline, &catalog, settings.clone(), &mut gathered)?,
         TrainWish::Resume(run) => resumed(find_run(&catalog, *run)?, &pipeline)?,
     };
     let resume = match wish {
@@ -112,7 +119,7 @@ pub(super) fn prepare(
     };
     // Descriptions made just now count too.
     let catalog = pipeline.pinned.catalog()?;
-    let known = pipeline.known(&catalog);
+    let known = pipeline.known(&catalog, source);
     let others = others(&pipeline, &catalog, &known, run.settings.aspect);
     Ok(Prepared {
         run,
@@ -128,6 +135,32 @@ pub(super) fn prepare(
     })
 }
 
+/// The descriptions to learn from. Where published ones are read, a training image without one lends its teacher's, as
+/// the published predictors were trained. Only a training image: the teacher may have been shown the score.
+fn lessons(catalog: &Catalog, known: Known, settings: &TrainSettings) -> Known {
+    let mut lessons = known;
+    if settings.descriptions != Descriptions::Published {
+        return lessons;
+    }
+    let aspect = settings.aspect;
+    let train: BTreeSet<ImageId> = catalog
+        .images
+        .iter()
+        .filter(|record| *record.split.get(aspect) == Some(Split::Train))
+        .map(|record| record.id)
+        .collect();
+    let teachers = catalog.descriptions.iter().filter(|description| {
+        description.origin == Origin::Teacher
+            && description.aspect == aspect
+            && train.contains(&description.image)
+    });
+    for description in teachers {
+        let key = (description.image, aspect);
+        lessons.entry(key).or_insert_with(|| description.clone());
+    }
+    lessons
+}
+
 /// What [`gather`] found.
 struct Gathered {
     data: TrainData,
@@ -137,24 +170,29 @@ struct Gathered {
 }
 
 /// Features of all rows that take part; those of test rows are only scored by the predictor in use and let go.
+/// Training rows read the first descriptions, all others the second.
 fn gather(
     pipeline: &mut Pipeline<'_>,
     roles: &Roles<'_>,
-    known: &Known,
+    [lessons, known]: [&Known; 2],
     settings: &TrainSettings,
     context: &mut JobContext,
 ) -> Result<Gathered, JobError> {
     let aspect = settings.aspect;
     let mut gathering = Gathering {
         aspect,
-        known,
+        known: lessons,
+        descriptions: settings.descriptions,
         total: (roles.train.len() + roles.val.len() + roles.test.len()) as u64,
         passed: 0,
+        lacking: 0,
         failed: Vec::new(),
     };
     let train = gathering.examples(pipeline, &roles.train, context)?;
+    gathering.known = known;
     let val = gathering.examples(pipeline, &roles.val, context)?;
     let (test, test_before) = gathering.test(pipeline, &roles.test, context)?;
+    scoring::note_lacking(gathering.lacking, gathering.total, context)?;
     let data = if val.is_empty() {
         cut(train, settings)
     } else {
@@ -182,8 +220,10 @@ fn gather(
 struct Gathering<'a> {
     aspect: Aspect,
     known: &'a Known,
+    descriptions: Descriptions,
     total: u64,
     passed: u64,
+    lacking: u64,
     failed: Vec<FailedItem>,
 }
 
@@ -250,6 +290,7 @@ impl Gathering<'_> {
             record,
             aspect: self.aspect,
             known: self.known,
+            descriptions: self.descriptions,
         };
         match scoring::features_of(pipeline, &item, &mut picture, context) {
             Ok((description, key, features)) => {
@@ -260,6 +301,10 @@ impl Gathering<'_> {
                     mos: record.mos(self.aspect),
                 };
                 Ok(Some((exam, features)))
+            }
+            Err(JobError::NoDescription { .. }) => {
+                self.lacking += 1;
+                Ok(None)
             }
             Err(error) if error.is_about_item() => {
                 self.failed.push(failed(record, &error));

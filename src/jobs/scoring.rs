@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::domain::Aspect;
 use crate::domain::Catalog;
 use crate::domain::DescriptionId;
+use crate::domain::Descriptions;
 use crate::domain::Features;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
@@ -17,6 +18,7 @@ use crate::domain::PredictorId;
 use crate::domain::Score;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
+use crate::jobs::evaluate::descriptions_of;
 use crate::jobs::evaluate::predictor_in_use;
 use crate::jobs::evaluate::scores_by;
 use crate::jobs::message::Event;
@@ -45,6 +47,8 @@ pub(super) struct Loaded {
 pub(super) struct ScoreRequest {
     pub(super) images: Vec<ImageId>,
     pub(super) aspects: Vec<Aspect>,
+    /// Whose descriptions are read; `None`: those that the predictor learned from.
+    pub(super) descriptions: Option<Descriptions>,
 }
 
 /// Scores what has no score by the predictor in use for its newest description.
@@ -58,9 +62,16 @@ pub(super) fn score(
     context.progress(0, 0, "Loading the model")?;
     let (catalog, pinned) = store.snapshot()?;
     let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
-    let known = pipeline.known(&catalog);
+    let source = |aspect| {
+        let learned_from = || descriptions_of(&catalog, predictor_in_use(&catalog, aspect));
+        request.descriptions.unwrap_or_else(learned_from)
+    };
+    let known = pipeline.known(&catalog, source);
     let predictors = predictors(&pipeline, &request.aspects, context)?;
     let (rows, absent) = usable(&catalog, &request.images);
+    let is_lacking = |record: &ImageRecord, aspect| {
+        source(aspect) == Descriptions::Published && !known.contains_key(&(record.id, aspect))
+    };
     let mut report = JobReport {
         failed: absent,
         ..JobReport::default()
@@ -68,12 +79,16 @@ pub(super) fn score(
     let scored = already_scored(&catalog, &known, &request.aspects);
     let asked = (rows.len() * predictors.len()) as u64;
     let stage = stage("Scoring", predictors.keys().copied());
-    let mut passed = 0;
+    let (mut passed, mut lacking) = (0, 0);
     for record in rows {
         let mut picture = pipeline.picture(record);
         for (aspect, loaded) in &predictors {
             context.progress(passed, asked, &stage)?;
             passed += 1;
+            if is_lacking(record, *aspect) {
+                lacking += 1;
+                continue;
+            }
             if scored.contains(&(record.id, *aspect)) {
                 report.skipped += 1;
                 continue;
@@ -82,6 +97,7 @@ pub(super) fn score(
                 record,
                 aspect: *aspect,
                 known: &known,
+                descriptions: source(*aspect),
             };
             match score_one(&mut pipeline, &item, &mut picture, loaded, context) {
                 Ok(()) => report.done += 1,
@@ -91,6 +107,7 @@ pub(super) fn score(
         }
     }
     context.progress(passed, asked, &stage)?;
+    note_lacking(lacking, asked, context)?;
     report.summary = format!(
         "{} scored, {} were scored already, {} failed",
         report.done,
@@ -98,6 +115,19 @@ pub(super) fn score(
         report.failed.len()
     );
     Ok(report)
+}
+
+/// Says how many published descriptions there are not; an error where there is none at all.
+pub(super) fn note_lacking(lacking: u64, asked: u64, context: &JobContext) -> Result<(), JobError> {
+    if lacking > 0 && lacking == asked {
+        return Err(JobError::NoPublished);
+    }
+    if lacking > 0 {
+        context.events().send(Event::Notice(format!(
+            "{lacking} of {asked} have no published description and were left out"
+        )));
+    }
+    Ok(())
 }
 
 /// The predictors in use. An aspect that has none is left out and said, as long as another one has.
@@ -132,6 +162,8 @@ pub(super) struct Item<'a> {
     pub(super) record: &'a ImageRecord,
     pub(super) aspect: Aspect,
     pub(super) known: &'a Known,
+    /// Whose description is read. The local model's own is made where it is lacking, nobody else's can be.
+    pub(super) descriptions: Descriptions,
 }
 
 /// Features of an item and the description that they read, which is made first where it is lacking.
@@ -145,6 +177,11 @@ pub(super) fn features_of(
         let features = pipeline.features(item.record, picture, description, context)?;
         let key = pipeline.key(item.record, description)?;
         return Ok((description.id, key, features));
+    }
+    if item.descriptions != Descriptions::Local {
+        return Err(JobError::NoDescription {
+            aspect: item.aspect,
+        });
     }
     let (description, features) = pipeline.describe(item.record, picture, item.aspect, context)?;
     let key = pipeline.key(item.record, &description)?;
@@ -228,7 +265,11 @@ pub(super) fn embedded_predictor(
 }
 
 /// A predictor never runs on features of another model or preset.
-fn check_fits(card: &PredictorCard, tag: &ModelTag, preset: &str) -> Result<(), JobError> {
+pub(super) fn check_fits(
+    card: &PredictorCard,
+    tag: &ModelTag,
+    preset: &str,
+) -> Result<(), JobError> {
     if card.model == *tag && card.preset == preset {
         return Ok(());
     }
@@ -258,11 +299,11 @@ fn already_scored(
     scored
 }
 
-/// Pictures of an aspect that have a description: what is scored again when the predictor changes.
-pub(super) fn described_images(known: &Known, aspect: Aspect) -> Vec<ImageId> {
-    known
-        .keys()
-        .filter(|(_, described)| *described == aspect)
-        .map(|(image, _)| *image)
+/// Pictures that are there and have a description of an aspect: what is scored again when the predictor changes.
+pub(super) fn described_images(catalog: &Catalog, known: &Known, aspect: Aspect) -> Vec<ImageId> {
+    let present = catalog.images.iter().filter(|row| row.file.is_present());
+    present
+        .map(|record| record.id)
+        .filter(|image| known.contains_key(&(*image, aspect)))
         .collect()
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 
+use crate::domain::Descriptions;
 use crate::domain::Features;
 use crate::domain::Interrupted;
 use crate::domain::PredictorCard;
@@ -209,8 +210,15 @@ fn card(prepared: &Prepared, run: &RunRecord, trained: &Trained) -> PredictorCar
         scale: info.scale,
         dataset: prepared.catalog.truth_name(aspect),
         split: format!(
-            "{} train and {} validation images, by prompt, seed {}",
-            run.num_images[0], run.num_images[1], run.settings.seed
+            "{} train and {} validation images, by prompt, seed {}{}",
+            run.num_images[0],
+            run.num_images[1],
+            run.settings.seed,
+            match run.settings.descriptions {
+                Descriptions::Local => "",
+                Descriptions::Published =>
+                    "; reads published descriptions, learned from the teacher's as well",
+            }
         ),
         model: run.model.clone(),
         preset: run.preset.clone(),

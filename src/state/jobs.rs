@@ -192,9 +192,14 @@ fn narrowed(job: Job, failed: Vec<ImageId>) -> Job {
             aspects,
             again,
         },
-        Job::Score { aspects, .. } if !failed.is_empty() => Job::Score {
+        Job::Score {
+            aspects,
+            descriptions,
+            ..
+        } if !failed.is_empty() => Job::Score {
             images: failed,
             aspects,
+            descriptions,
         },
         other => other,
     }

@@ -92,6 +92,7 @@ fn work(state: &mut AppState, command: Command) -> Vec<Effect> {
         Command::Score { target, aspects } => Job::Score {
             images: usable(state, target),
             aspects,
+            descriptions: None,
         },
         Command::SetTag { target, tag, on } => Job::SetTag {
             images: images(state, target),

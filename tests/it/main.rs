@@ -1,6 +1,7 @@
 //! Stories told through the public interface, one file each.
 
 mod cli;
+mod commands;
 mod datasets;
 mod house_rules;
 mod kill;

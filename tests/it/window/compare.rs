@@ -132,6 +132,7 @@ fn without_scores_it_offers_to_score_the_test_list() {
     let expected = Effect::Submit(Job::Score {
         images: (0..10).map(|idx| ImageId(idx * 10 + 5)).collect(),
         aspects: vec![Aspect::Quality],
+        descriptions: None,
     });
     assert_eq!(window.state().effects, [expected]);
 }
