@@ -473,3 +473,122 @@ fn others(pipeline: &Pipeline<'_>, catalog: &Catalog, known: &Known, aspect: Asp
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::AspectMap;
+    use crate::domain::Description;
+    use crate::domain::FileState;
+    use crate::domain::ModelTag;
+    use crate::domain::OpinionScale;
+    use crate::domain::ProjectInfo;
+    use crate::domain::Provenance;
+    use crate::domain::Settings;
+    use crate::jobs::pipeline::known;
+
+    /// An image of each split, and one of none.
+    const SPLITS: [Option<Split>; 4] = [
+        Some(Split::Train),
+        Some(Split::Val),
+        Some(Split::Test),
+        None,
+    ];
+
+    fn image(number: usize, split: Option<Split>) -> ImageRecord {
+        ImageRecord {
+            id: ImageId(number as i64),
+            path: format!("{number}.png"),
+            file: FileState::Missing {
+                reason: String::new(),
+            },
+            prompt: String::new(),
+            prompt_source: String::new(),
+            generator: None,
+            style: None,
+            tags: Vec::new(),
+            truth: AspectMap::default(),
+            split: AspectMap::from_fn(|_| split),
+        }
+    }
+
+    fn told(image: usize, origin: Origin) -> Description {
+        Description {
+            id: DescriptionId(0),
+            image: ImageId(image as i64),
+            aspect: Aspect::Quality,
+            origin,
+            request: String::new(),
+            text: origin.name().to_owned(),
+            question: String::new(),
+            answer: None,
+            made: Provenance {
+                model: None,
+                preset: None,
+                settings: serde_json::json!({}),
+                seed: 0,
+                program_version: String::new(),
+                unix_time: 0,
+            },
+        }
+    }
+
+    /// Every image with a teacher's text; the one of no split with a published one before it.
+    fn catalog() -> Catalog {
+        let teachers = (0..SPLITS.len()).map(|image| told(image, Origin::Teacher));
+        let published = told(3, Origin::Published);
+        Catalog {
+            info: ProjectInfo {
+                path: String::new(),
+                dataset: String::new(),
+                layout: String::new(),
+                root: String::new(),
+                scale: OpinionScale::ZERO_TO_FIVE,
+                is_demo: false,
+            },
+            settings: Settings::default(),
+            images: SPLITS
+                .iter()
+                .enumerate()
+                .map(|(number, split)| image(number, *split))
+                .collect(),
+            descriptions: std::iter::once(published).chain(teachers).collect(),
+            scores: Vec::new(),
+            predictors: Vec::new(),
+            runs: Vec::new(),
+            undo: None,
+            redo: None,
+        }
+    }
+
+    #[test]
+    fn a_teachers_description_is_never_read_but_of_a_training_image_to_learn_from() {
+        let catalog = catalog();
+        let tag = ModelTag {
+            name: "mini".to_owned(),
+            sha256: String::new(),
+        };
+        let read = |descriptions| known(&catalog, |_| descriptions, &tag, "assay");
+        assert_eq!(read(Descriptions::Local), Known::new());
+        let published = read(Descriptions::Published);
+        let origins: Vec<Origin> = published.values().map(|told| told.origin).collect();
+        assert_eq!(origins, [Origin::Published]);
+
+        for descriptions in [Descriptions::Local, Descriptions::Published] {
+            let settings = TrainSettings {
+                descriptions,
+                ..TrainSettings::new(Aspect::Quality)
+            };
+            for ((image, _), told) in lessons(&catalog, read(descriptions), &settings) {
+                let is_training = SPLITS[image.0 as usize] == Some(Split::Train);
+                assert!(is_training || told.origin != Origin::Teacher, "{image:?}");
+            }
+            let num_lessons = lessons(&catalog, read(descriptions), &settings).len();
+            let expected = match descriptions {
+                Descriptions::Local => 0,
+                Descriptions::Published => 2,
+            };
+            assert_eq!(num_lessons, expected);
+        }
+    }
+}

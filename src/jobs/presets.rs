@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::dataset;
+use crate::domain::Aspect;
 use crate::domain::Catalog;
 use crate::domain::ConversationEntry;
 use crate::domain::Description;
@@ -45,7 +46,7 @@ pub(super) fn find(catalog: &Catalog, name: &str) -> Result<Preset, JobError> {
     }
 }
 
-/// The wording read off the imported conversations. Its words are in its name, because a predictor is tied to it by that.
+/// The wording read off the imported conversations, unless it is one of the program's own. Its words are in its name, because a predictor is tied to it by that.
 fn published(catalog: &Catalog) -> Option<Preset> {
     let imported = catalog.descriptions.iter();
     let about: Vec<ConversationEntry> = imported
@@ -58,6 +59,13 @@ fn published(catalog: &Catalog) -> Option<Preset> {
         .map(|record| (record.id.0.to_string(), record.prompt.clone()))
         .collect();
     let preset = dataset::derive_preset("published", &about, &prompts)?;
+    let is_ours = |ours: &Preset| {
+        let mut aspects = Aspect::ALL.into_iter();
+        aspects.all(|aspect| ours.aspect(aspect) == preset.aspect(aspect))
+    };
+    if dataset::presets().iter().any(is_ours) {
+        return None;
+    }
     let words = serde_json::to_vec(&preset).ok()?;
     let mark = media::hash_bytes(&words).to_string();
     Some(Preset {

@@ -280,7 +280,7 @@ fn scored_from(catalog: &Catalog) -> Vec<(Option<Split>, Origin)> {
 
 #[test]
 fn published_descriptions_are_scored_and_a_teachers_never_is() {
-    let world = World::with_demo(40);
+    let world = World::with_demo(24);
     let is_test = |split| (split == Some(Split::Test)).then_some("It looks soft.");
     let conversations = conversations(&catalog(&world), is_test);
     world.write("quality_res.json", &conversations.to_string());
