@@ -7,10 +7,10 @@ use std::fs::File;
 use std::io;
 use std::io::BufReader;
 use std::io::BufWriter;
-use std::io::Read;
-use std::io::Seek;
+use std::io::Read as _;
+use std::io::Seek as _;
 use std::io::SeekFrom;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl FeatureWriter {
     }
 
     /// Puts the header before the tensors, with what they are in words, and the whole in its place.
-    pub(super) fn finish(mut self, facts: BTreeMap<&str, String>) -> Result<(), JobError> {
+    pub(super) fn finish(mut self, facts: &BTreeMap<&str, String>) -> Result<(), JobError> {
         self.header.insert("__metadata__".to_owned(), json!(facts));
         let out = self.out.clone();
         self.write_whole().map_err(|error| fault(&out, error))
@@ -335,7 +335,7 @@ mod tests {
             .unwrap();
         assert!(!out.exists(), "nothing stands there before it is whole");
         writer
-            .finish(BTreeMap::from([("model", "mini".to_owned())]))
+            .finish(&BTreeMap::from([("model", "mini".to_owned())]))
             .unwrap();
         let mut reader = FeatureReader::open(&out).unwrap();
         assert_eq!(reader.features("hidden/quality/b.png").unwrap(), features());

@@ -67,7 +67,7 @@ pub(super) fn features(
     context.progress(passed, asked, &stage)?;
     scoring::note_lacking(lacking, asked, context)?;
     if let Some(file) = file {
-        file.finish(facts(&pipeline.maker, request.descriptions))?;
+        file.finish(&facts(&pipeline.maker, request.descriptions))?;
     }
     report.summary = format!(
         "features of {} taken, {} were in the cache, {} failed",

@@ -202,15 +202,14 @@ impl Loner {
         let request = wish.request.clone().unwrap_or_else(usual);
         let usual = || self.preset.aspect(aspect).question.clone();
         let question = wish.question.clone().unwrap_or_else(usual);
-        let description = match &wish.description {
-            Some(description) => description.clone(),
-            None => {
-                let settings = self.model.settings();
-                let messages = (request.as_str(), question.as_str());
-                self.model
-                    .describe(&picture, messages, &settings, on_text)?
-                    .text
-            }
+        let description = if let Some(description) = &wish.description {
+            description.clone()
+        } else {
+            let settings = self.model.settings();
+            let messages = (request.as_str(), question.as_str());
+            self.model
+                .describe(&picture, messages, &settings, on_text)?
+                .text
         };
         let conversation = Conversation {
             request,
@@ -231,7 +230,7 @@ impl Loner {
             facts.remove("preset");
             facts.remove("descriptions");
         }
-        write_trace(&trace, facts, out)?;
+        write_trace(&trace, &facts, out)?;
         Ok(WrittenFeatures {
             conversation,
             num_tokens: trace.token_ids.len(),
@@ -249,7 +248,7 @@ fn prompt_of(path: &Path, given: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
-fn write_trace(trace: &Trace, facts: BTreeMap<&str, String>, out: &Path) -> Result<(), JobError> {
+fn write_trace(trace: &Trace, facts: &BTreeMap<&str, String>, out: &Path) -> Result<(), JobError> {
     let integers = |values: &mut dyn Iterator<Item = usize>| -> Vec<u8> {
         values
             .flat_map(|value| (value as i64).to_le_bytes())

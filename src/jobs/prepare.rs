@@ -556,6 +556,8 @@ mod tests {
             scores: Vec::new(),
             predictors: Vec::new(),
             runs: Vec::new(),
+            studies: Vec::new(),
+            votes: Vec::new(),
             undo: None,
             redo: None,
         }
