@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use anyhow::anyhow;
+use anyhow::Context as _;
 use serde_json::Value;
 use serde_json::json;
 
@@ -103,8 +103,8 @@ fn use_predictor(
 ) -> anyhow::Result<Exit> {
     let predictor = match which {
         EMBEDDED => None,
-        number => Some(PredictorId(number.parse().map_err(|_| {
-            anyhow!(
+        number => Some(PredictorId(number.parse().with_context(|| {
+            format!(
                 "expected the number of a predictor of the project, or {EMBEDDED}, got {number}"
             )
         })?)),
