@@ -265,13 +265,13 @@ mod tests {
                 .expect("has a gradient")
                 .flatten_all()?
                 .to_vec1::<f32>()?;
-            for probe in 0..grad.len() {
+            for (probe, analytic) in grad.iter().enumerate() {
                 let numeric = central_difference(var, probe, 2e-3, |moved| match which {
                     0 => loss(moved, &scale, &shift),
                     1 => loss(&x, moved, &shift),
                     _ => loss(&x, &scale, moved),
                 })?;
-                let analytic = f64::from(grad[probe]);
+                let analytic = f64::from(*analytic);
                 assert!(
                     (numeric - analytic).abs() < 1e-2 * (1.0 + analytic.abs()),
                     "{which} {probe} {numeric} {analytic}"
