@@ -10,6 +10,9 @@ use super::window::Window;
 impl Window {
     /// Runs commands until none is left, and carries their effects out.
     pub(super) fn run(&mut self, ctx: &egui::Context, commands: Vec<Command>) {
+        if !commands.is_empty() {
+            self.read_clocks();
+        }
         for command in commands {
             for effect in state::update(&mut self.state, command) {
                 self.carry_out(ctx, effect);

@@ -63,6 +63,11 @@ fn ask(pick: Pick) -> Option<PathBuf> {
             .set_title("Export")
             .set_file_name("scores.csv")
             .save_file(),
+        Pick::StudyFile => dialog.set_title("Write about the study").save_file(),
+        Pick::VotesFile => dialog
+            .set_title("Take votes in")
+            .add_filter("Packages and projects", &["assaystudy", "assay"])
+            .pick_file(),
         Pick::ImageRoot => dialog.set_title("Where the pictures are").pick_folder(),
     }
 }

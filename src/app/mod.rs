@@ -5,6 +5,7 @@
 
 mod effects;
 mod files;
+mod fonts;
 mod renderer;
 mod settings;
 mod timings;

@@ -41,6 +41,8 @@ pub(super) struct Settings {
     pub(super) is_motion_reduced: bool,
     /// Keys that the user changed: names of actions with their keys, empty where they have none.
     pub(super) keys: BTreeMap<String, String>,
+    /// Who rates with the number keys.
+    pub(super) rater: String,
     /// Newest first.
     pub(super) recent: Vec<Recent>,
 }
@@ -54,6 +56,7 @@ impl Default for Settings {
             is_panel_open: true,
             is_motion_reduced: false,
             keys: BTreeMap::new(),
+            rater: String::new(),
             recent: Vec::new(),
         }
     }

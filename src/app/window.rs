@@ -7,6 +7,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 
@@ -20,12 +21,14 @@ use crate::state::Effect;
 use crate::state::Theme;
 use crate::state::keys::Keymap;
 use crate::state::models::ModelsCommand;
+use crate::state::rate::Moment;
 use crate::state::start::RecentProject;
 use crate::ui::shell;
 use crate::ui::textures::Textures;
 use crate::ui::tokens;
 
 use super::AppOptions;
+use super::fonts;
 use super::settings;
 use super::settings::Recent;
 use super::settings::Settings;
@@ -50,6 +53,8 @@ pub(super) struct Window {
     motion_shown: bool,
     keys_shown: Keymap,
     project_shown: Option<String>,
+    title_shown: String,
+    began: Instant,
     timings: Option<Timings>,
 }
 
@@ -78,6 +83,7 @@ impl Window {
         let (sender, answers) = sync_channel(MAX_ANSWERS);
         let state = remembered(&settings);
         tokens::apply(&ctx, state.theme, state.is_motion_reduced);
+        fonts::borrow_from_system(&ctx).context("cannot start a thread")?;
         let mut window = Self {
             theme_shown: state.theme,
             motion_shown: state.is_motion_reduced,
@@ -90,6 +96,8 @@ impl Window {
             settings,
             folder,
             project_shown: None,
+            title_shown: String::new(),
+            began: since,
             timings: options.timings.map(|out| Timings::new(out, since)),
         };
         window.run(&ctx, vec![Command::Models(ModelsCommand::List)]);
@@ -121,14 +129,38 @@ impl Window {
             Event::ProjectOpened(catalog) => {
                 self.textures.clear();
                 state::apply(&mut self.state, Event::ProjectOpened(catalog));
-                self.remember_project(ctx);
+                self.remember_project();
             }
             other => state::apply(&mut self.state, other),
         }
     }
 
-    /// Names the project in the title and among the recent ones.
-    fn remember_project(&mut self, ctx: &egui::Context) {
+    /// What the clocks show. Answers of studies are timed by it, so it is read again before every batch of commands.
+    pub(super) fn read_clocks(&mut self) {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        self.state.rate.now = Moment {
+            // A clock set before 1970 has no better answer than its zero.
+            unix_ms: since.map_or(0, |since| since.as_millis() as i64),
+            steady_ms: self.began.elapsed().as_millis() as u64,
+        };
+    }
+
+    /// Names the project in the title, but never to somebody who rates: names of datasets and folders tell much.
+    fn show_title(&mut self, ctx: &egui::Context) {
+        let title = match &self.state.project {
+            Some(project) if self.state.rate.sitting.is_none() => {
+                format!("{} - Assay", project.info.dataset)
+            }
+            _ => "Assay".to_owned(),
+        };
+        if title != self.title_shown {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title_shown = title;
+        }
+    }
+
+    /// Puts the project among the recent ones.
+    fn remember_project(&mut self) {
         let Some(project) = &self.state.project else {
             return;
         };
@@ -137,7 +169,6 @@ impl Window {
             return;
         }
         let title = project.info.dataset.clone();
-        ctx.send_viewport_cmd(egui::ViewportCommand::Title(format!("{title} - Assay")));
         let num_images = project.rows.len();
         self.settings.remember(&path, &title, num_images);
         self.state.start.recent = recent(&self.settings);
@@ -156,6 +187,7 @@ impl Window {
             kept.iter().any(|other| other.path == recent.path)
         };
         self.settings.recent.retain(is_kept);
+        self.settings.rater.clone_from(&self.state.rate.quick.rater);
         // What the window remembers is a convenience; a full disk is said by what matters.
         settings::save(&self.folder, &self.settings).ok();
     }
@@ -188,6 +220,7 @@ fn dropped(files: &[egui::DroppedFileHandle]) -> Option<Command> {
 
 impl eframe::App for Window {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.read_clocks();
         let since = Instant::now();
         while let Ok(event) = self.workers.events().try_recv() {
             self.take_in(ctx, event);
@@ -206,6 +239,8 @@ impl eframe::App for Window {
     }
 
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+        self.read_clocks();
+        self.show_title(ui.ctx());
         let mut commands = Vec::new();
         shell::show(ui, &self.state, &mut self.textures, &mut commands);
         if let Some(timings) = &mut self.timings {
@@ -248,6 +283,7 @@ fn remembered(settings: &Settings) -> AppState {
     };
     state.start.recent = recent(settings);
     state.keys.map = Keymap::restored(&settings.keys);
+    state.rate.quick.rater.clone_from(&settings.rater);
     let size = state::gallery::GalleryCommand::SetCellSize(settings.cell_size);
     let effects: Vec<Effect> = state::update(&mut state, Command::Gallery(size));
     debug_assert!(effects.is_empty());

@@ -9,6 +9,7 @@ use super::AppState;
 use super::command::Screen;
 use super::notices::Tone;
 use super::project::Project;
+use super::rate;
 use super::selection::SelectionCommand;
 use super::train;
 use super::train::LiveStep;
@@ -29,7 +30,10 @@ pub fn apply(state: &mut AppState, event: Event) {
         }
         Event::JobProgress(job, progress) => state.jobs.progress(job, progress),
         Event::JobDone(job, report) => end(state, job, Ok(report)),
-        Event::JobFailed(job, reason) => end(state, job, Err(reason)),
+        Event::JobFailed(job, reason) => {
+            rate::job_failed(state, job, &reason);
+            end(state, job, Err(reason));
+        }
         Event::Notice(text) => state.notices.say(Tone::Info, text),
         Event::Models(cards) => {
             state.models.cards = cards;
@@ -63,6 +67,7 @@ pub fn apply(state: &mut AppState, event: Event) {
         } => state.start.seen(&project, is_there),
         Event::PictureFailed { image, reason } => {
             state.picture_failures.insert(image, reason);
+            rate::picture_failed(state, image);
         }
         other => change(state, other),
     }
@@ -106,6 +111,16 @@ fn change(state: &mut AppState, event: Event) {
         }
         Event::PredictorSaved(card) => project.add_predictor(card),
         Event::SettingsChanged(settings) => project.change_settings(settings),
+        Event::StudiesChanged(studies) => {
+            project.change_studies(studies);
+            rate::studies_changed(state);
+            return;
+        }
+        Event::Voted(vote) => {
+            project.add_vote(vote.clone());
+            rate::voted(state, &vote);
+            return;
+        }
         Event::UndoChanged { undo, redo } => {
             project.undo = undo;
             project.redo = redo;
@@ -145,6 +160,7 @@ fn open(state: &mut AppState, catalog: Catalog) {
         state.recount();
     }
     state.compare.is_stale = true;
+    rate::project_opened(state, is_same);
     if state.screen == Screen::Start {
         state.screen = Screen::Gallery;
     }

@@ -17,6 +17,7 @@ use super::jobs::JobsCommand;
 use super::keys::KeysCommand;
 use super::models::ModelsCommand;
 use super::palette::PaletteCommand;
+use super::rate::RateCommand;
 use super::selection::SelectionCommand;
 use super::start::StartCommand;
 use super::tags::TagsCommand;
@@ -36,17 +37,20 @@ pub enum Screen {
     Compare,
     /// Train a predictor.
     Train,
+    /// Human opinion scores: studies, sittings, results.
+    Rate,
     /// Models on this machine.
     Models,
 }
 
 impl Screen {
     /// Screens of the navigation, in order.
-    pub const NAVIGATION: [Self; 5] = [
+    pub const NAVIGATION: [Self; 6] = [
         Self::Gallery,
         Self::Inspect,
         Self::Compare,
         Self::Train,
+        Self::Rate,
         Self::Models,
     ];
 
@@ -58,6 +62,7 @@ impl Screen {
             Self::Inspect => "Inspect",
             Self::Compare => "Compare",
             Self::Train => "Train",
+            Self::Rate => "Rate",
             Self::Models => "Models",
         }
     }
@@ -94,6 +99,10 @@ pub enum Pick {
     ModelFolder,
     /// A file to export to.
     ExportFile,
+    /// A file about a study to write.
+    StudyFile,
+    /// A package or another project to take votes from.
+    VotesFile,
     /// Where the pictures are now.
     ImageRoot,
 }
@@ -126,6 +135,8 @@ pub enum Command {
     Compare(CompareCommand),
     /// Train.
     Train(TrainCommand),
+    /// Rate.
+    Rate(RateCommand),
     /// Models.
     Models(ModelsCommand),
     /// The palette.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Aspect, ImageId, is_image_column};
+use crate::domain::{Aspect, ImageId, StudyId, is_image_column};
 use crate::jobs::message::ExportRequest;
 use crate::jobs::message::ImportRequest;
 use crate::jobs::message::Job;
@@ -89,6 +89,24 @@ pub struct ExportChoices {
     pub aspects: Vec<Aspect>,
 }
 
+/// A file about a study.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StudyFile {
+    /// The study with its pictures, for raters at another machine.
+    Package,
+}
+
+/// Choices of a file about a study.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyChoices {
+    /// The study.
+    pub study: StudyId,
+    /// What is written.
+    pub what: StudyFile,
+    /// File to write.
+    pub path_text: String,
+}
+
 /// The dialog that lies over the screen.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Dialog {
@@ -109,6 +127,13 @@ pub enum Dialog {
         /// What stands in the path field.
         path_text: String,
     },
+    /// Write a file about a study.
+    Study(StudyChoices),
+    /// Take in the votes of a package that came back, or of another project.
+    TakeVotes {
+        /// What stands in the path field.
+        path_text: String,
+    },
     /// Keys of the screen.
     Keys,
     /// What an import did, row by row.
@@ -126,6 +151,16 @@ pub enum DialogCommand {
     Relocate,
     /// Look for the pictures in the folder of the path field.
     ConfirmRelocate,
+    /// Show the choices of a file about a study.
+    ExportStudy(StudyId),
+    /// Write another file about the study.
+    SetStudyFile(StudyFile),
+    /// Write the file about the study.
+    WriteStudy,
+    /// Show where votes are to be taken from.
+    TakeVotes,
+    /// Take the votes in.
+    ConfirmTakeVotes,
     /// Show the keys of the screen.
     Keys,
     /// Show what the last import did.
@@ -178,6 +213,25 @@ impl Dialog {
                 };
             }
             DialogCommand::ConfirmRelocate => return self.confirm_relocate(),
+            DialogCommand::ExportStudy(study) => {
+                *self = Self::Study(StudyChoices {
+                    study,
+                    what: StudyFile::Package,
+                    path_text: String::new(),
+                });
+            }
+            DialogCommand::SetStudyFile(what) => {
+                if let Self::Study(choices) = self {
+                    choices.what = what;
+                }
+            }
+            DialogCommand::WriteStudy => return self.write_study(),
+            DialogCommand::TakeVotes => {
+                *self = Self::TakeVotes {
+                    path_text: String::new(),
+                };
+            }
+            DialogCommand::ConfirmTakeVotes => return self.take_votes(),
             DialogCommand::Keys => *self = Self::Keys,
             DialogCommand::ImportReport => *self = Self::ImportReport,
             DialogCommand::Close => *self = Self::None,
@@ -204,8 +258,11 @@ impl Dialog {
 
     fn set_path(&mut self, text: String) {
         match self {
-            Self::Open { path_text } | Self::Relocate { path_text } => *path_text = text,
+            Self::Open { path_text }
+            | Self::Relocate { path_text }
+            | Self::TakeVotes { path_text } => *path_text = text,
             Self::Export(choices) => choices.path_text = text,
+            Self::Study(choices) => choices.path_text = text,
             Self::None | Self::Map(_) | Self::Keys | Self::ImportReport => {}
         }
     }
@@ -240,6 +297,38 @@ impl Dialog {
         }
         *self = Self::None;
         vec![Effect::Submit(Job::Relocate { root })]
+    }
+
+    fn write_study(&mut self) -> Vec<Effect> {
+        let Self::Study(choices) = self else {
+            return Vec::new();
+        };
+        let path = choices.path_text.trim();
+        if path.is_empty() {
+            return Vec::new();
+        }
+        let out = PathBuf::from(path);
+        let study = choices.study;
+        let job = match choices.what {
+            StudyFile::Package => Job::PackStudy { study, out },
+        };
+        *self = Self::None;
+        vec![Effect::Submit(job)]
+    }
+
+    fn take_votes(&mut self) -> Vec<Effect> {
+        let Self::TakeVotes { path_text } = self else {
+            return Vec::new();
+        };
+        let path = path_text.trim();
+        if path.is_empty() {
+            return Vec::new();
+        }
+        let job = Job::MergeStudies {
+            path: PathBuf::from(path),
+        };
+        *self = Self::None;
+        vec![Effect::Submit(job)]
     }
 
     fn confirm_export(&mut self, scope: &[ImageId]) -> Vec<Effect> {

@@ -83,9 +83,15 @@ pub enum JobsCommand {
 impl JobsState {
     /// Remembers what was handed to the workers, for Retry and for rates.
     pub fn submitted(&mut self, id: JobId, job: Job) {
+        // Votes come by the hundred and are never retried from the strip: they crowd out only one another.
+        let is_vote = |job: &Job| matches!(job, Job::Vote(_) | Job::TakeBackVote(_));
+        let of_kind = is_vote(&job);
         self.submitted.push((id, job));
-        if self.submitted.len() > 4 * KEPT_REPORTS {
-            self.submitted.remove(0);
+        let same = |(_, known): &&(JobId, Job)| is_vote(known) == of_kind;
+        if self.submitted.iter().filter(same).count() > 4 * KEPT_REPORTS
+            && let Some(oldest) = self.submitted.iter().position(|known| same(&known))
+        {
+            self.submitted.remove(oldest);
         }
     }
 
@@ -152,6 +158,10 @@ impl JobsState {
     pub(super) fn end(&mut self, id: JobId, outcome: Result<JobReport, String>) {
         let title = match self.running.iter().position(|job| job.id == id) {
             Some(idx) => self.running.remove(idx).title,
+            // Votes are listed only when they fail.
+            None if matches!(self.job(id), Some(Job::Vote(_) | Job::TakeBackVote(_))) => {
+                "Save a vote".to_owned()
+            }
             None => "Job".to_owned(),
         };
         self.ended.insert(0, EndedJob { id, title, outcome });

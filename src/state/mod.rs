@@ -16,6 +16,7 @@ pub mod models;
 pub mod notices;
 pub mod palette;
 pub mod project;
+pub mod rate;
 pub mod selection;
 pub mod start;
 pub mod tags;
@@ -34,6 +35,7 @@ pub use command::Screen;
 pub use command::Theme;
 pub use project::Project;
 pub use project::Row;
+pub use project::VoteCount;
 pub use update::update;
 
 /// Everything that the window knows. The GUI thread owns it.
@@ -59,6 +61,8 @@ pub struct AppState {
     pub compare: compare::CompareState,
     /// Train's memory.
     pub train: train::TrainState,
+    /// Rate's memory.
+    pub rate: rate::RateState,
     /// Models' memory.
     pub models: models::ModelsState,
     /// The palette.
@@ -100,6 +104,7 @@ impl Default for AppState {
             inspect: inspect::InspectState::default(),
             compare: compare::CompareState::default(),
             train: train::TrainState::default(),
+            rate: rate::RateState::default(),
             models: models::ModelsState::default(),
             palette: palette::PaletteState::default(),
             keys: keys::KeysState::default(),

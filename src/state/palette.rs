@@ -1,6 +1,6 @@
 //! The palette: every command by name, with its keys. Menus, tooltips and keys read the same list.
 
-use crate::domain::Operation;
+use crate::domain::{Aspect, Operation};
 
 use super::AppState;
 use super::actions;
@@ -11,6 +11,8 @@ use super::keys;
 use super::keys::Action;
 use super::keys::Place;
 use super::project::Project;
+use super::rate::RateCommand;
+use super::rate::quick::QuickCommand;
 use super::selection::SelectionCommand;
 
 /// What the palette remembers.
@@ -89,6 +91,7 @@ pub fn entries(state: &AppState) -> Vec<Entry> {
     entries.extend(files(state));
     if state.project.is_some() {
         entries.extend(work(state));
+        entries.extend(rating(state));
     }
     let of_screen = Action::all()
         .filter(|action| action.place() != Place::Everywhere)
@@ -160,6 +163,26 @@ fn work(state: &AppState) -> Vec<Entry> {
                 aspects: vec![aspect],
             },
         ));
+    }
+    entries
+}
+
+fn rating(state: &AppState) -> Vec<Entry> {
+    let mut entries = vec![entry("New study…", Command::Rate(RateCommand::New))];
+    let studies = state.project.iter().flat_map(|project| &project.studies);
+    for study in studies {
+        let name = &study.protocol.name;
+        if !study.is_quick {
+            let sit = Command::Rate(RateCommand::Sit(study.id));
+            entries.push(entry(format!("Rate in {name}"), sit));
+        }
+        let results = Command::Rate(RateCommand::ShowResults(study.id));
+        entries.push(entry(format!("Results of {name}"), results));
+    }
+    let quick = |command| Command::Rate(RateCommand::Quick(command));
+    for aspect in Aspect::ALL {
+        let title = format!("Let the keys 1 to 5 rate {aspect}");
+        entries.push(entry(title, quick(QuickCommand::SetAspect(aspect))));
     }
     entries
 }

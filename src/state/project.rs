@@ -1,11 +1,13 @@
 //! The open project in a form that screens can index: a row by its number, a result by image and aspect.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use crate::domain::{
-    Aspect, AspectMap, Catalog, Description, ImageId, ImageRecord, Operation, Origin,
-    PredictorCard, PredictorId, ProjectInfo, RunId, RunRecord, Score, Settings,
+    Aspect, AspectMap, Catalog, ContentHash, Description, ImageId, ImageRecord, Operation, Origin,
+    PredictorCard, PredictorId, ProjectInfo, RunId, RunRecord, Score, Settings, Study, StudyId,
+    Vote, VoteToken,
 };
 
 /// One image with everything known about it.
@@ -60,6 +62,15 @@ impl Row {
     }
 }
 
+/// How much was voted in a study; records taken back are not counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VoteCount {
+    /// Standing answers.
+    pub num_votes: usize,
+    /// Standing answers by rater.
+    pub raters: BTreeMap<String, usize>,
+}
+
 /// The open project.
 #[derive(Debug, Clone)]
 pub struct Project {
@@ -75,6 +86,10 @@ pub struct Project {
     pub embedded: Vec<PredictorCard>,
     /// Training runs, oldest first.
     pub runs: Vec<RunRecord>,
+    /// Studies, oldest first; quick rating among them once it was used.
+    pub studies: Vec<Study>,
+    /// Counts up whenever rows or scores change: what was computed of them is old then.
+    pub revision: u64,
     /// What undo would take back.
     pub undo: Option<Operation>,
     /// What redo would bring again.
@@ -85,7 +100,11 @@ pub struct Project {
     pub tags: Vec<String>,
     /// Rows whose file is not there or cannot be decoded.
     pub num_without_file: usize,
+    votes: BTreeMap<StudyId, Vec<Vote>>,
+    tallies: BTreeMap<StudyId, VoteCount>,
+    tokens: BTreeSet<VoteToken>,
     index: HashMap<ImageId, usize>,
+    contents: HashMap<ContentHash, usize>,
     scores: HashMap<(PredictorId, ImageId, Aspect), Score>,
 }
 
@@ -99,12 +118,18 @@ impl Project {
             predictors: catalog.predictors,
             embedded,
             runs: catalog.runs,
+            studies: catalog.studies,
+            revision: 0,
             undo: catalog.undo,
             redo: catalog.redo,
             generators: Vec::new(),
             tags: Vec::new(),
             num_without_file: 0,
+            votes: BTreeMap::new(),
+            tallies: BTreeMap::new(),
+            tokens: BTreeSet::new(),
             index: HashMap::new(),
+            contents: HashMap::new(),
             scores: HashMap::new(),
         };
         project.index = project
@@ -115,6 +140,9 @@ impl Project {
             .collect();
         for description in catalog.descriptions {
             project.add_description(description);
+        }
+        for vote in catalog.votes {
+            project.add_vote(vote);
         }
         project.keep_scores(catalog.scores);
         project.choose_scores();
@@ -130,6 +158,27 @@ impl Project {
     /// An image with all that is known of it.
     pub fn row(&self, image: ImageId) -> Option<&Row> {
         self.rows.get(self.row_idx(image)?)
+    }
+
+    /// The first row whose file has this content.
+    pub fn row_with(&self, hash: ContentHash) -> Option<&Row> {
+        self.rows.get(*self.contents.get(&hash)?)
+    }
+
+    /// Every record of a study in the order of its commit, also those taken back.
+    pub fn votes_of(&self, study: StudyId) -> &[Vote] {
+        self.votes.get(&study).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whose opinions the ground truth of an aspect is: a study of the project, or `None` for the dataset itself.
+    pub fn truth_study(&self, aspect: Aspect) -> Option<&Study> {
+        let id = (*self.settings.ground_truth.get(aspect))?;
+        self.studies.iter().find(|study| study.id == id)
+    }
+
+    /// How much was voted in a study.
+    pub fn tally(&self, study: StudyId) -> VoteCount {
+        self.tallies.get(&study).cloned().unwrap_or_default()
     }
 
     fn row_mut(&mut self, image: ImageId) -> Option<&mut Row> {
@@ -216,6 +265,31 @@ impl Project {
             }
         }
         self.keep_scores(scores);
+        self.revision += 1;
+    }
+
+    /// Takes a committed record in; a record that is known stays single.
+    pub(super) fn add_vote(&mut self, vote: Vote) {
+        if let Some(study) = self.studies.iter_mut().find(|study| study.id == vote.study) {
+            study.is_frozen = true;
+        }
+        if !self.tokens.insert(vote.token) {
+            return;
+        }
+        let tally = self.tallies.entry(vote.study).or_default();
+        let by_rater = tally.raters.entry(vote.rater.clone()).or_default();
+        let count = |num: usize| match vote.undo_of {
+            None => num + 1,
+            Some(_) => num.saturating_sub(1),
+        };
+        *by_rater = count(*by_rater);
+        tally.num_votes = count(tally.num_votes);
+        self.votes.entry(vote.study).or_default().push(vote);
+    }
+
+    /// Takes changed studies in.
+    pub(super) fn change_studies(&mut self, studies: Vec<Study>) {
+        self.studies = studies;
     }
 
     /// Takes a run in: a new one, or the new state of a known one.
@@ -256,6 +330,7 @@ impl Project {
     }
 
     fn choose_scores(&mut self) {
+        self.revision += 1;
         let in_use = AspectMap::from_fn(|aspect| self.predictor_in_use(aspect));
         for row in &mut self.rows {
             row.score = AspectMap::from_fn(|aspect| {
@@ -267,6 +342,13 @@ impl Project {
     }
 
     fn summarise(&mut self) {
+        self.revision += 1;
+        self.contents.clear();
+        for (idx, row) in self.rows.iter().enumerate() {
+            if let Some(hash) = row.record.file.hash() {
+                self.contents.entry(hash).or_insert(idx);
+            }
+        }
         let generators: BTreeSet<&String> = self
             .rows
             .iter()

@@ -20,12 +20,18 @@ use super::models::ModelsCommand;
 use super::notices::Tone;
 use super::palette;
 use super::palette::PaletteCommand;
+use super::rate;
+use super::rate::RateCommand;
+use super::rate::SittingCommand;
 use super::selection::SelectionCommand;
 use super::tags::TagsCommand;
 use super::train;
 
 /// Carries a command out.
 pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
+    if state.rate.sitting.is_some() {
+        return during_sitting(state, command);
+    }
     match command {
         Command::Show(screen) => return show(state, screen),
         Command::Inspect(image) => {
@@ -45,6 +51,7 @@ pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
             }
         }
         Command::Train(command) => return train::update(state, command),
+        Command::Rate(command) => return rate::update(state, command),
         Command::Models(command) => return state.models.update(command),
         Command::Start(command) => state.start.update(command),
         Command::Keys(command) => state.keys.update(command),
@@ -64,6 +71,18 @@ pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
         other => return work(state, other),
     }
     Vec::new()
+}
+
+/// While a sitting has the window nothing else may come on screen; what the workers and the desktop answer waits.
+fn during_sitting(state: &mut AppState, command: Command) -> Vec<Effect> {
+    let command = match command {
+        Command::Rate(command @ RateCommand::Sitting(_)) => command,
+        Command::Back => RateCommand::Sitting(SittingCommand::Leave),
+        Command::Undo => RateCommand::Sitting(SittingCommand::TakeBack),
+        Command::Quit => return vec![Effect::Quit],
+        _ => return Vec::new(),
+    };
+    rate::update(state, command)
 }
 
 /// Commands that become jobs.
@@ -140,6 +159,7 @@ fn show(state: &mut AppState, screen: Screen) -> Vec<Effect> {
         state.compare.refresh(project);
     }
     train::refresh_if_shown(state);
+    rate::refresh_if_shown(state);
     if screen == Screen::Inspect && state.selection.focus.is_none() {
         select(state, SelectionCommand::First);
     }
@@ -250,7 +270,7 @@ fn picked(state: &mut AppState, pick: Pick, path: PathBuf) -> Vec<Effect> {
     match pick {
         Pick::OpenFolder | Pick::OpenFile => open(state, path),
         Pick::ModelFolder => state.models.update(ModelsCommand::Use(Some(path))),
-        Pick::ExportFile => {
+        Pick::ExportFile | Pick::StudyFile | Pick::VotesFile => {
             let text = path.display().to_string();
             state.dialog.update(DialogCommand::SetPath(text), &[])
         }

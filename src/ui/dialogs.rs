@@ -19,6 +19,8 @@ use crate::state::dialogs::Dialog;
 use crate::state::dialogs::DialogCommand;
 use crate::state::dialogs::ExportChoices;
 use crate::state::dialogs::Mapping;
+use crate::state::dialogs::StudyChoices;
+use crate::state::dialogs::StudyFile;
 
 use super::keys_list;
 use super::tokens::GAP;
@@ -26,6 +28,13 @@ use super::tokens::Palette;
 
 /// Width of a dialog.
 const WIDTH: f32 = 560.0;
+
+/// Files about a study, with what they are for.
+const STUDY_FILES: [(StudyFile, &str, &str); 1] = [(
+    StudyFile::Package,
+    "Package for another machine (.assaystudy)",
+    "Protocol, order and pictures in one file that opens in Assay; the votes come back through Take votes in.",
+)];
 
 /// Draws the dialog that is open, if one is.
 pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
@@ -44,6 +53,8 @@ pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
                 Dialog::Map(mapping) => map(ui, mapping, out),
                 Dialog::Export(choices) => export(ui, state, choices, out),
                 Dialog::Relocate { path_text } => relocate(ui, state, path_text, out),
+                Dialog::Study(choices) => study(ui, choices, out),
+                Dialog::TakeVotes { path_text } => take_votes(ui, path_text, out),
                 Dialog::Keys => keys_list::show(ui, state, out),
                 Dialog::ImportReport => import_report(ui, state),
             }
@@ -237,6 +248,59 @@ fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<
         }
         close(ui, "Cancel", out);
     });
+}
+
+fn study(ui: &mut Ui, choices: &StudyChoices, out: &mut Vec<Command>) {
+    ui.heading("Export the study");
+    ui.add_space(GAP);
+    for (what, words, hint) in STUDY_FILES {
+        let is_on = choices.what == what;
+        if ui.radio(is_on, words).on_hover_text(hint).clicked() {
+            out.push(Command::Dialog(DialogCommand::SetStudyFile(what)));
+        }
+        if is_on {
+            ui.weak(hint);
+        }
+    }
+    path_field(ui, &choices.path_text, "File to write", out);
+    pick_button(ui, Pick::StudyFile, out);
+    ui.add_space(GAP);
+    ui.horizontal(|ui| {
+        let is_ready = !choices.path_text.trim().is_empty();
+        let button = ui.add_enabled(is_ready, Button::new("Write the file"));
+        if button
+            .on_disabled_hover_text("Say where to write")
+            .clicked()
+        {
+            out.push(Command::Dialog(DialogCommand::WriteStudy));
+        }
+        close(ui, "Cancel", out);
+    });
+}
+
+fn take_votes(ui: &mut Ui, path_text: &str, out: &mut Vec<Command>) {
+    ui.heading("Take votes in");
+    ui.label(
+        "From a package that came back from another machine, or from another project. Every vote is taken once, \
+         however often it comes.",
+    );
+    path_field(ui, path_text, "Path of a package or project", out);
+    pick_button(ui, Pick::VotesFile, out);
+    ui.add_space(GAP);
+    ui.horizontal(|ui| {
+        let is_ready = !path_text.trim().is_empty();
+        let button = ui.add_enabled(is_ready, Button::new("Take the votes in"));
+        if button.clicked() {
+            out.push(Command::Dialog(DialogCommand::ConfirmTakeVotes));
+        }
+        close(ui, "Cancel", out);
+    });
+}
+
+fn pick_button(ui: &mut Ui, pick: Pick, out: &mut Vec<Command>) {
+    if ui.button("Choose a file…").clicked() {
+        out.push(Command::Dialog(DialogCommand::Pick(pick)));
+    }
 }
 
 fn import_report(ui: &mut Ui, state: &AppState) {

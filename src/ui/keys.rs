@@ -16,8 +16,14 @@ use crate::state::keys::Place;
 use crate::state::palette;
 use crate::state::palette::PaletteCommand;
 
+use super::rate;
+
 /// Turns the keys pressed in this frame into commands.
 pub fn read(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
+    if state.rate.sitting.is_some() {
+        rate::sitting_keys(ctx, state, out);
+        return;
+    }
     if state.dialog == Dialog::Keys && state.keys.listening.is_some() {
         listen(ctx, out);
         return;
@@ -30,7 +36,11 @@ pub fn read(ctx: &Context, state: &AppState, out: &mut Vec<Command>) {
         input.events.retain(|event| {
             let command = pressed(event).and_then(|chord| hands.command(state, &chord));
             let is_ours = command.is_some();
-            out.extend(command);
+            // A key that is held rates once.
+            let is_again = matches!(event, Event::Key { repeat: true, .. });
+            out.extend(
+                command.filter(|command| !(is_again && matches!(command, Command::Rate(_)))),
+            );
             !is_ours
         });
     });

@@ -14,6 +14,7 @@ pub mod models;
 pub mod notices;
 pub mod palette;
 pub mod panel;
+pub mod rate;
 pub mod shell;
 pub mod start;
 pub mod textures;

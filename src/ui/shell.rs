@@ -27,6 +27,7 @@ use super::models;
 use super::notices;
 use super::palette;
 use super::panel;
+use super::rate;
 use super::start;
 use super::textures::Textures;
 use super::tokens::GAP;
@@ -40,6 +41,12 @@ use super::widgets::chip;
 /// Draws the window and collects what the user asked for.
 pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Vec<Command>) {
     pressed_keys::read(ui.ctx(), state, out);
+    let is_sitting = state.rate.sitting.is_some();
+    textures.be_smooth(is_sitting);
+    if is_sitting {
+        rate::sitting(ui, state, textures, out);
+        return;
+    }
     let palette = Palette::in_use(ui);
     let chrome = Frame::new()
         .fill(palette.panel)
@@ -82,6 +89,7 @@ fn screen(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Vec<
         Screen::Inspect => inspect::show(ui, state, textures, out),
         Screen::Compare => compare::show(ui, state, textures, out),
         Screen::Train => train::show(ui, state, textures, out),
+        Screen::Rate => rate::show(ui, state, textures, out),
         Screen::Models => models::show(ui, state, textures, out),
     }
 }

@@ -1,4 +1,5 @@
-//! Pictures on the graphics card: a bounded number of thumbnails, and the few whole pictures that Inspect shows.
+//! Pictures on the graphics card: a bounded number of thumbnails, and the few whole pictures that Inspect and sittings
+//! of studies show.
 //!
 //! Screens ask for a texture while they draw; what is not there is wished for, and the app hands the wishes of a
 //! frame to the workers. Uploads are spread over frames, so that scrolling stays smooth while thumbnails arrive.
@@ -21,8 +22,12 @@ use crate::state::command::Wish;
 /// Thumbnails kept: several screens full, about 100 MB at 256 pixels.
 const KEPT_THUMBNAILS: usize = 600;
 
-/// Whole pictures kept, so that going back and forth is instant.
-const KEPT_PICTURES: usize = 4;
+/// Whole pictures kept, so that going back and forth is instant: a pair on screen with the pairs that may follow it,
+/// whatever the answer.
+const KEPT_PICTURES: usize = 10;
+
+/// Pixels of whole pictures kept, about 500 MB; large photographs push each other out sooner.
+const KEPT_PIXELS: u64 = 128 * 1024 * 1024;
 
 /// Thumbnails uploaded in one frame.
 const UPLOADS_PER_FRAME: usize = 16;
@@ -67,6 +72,9 @@ pub struct Textures {
     wanted_picture_before: Option<ImageId>,
     strips: HashMap<PathBuf, Vec<TextureHandle>>,
     wanted_strips: Vec<PathBuf>,
+    wanted_ahead: Vec<ImageId>,
+    wanted_ahead_before: Vec<ImageId>,
+    is_smooth: bool,
 }
 
 impl Default for Textures {
@@ -82,6 +90,9 @@ impl Default for Textures {
             wanted_picture_before: None,
             strips: HashMap::new(),
             wanted_strips: Vec::new(),
+            wanted_ahead: Vec::new(),
+            wanted_ahead_before: Vec::new(),
+            is_smooth: false,
         }
     }
 }
@@ -104,6 +115,28 @@ impl Textures {
         self.pictures.get(&image)
     }
 
+    /// A whole picture if it is there; nothing is wished for.
+    pub fn ready(&mut self, image: ImageId) -> Option<&FullTexture> {
+        self.pictures.get(&image)
+    }
+
+    /// Whether magnified whole pictures are smooth, as raters should see them, or show their pixels, as Inspect does.
+    pub fn be_smooth(&mut self, is_smooth: bool) {
+        if self.is_smooth != is_smooth {
+            self.is_smooth = is_smooth;
+            self.pictures.clear();
+        }
+    }
+
+    /// Whole pictures that will be wanted soon, the soonest first; those that are not there are wished for.
+    pub fn prepare(&mut self, images: &[ImageId]) {
+        self.wanted_ahead = images
+            .iter()
+            .filter(|image| !self.pictures.contains(image))
+            .copied()
+            .collect();
+    }
+
     /// Takes a thumbnail in; it goes to the card in one of the next frames.
     pub fn add_thumbnail(&mut self, image: ImageId, picture: Picture) {
         self.waiting.push_back((image, picture));
@@ -120,7 +153,7 @@ impl Textures {
                 let texture = ctx.load_texture(
                     format!("picture {} at {left},{top}", image.0),
                     cut(picture, bounds),
-                    full_options(),
+                    full_options(self.is_smooth),
                 );
                 tiles.push(Tile { bounds, texture });
             }
@@ -131,6 +164,19 @@ impl Textures {
             tiles,
         };
         self.pictures.put(image, full);
+        self.drop_pixels();
+    }
+
+    /// Lets the whole pictures go that were not shown for longest, until the others have room; the newest one stays.
+    fn drop_pixels(&mut self) {
+        let pixels = |full: &FullTexture| u64::from(full.width) * u64::from(full.height);
+        let mut kept: u64 = self.pictures.iter().map(|(_, full)| pixels(full)).sum();
+        while kept > KEPT_PIXELS && self.pictures.len() > 1 {
+            let Some((_, oldest)) = self.pictures.pop_lru() else {
+                return;
+            };
+            kept -= pixels(&oldest);
+        }
     }
 
     /// Some pictures of a project that is not open; wished for when first asked for.
@@ -185,6 +231,11 @@ impl Textures {
         if !self.wanted_strips.is_empty() {
             wishes.push(Wish::Strips(std::mem::take(&mut self.wanted_strips)));
         }
+        // Nothing more to prepare is said too: what was decoded once may be wanted again later.
+        if self.wanted_ahead != self.wanted_ahead_before {
+            wishes.push(Wish::Preload(self.wanted_ahead.clone()));
+        }
+        self.wanted_ahead_before = std::mem::take(&mut self.wanted_ahead);
         self.wanted_before = std::mem::take(&mut self.wanted);
         self.wanted_picture_before = self.wanted_picture.take();
         wishes
@@ -202,7 +253,10 @@ impl Textures {
 
     /// Forgets everything: another project was opened, or files changed.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            is_smooth: self.is_smooth,
+            ..Self::default()
+        };
     }
 
     fn is_waiting(&self, image: ImageId) -> bool {
@@ -210,10 +264,14 @@ impl Textures {
     }
 }
 
-/// Magnified pixels stay pixels, because artefacts are what one zooms in for.
-fn full_options() -> TextureOptions {
+/// Magnified pixels stay pixels where artefacts are what one zooms in for.
+fn full_options(is_smooth: bool) -> TextureOptions {
+    let magnification = match is_smooth {
+        true => TextureFilter::Linear,
+        false => TextureFilter::Nearest,
+    };
     TextureOptions {
-        magnification: TextureFilter::Nearest,
+        magnification,
         minification: TextureFilter::Linear,
         mipmap_mode: Some(TextureFilter::Linear),
         ..TextureOptions::LINEAR
@@ -266,6 +324,17 @@ mod tests {
         }
         while textures.upload(&ctx) {}
         assert_eq!(textures.thumbnails.len(), KEPT_THUMBNAILS);
+    }
+
+    #[test]
+    fn pictures_to_come_are_wished_for_once_and_only_where_they_are_lacking() {
+        let ctx = Context::default();
+        let mut textures = Textures::default();
+        textures.add_picture(&ctx, ImageId(1), &picture(2, 2));
+        textures.prepare(&[ImageId(1), ImageId(2)]);
+        assert_eq!(textures.take_wishes(), [Wish::Preload(vec![ImageId(2)])]);
+        textures.prepare(&[ImageId(1), ImageId(2)]);
+        assert!(textures.take_wishes().is_empty());
     }
 
     #[test]

@@ -117,6 +117,29 @@ const LIGHT: Palette = Palette {
     authenticity: Color32::from_rgb(150, 52, 112),
 };
 
+/// Colours of a sitting, whatever the theme: a neutral mid grey (L* 50) around the picture, as viewing conditions for
+/// subjective tests ask for, and the controls on a darker grey without a tint.
+pub const STUDY: Palette = Palette {
+    ground: Color32::from_gray(119),
+    panel: Color32::from_gray(52),
+    raised: Color32::from_gray(72),
+    hover: Color32::from_gray(92),
+    line: Color32::from_gray(104),
+    ink: Color32::from_gray(240),
+    faint: Color32::from_gray(190),
+    accent: Color32::from_gray(220),
+    accent_ground: Color32::from_gray(112),
+    error: Color32::from_rgb(250, 160, 150),
+    warning: Color32::from_rgb(236, 206, 130),
+    veil: Color32::from_black_alpha(150),
+    quality: Color32::from_gray(220),
+    correspondence: Color32::from_gray(220),
+    authenticity: Color32::from_gray(220),
+};
+
+/// Size of the question and of the scale's words in a sitting: read from further away than chrome.
+pub const QUESTION: f32 = 18.0;
+
 /// The shape of an aspect's marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -179,6 +202,13 @@ pub fn apply(ctx: &egui::Context, theme: Theme, is_motion_reduced: bool) {
             }
         });
     }
+}
+
+/// Puts the colours of a sitting on a part of the window.
+pub fn apply_study(ui: &mut egui::Ui) {
+    let style = ui.style_mut();
+    style.visuals = Visuals::dark();
+    style_with(style, &STUDY);
 }
 
 fn style_with(style: &mut Style, palette: &Palette) {
@@ -276,6 +306,26 @@ mod tests {
                 assert!(contrast(palette.faint, ground) > 4.5, "{ground:?}");
                 assert!(contrast(palette.error, ground) > 4.5, "{ground:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_sitting_is_neutral_and_can_be_read() {
+        let greys = [
+            STUDY.ground,
+            STUDY.panel,
+            STUDY.raised,
+            STUDY.ink,
+            STUDY.faint,
+            STUDY.accent,
+        ];
+        for grey in greys {
+            assert!(grey.r() == grey.g() && grey.g() == grey.b(), "{grey:?}");
+        }
+        for ground in [STUDY.panel, STUDY.raised] {
+            assert!(contrast(STUDY.ink, ground) > 7.0);
+            assert!(contrast(STUDY.faint, ground) > 4.5);
+            assert!(contrast(STUDY.error, ground) > 4.5);
         }
     }
 

@@ -15,7 +15,7 @@ mod vote;
 
 pub use files::RatingsFormat;
 pub use order::{Shown, Trial, order};
-pub use pairs::{next_pair, num_pair_trials};
+pub use pairs::{next_pair, next_pair_among, num_pair_trials};
 pub use protocol::{
     MAX_PICTURES_A_PROMPT, Method, Presentation, Protocol, ProtocolHash, Study, StudyId, StudyMos,
     StudyPicture, spanning,

@@ -20,6 +20,16 @@ pub fn next_pair<'a>(
     rater: &str,
     votes: impl IntoIterator<Item = &'a Vote>,
 ) -> Option<Trial> {
+    next_pair_among(protocol, rater, votes, &|_| true)
+}
+
+/// [`next_pair`] among the pictures that can be shown: a file that is gone keeps nobody from comparing the others.
+pub fn next_pair_among<'a>(
+    protocol: &Protocol,
+    rater: &str,
+    votes: impl IntoIterator<Item = &'a Vote>,
+    is_there: &dyn Fn(ContentHash) -> bool,
+) -> Option<Trial> {
     let rater = rater.trim();
     let standing = standing(votes);
     let own: Vec<&Vote> = standing
@@ -39,11 +49,11 @@ pub fn next_pair<'a>(
             return None;
         }
         let is_training = own.len() < protocol.num_discarded_training;
-        let repeat = repeat(protocol, rater, &own, is_training);
+        let repeat = repeat(protocol, rater, &own, is_training, is_there);
         let is_repeat = repeat.is_some();
         let what = repeat.or_else(|| {
             let known = Known::of(&standing, &own, aspect);
-            most_informative(protocol, rater, &known, &own)
+            most_informative(protocol, rater, &known, &own, is_there)
         })?;
         Some(Trial {
             index,
@@ -61,7 +71,13 @@ const fn trials_of_block(protocol: &Protocol) -> usize {
 
 /// Where the share of repeats has fallen behind: a pair that the rater saw long enough ago and only once, with the
 /// sides changed.
-fn repeat(protocol: &Protocol, rater: &str, own: &[&Vote], is_training: bool) -> Option<Shown> {
+fn repeat(
+    protocol: &Protocol,
+    rater: &str,
+    own: &[&Vote],
+    is_training: bool,
+    is_there: &dyn Fn(ContentHash) -> bool,
+) -> Option<Shown> {
     let num_counted = own.len().checked_sub(protocol.num_discarded_training)?;
     let num_due = ((num_counted + 1) as f64 * protocol.repeat_share).floor() as usize;
     let num_repeated = own.iter().filter(|vote| vote.is_repeat).count();
@@ -82,6 +98,7 @@ fn repeat(protocol: &Protocol, rater: &str, own: &[&Vote], is_training: bool) ->
         .map(|vote| vote.shown)
         .filter(|shown| unordered(*shown).is_some_and(|pair| !seen_twice.contains(&pair)))
         .filter(|shown| prompt_of(protocol, *shown) != last)
+        .filter(|shown| shown.pictures().into_iter().all(is_there))
         .collect();
     let mut dice = dice(protocol, rater, &format!("repeat {}", own.len()));
     let Shown::Pair { left, right } = *old.get(dice.below(old.len()))? else {
@@ -170,9 +187,11 @@ fn most_informative(
     rater: &str,
     known: &Known,
     own: &[&Vote],
+    is_there: &dyn Fn(ContentHash) -> bool,
 ) -> Option<Shown> {
     let mut groups: BTreeMap<String, Vec<ContentHash>> = BTreeMap::new();
-    for picture in protocol.rated_pictures() {
+    let there = protocol.rated_pictures().into_iter();
+    for picture in there.filter(|picture| is_there(picture.hash)) {
         groups
             .entry(prompt_key(picture))
             .or_default()
@@ -249,7 +268,7 @@ fn sorted(one: ContentHash, other: ContentHash) -> Pair {
 
 #[cfg(test)]
 mod tests {
-    use super::super::protocol::tests::protocol;
+    use super::super::protocol::tests::{hash, protocol};
     use super::super::vote::tests::vote;
     use super::super::{Method, VoteId};
     use super::*;
@@ -314,6 +333,18 @@ mod tests {
             }
         }
         assert_eq!(trials.iter().filter(|trial| trial.is_repeat).count(), 4);
+    }
+
+    #[test]
+    fn a_picture_that_is_gone_is_never_shown_and_the_others_are() {
+        let protocol = small();
+        let gone = hash(3);
+        let mut votes: Vec<Vote> = Vec::new();
+        while let Some(trial) = next_pair_among(&protocol, "Ada", &votes, &|hash| hash != gone) {
+            assert!(!trial.what.pictures().contains(&gone));
+            votes.push(answer("Ada", trial, votes.len()));
+        }
+        assert_eq!(votes.len(), num_pair_trials(&protocol));
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Comparison {
     }
 
     /// The figures that hang on the pairs alone.
-    pub(super) fn of_pairs(pairs: Vec<Pair>) -> Self {
+    pub(in crate::state) fn of_pairs(pairs: Vec<Pair>) -> Self {
         let (predicted, truth) = columns(&pairs);
         let mut by_error: Vec<usize> = (0..pairs.len()).collect();
         by_error.sort_by(|&a, &b| pairs[a].error().abs().total_cmp(&pairs[b].error().abs()));

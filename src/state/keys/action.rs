@@ -7,6 +7,8 @@ use crate::state::dialogs::DialogCommand;
 use crate::state::gallery::GalleryCommand;
 use crate::state::inspect::InspectCommand;
 use crate::state::palette::PaletteCommand;
+use crate::state::rate::RateCommand;
+use crate::state::rate::quick::QuickCommand;
 use crate::state::selection::SelectionCommand;
 use crate::state::tags::TagsCommand;
 use crate::state::train::TrainCommand;
@@ -25,16 +27,19 @@ pub enum Place {
     Gallery,
     /// In Inspect.
     Inspect,
+    /// Where the keys rate what is selected.
+    Rating,
     /// In Train.
     Train,
 }
 
 impl Place {
     /// Every place, in the order of the list of keys: what one screen has alone comes first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Gallery,
         Self::Inspect,
         Self::Train,
+        Self::Rating,
         Self::Pictures,
         Self::Everywhere,
     ];
@@ -46,6 +51,7 @@ impl Place {
             Self::Pictures => "Gallery, Inspect and Compare",
             Self::Gallery => "Gallery",
             Self::Inspect => "Inspect",
+            Self::Rating => "Gallery and Inspect",
             Self::Train => "Train",
         }
     }
@@ -57,6 +63,7 @@ impl Place {
             Self::Pictures => matches!(screen, Screen::Gallery | Screen::Inspect | Screen::Compare),
             Self::Gallery => matches!(screen, Screen::Gallery),
             Self::Inspect => matches!(screen, Screen::Inspect),
+            Self::Rating => matches!(screen, Screen::Gallery | Screen::Inspect),
             Self::Train => matches!(screen, Screen::Train),
         }
     }
@@ -124,6 +131,8 @@ pub enum Action {
     Preview,
     /// Tags of the pictures.
     Tag,
+    /// One of the five words, 1 to 5, for what is selected.
+    Rate(u8),
     /// As large as fits.
     Fit,
     /// Pixel by pixel.
@@ -182,7 +191,8 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     define(Action::Go(Screen::Inspect), "go-inspect", "Go to Inspect", Place::Everywhere, "Alt+2"),
     define(Action::Go(Screen::Compare), "compare", "Go to Compare", Place::Everywhere, "Alt+3"),
     define(Action::Go(Screen::Train), "train", "Go to Train", Place::Everywhere, "Alt+4"),
-    define(Action::Go(Screen::Models), "models", "Go to Models", Place::Everywhere, "Alt+5"),
+    define(Action::Go(Screen::Rate), "rate", "Go to Rate", Place::Everywhere, "Alt+5"),
+    define(Action::Go(Screen::Models), "models", "Go to Models", Place::Everywhere, "Alt+6"),
     define(Action::Go(Screen::Start), "start", "Go to Start", Place::Everywhere, "Alt+Home"),
     define(Action::Theme, "theme", "Light or dark", Place::Everywhere, "Ctrl+T"),
     define(Action::Panel, "panel", "Show or hide the panel on the right", Place::Everywhere, "Ctrl+B"),
@@ -199,6 +209,11 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     define(Action::Inspect, "inspect", "Inspect the picture", Place::Pictures, "Enter"),
     define(Action::SelectAll, "select-all", "Select all shown", Place::Pictures, "Ctrl+A"),
     define(Action::Tag, "tag", "Tag the pictures…", Place::Pictures, "T"),
+    define(Action::Rate(1), "rate-1", "Rate 1, bad", Place::Rating, "1"),
+    define(Action::Rate(2), "rate-2", "Rate 2, poor", Place::Rating, "2"),
+    define(Action::Rate(3), "rate-3", "Rate 3, fair", Place::Rating, "3"),
+    define(Action::Rate(4), "rate-4", "Rate 4, good", Place::Rating, "4"),
+    define(Action::Rate(5), "rate-5", "Rate 5, excellent", Place::Rating, "5"),
     define(Action::Refresh, "refresh", "Refresh the list", Place::Pictures, "F5"),
     define(Action::Preview, "preview", "Preview the picture", Place::Gallery, "Space"),
     define(Action::Fit, "fit", "Fit the picture", Place::Inspect, "F"),
@@ -292,6 +307,7 @@ fn over_pictures(action: Action, state: &AppState) -> Option<Command> {
         }
         Action::Preview => Command::Gallery(GalleryCommand::TogglePreview),
         Action::Tag if state.screen != Screen::Compare => Command::Tags(TagsCommand::Open),
+        Action::Rate(number) => Command::Rate(RateCommand::Quick(QuickCommand::Rate(number))),
         Action::Fit => Command::Picture(InspectCommand::Fit),
         Action::OneToOne => Command::Picture(InspectCommand::OneToOne),
         Action::Prompt => Command::Picture(InspectCommand::TogglePrompt),

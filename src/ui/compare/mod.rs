@@ -3,7 +3,7 @@
 mod empty;
 mod figures;
 mod residuals;
-mod scatter;
+pub(super) mod scatter;
 mod toolbar;
 
 use egui::CentralPanel;
@@ -13,7 +13,9 @@ use egui::Panel;
 use egui::ScrollArea;
 use egui::Ui;
 
+use crate::domain::Aspect;
 use crate::domain::ImageId;
+use crate::domain::OpinionScale;
 use crate::state::AppState;
 use crate::state::Command;
 use crate::state::Project;
@@ -25,10 +27,19 @@ use super::tokens::Palette;
 
 /// What every part of the screen draws from.
 #[derive(Clone, Copy)]
-struct View<'a> {
-    state: &'a AppState,
-    project: &'a Project,
-    comparison: &'a Comparison,
+pub(super) struct View<'a> {
+    /// Everything that the window knows.
+    pub(super) state: &'a AppState,
+    /// The open project.
+    pub(super) project: &'a Project,
+    /// What is compared.
+    pub(super) comparison: &'a Comparison,
+    /// The aspect compared.
+    pub(super) aspect: Aspect,
+    /// The scale of what people said.
+    pub(super) truth_scale: OpinionScale,
+    /// The study in which they said it, where it is not the dataset's own truth.
+    pub(super) truth_study: Option<&'a str>,
 }
 
 /// Draws the screen.
@@ -41,6 +52,11 @@ pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Ve
         state,
         project,
         comparison: &state.compare.comparison,
+        aspect: state.compare.aspect,
+        truth_scale: project.info.scale,
+        truth_study: project
+            .truth_study(state.compare.aspect)
+            .map(|study| study.protocol.name.as_str()),
     };
     let bar = Frame::new()
         .fill(Palette::in_use(ui).panel)

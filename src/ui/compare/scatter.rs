@@ -21,6 +21,7 @@ use egui_plot::PlotTransform;
 use egui_plot::Points;
 
 use crate::domain::Aspect;
+use crate::domain::OpinionScale;
 use crate::state::Command;
 use crate::state::actions::grouped;
 use crate::state::compare::Pair;
@@ -40,7 +41,12 @@ const REACH: f32 = 12.0;
 const CROWD: usize = 400;
 
 /// Draws the plot and takes clicks and brushes.
-pub(super) fn show(ui: &mut Ui, view: View<'_>, textures: &mut Textures, out: &mut Vec<Command>) {
+pub(in crate::ui) fn show(
+    ui: &mut Ui,
+    view: View<'_>,
+    textures: &mut Textures,
+    out: &mut Vec<Command>,
+) {
     let side = ui.available_width().min(ui.available_height());
     let margin = vec2((ui.available_width() - side).max(0.0) / 2.0, 0.0);
     let place = Rect::from_min_size(ui.cursor().min + margin, Vec2::splat(side));
@@ -50,7 +56,7 @@ pub(super) fn show(ui: &mut Ui, view: View<'_>, textures: &mut Textures, out: &m
     let (response, transform) = plotted.inner;
     let words = format!(
         "Predicted over true {} scores of {} pictures",
-        view.state.compare.aspect,
+        view.aspect,
         grouped(view.comparison.pairs.len())
     );
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, &words));
@@ -73,7 +79,7 @@ pub(super) fn show(ui: &mut Ui, view: View<'_>, textures: &mut Textures, out: &m
 
 fn plot(ui: &mut Ui, view: View<'_>, side: f32) -> (Response, PlotTransform) {
     let palette = Palette::in_use(ui);
-    let scale = view.project.info.scale;
+    let (truth, predicted) = (view.truth_scale, predicted_scale(view));
     let [low, high] = bounds(view);
     let shown = Plot::new("compare_scatter")
         .width(side)
@@ -89,8 +95,8 @@ fn plot(ui: &mut Ui, view: View<'_>, side: f32) -> (Response, PlotTransform) {
         .grid_color(palette.line)
         .show_x(false)
         .show_y(false)
-        .x_axis_label(format!("What people said (MOS, {scale})"))
-        .y_axis_label(format!("Predicted (MOS, {scale})"))
+        .x_axis_label(truth_label(view, truth))
+        .y_axis_label(format!("Predicted (MOS, {predicted})"))
         .show(ui, |plot| {
             plot.set_plot_bounds(PlotBounds::from_min_max([low; 2], [high; 2]));
             let ends = vec![[low; 2], [high; 2]];
@@ -111,11 +117,26 @@ fn plot(ui: &mut Ui, view: View<'_>, side: f32) -> (Response, PlotTransform) {
     (shown.response, shown.transform)
 }
 
-/// Both axes alike: the dataset's scale, wider where predictions leave it.
+/// Names the study where the truth is not the dataset's own.
+fn truth_label(view: View<'_>, scale: OpinionScale) -> String {
+    match view.truth_study {
+        Some(name) => format!("What people said in {name} (MOS, {scale})"),
+        None => format!("What people said (MOS, {scale})"),
+    }
+}
+
+/// The scale of the predictor in use; the dataset's where there is none.
+fn predicted_scale(view: View<'_>) -> OpinionScale {
+    let card = view.project.predictor_card(view.aspect);
+    card.map_or(view.project.info.scale, |card| card.scale)
+}
+
+/// Both axes alike: people's scale and the dataset's, wider where predictions leave them.
 fn bounds(view: View<'_>) -> [f64; 2] {
-    let scale = view.project.info.scale;
+    let (people, dataset) = (view.truth_scale, view.project.info.scale);
+    let ends = (people.min.min(dataset.min), people.max.max(dataset.max));
     let values = view.comparison.pairs.iter();
-    let (low, high) = values.fold((scale.min, scale.max), |(low, high), pair| {
+    let (low, high) = values.fold(ends, |(low, high), pair| {
         (low.min(pair.predicted), high.max(pair.predicted))
     });
     let air = (high - low) * 0.02;
@@ -123,7 +144,7 @@ fn bounds(view: View<'_>) -> [f64; 2] {
 }
 
 fn points(view: View<'_>, palette: &Palette) -> Points<'static> {
-    let aspect = view.state.compare.aspect;
+    let aspect = view.aspect;
     let pairs = &view.comparison.pairs;
     let is_crowded = pairs.len() > CROWD;
     let places: Vec<[f64; 2]> = pairs

@@ -28,6 +28,7 @@ use super::tokens::Palette;
 use super::widgets::chip;
 use super::widgets::tags;
 
+pub(super) use picture::paint_tiles;
 pub(super) use picture::show as picture_ui;
 
 /// Draws the screen.

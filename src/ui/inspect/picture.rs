@@ -85,7 +85,8 @@ fn place(state: &AppState, frame: Rect, size: Vec2) -> Rect {
     Rect::from_center_size(frame.center() + pan, size * scale)
 }
 
-fn paint_tiles(ui: &Ui, frame: Rect, place: Rect, full: &FullTexture) {
+/// Paints a whole picture to a place, as far as the frame shows it.
+pub(in crate::ui) fn paint_tiles(ui: &Ui, frame: Rect, place: Rect, full: &FullTexture) {
     let painter = ui.painter_at(frame);
     let scale = vec2(
         place.width() / full.width as f32,

@@ -49,8 +49,15 @@ pub(super) fn data(ui: &mut Ui, state: &AppState, project: &Project, out: &mut V
     });
     let data = &state.train.data;
     ui.label(format!(
-        "{}, opinion scores of {} on the scale {}.",
-        project.info.dataset, settings.aspect, project.info.scale
+        "{}, opinion scores of {} {}on the scale {}.",
+        project.info.dataset,
+        settings.aspect,
+        project
+            .truth_study(settings.aspect)
+            .map_or_else(String::new, |study| {
+                format!("from the study {} ", study.protocol.name)
+            }),
+        project.info.scale
     ));
     if data.num_taking_part() == 0 {
         if let Some(reason) = data.obstacle() {
