@@ -115,13 +115,13 @@ fn there_and_back(study: &Study, votes: &[Vote], format: RatingsFormat) -> Ratin
         screening: Screening::default(),
         now: 0,
     };
-    write_ratings_file(&record, request, &out).unwrap();
+    write_ratings_file(&record, request, &out).expect("it can be written");
     let target = RatingsTarget {
         study,
         images: &[],
         aspect: None,
     };
-    let batch = read_ratings(&out, None, target).unwrap();
+    let batch = read_ratings(&out, None, target).expect("it can be read");
     assert_eq!(batch.format, format);
     assert_eq!(batch.problems, []);
     batch

@@ -14,17 +14,16 @@ const NUM_RATERS: usize = 4;
 /// A project of small pictures, each with a prompt and an opinion score.
 fn with_pictures(prompts: &[&str]) -> World {
     let world = World::new();
-    fs::create_dir(world.path("set")).unwrap();
-    let mut table = "image_path,prompt,mos_quality\n".to_owned();
+    fs::create_dir(world.path("set")).expect("the world can be written");
+    let mut table = vec!["image_path,prompt,mos_quality".to_owned()];
     for (idx, prompt) in prompts.iter().enumerate() {
-        let shade = u8::try_from(20 * idx).unwrap();
+        let shade = u8::try_from(20 * idx).expect("a dozen pictures at most");
         let picture = RgbImage::from_pixel(16, 12, Rgb([shade, 255 - shade, 90]));
-        picture
-            .save(world.path(&format!("set/{idx:02}.png")))
-            .unwrap();
-        table.push_str(&format!("{idx:02}.png,{prompt},{}\n", idx as f64 / 3.0));
+        let file = world.path(&format!("set/{idx:02}.png"));
+        picture.save(file).expect("a picture can be written");
+        table.push(format!("{idx:02}.png,{prompt},{}", idx as f64 / 3.0));
     }
-    world.write("set/data.csv", &table);
+    world.write("set/data.csv", &table.join("\n"));
     let imported = world.run(&["import", "set/data.csv", "--project", "demo.assay"]);
     assert_eq!(imported.code, Some(0), "{}", imported.stderr);
     world

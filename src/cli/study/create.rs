@@ -63,8 +63,7 @@ pub(super) fn create(args: &CreateArgs, common: &Common) -> anyhow::Result<Exit>
         Some(path) => read(path)?,
         None => Wanted::default(),
     };
-    let flags = |flag: Option<String>, own: Option<String>| flag.or(own);
-    wanted.name = flags(args.name.clone(), wanted.name);
+    wanted.name = args.name.clone().or(wanted.name);
     wanted.method = args.method.or(wanted.method);
     wanted.seed = common.seed.or(wanted.seed);
     wanted.repeat_share = args.repeat_share.or(wanted.repeat_share);

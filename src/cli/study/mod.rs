@@ -109,7 +109,8 @@ fn described(catalog: &Catalog, study: &Study) -> (Value, String) {
         raters.len(),
     );
     for aspect in truth_of {
-        words.push_str(&format!("; ground truth of {aspect}"));
+        words.push_str("; ground truth of ");
+        words.push_str(aspect.name());
     }
     (value, words)
 }
