@@ -6,6 +6,7 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::cli::rehearse::RehearseArgs;
 use crate::cli::study::args::StudyAction;
 use crate::domain::Aspect;
 use crate::domain::Descriptions;
@@ -80,6 +81,9 @@ pub(super) enum Command {
     Train(TrainArgs),
     /// Hold the project's scores against its ground truth
     Evaluate(EvaluateArgs),
+    /// Answer a study in place of raters, to try it out on a copy of the project
+    #[command(hide = true)]
+    Rehearse(RehearseArgs),
     /// Write the project's table
     Export(ExportArgs),
     /// Choose what a project works with: predictor, model or preset; without a choice, say what there is

@@ -13,6 +13,7 @@ mod lone;
 mod models;
 mod output;
 mod project;
+mod rehearse;
 mod session;
 mod study;
 mod train;
@@ -131,6 +132,7 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         Command::Undo(args) => change::turn(&args.project, Job::Undo, common),
         Command::Redo(args) => change::turn(&args.project, Job::Redo, common),
         Command::Study { action } => study::study(action, common),
+        Command::Rehearse(args) => rehearse::rehearse(args, common),
         Command::Models { action } => models::models(action, common),
     }
 }

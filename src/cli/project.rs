@@ -323,15 +323,17 @@ fn evaluate_one(
         "split": split.name(),
         "scale": catalog.info.scale.to_string(),
         "predictor": card.map(|card| &card.name),
+        "ground_truth": catalog.truth_name(aspect),
     });
     if let (Some(value), Value::Object(more)) = (value.as_object_mut(), figures_json(&figures)) {
         value.extend(more);
     }
     let words = format!(
-        "{aspect}, {} split, scale {}, {}: {}",
+        "{aspect}, {} split, scale {}, {}, held against {}: {}",
         split.name(),
         catalog.info.scale,
         card.map_or("no predictor", |card| card.name.as_str()),
+        catalog.truth_name(aspect),
         figures_words(&figures)
     );
     (value, words)

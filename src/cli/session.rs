@@ -17,6 +17,7 @@ use crate::domain::Catalog;
 use crate::domain::ModelCard;
 use crate::domain::Operation;
 use crate::domain::PredictorCard;
+use crate::domain::Vote;
 use crate::jobs;
 use crate::jobs::Home;
 use crate::jobs::WorkerOptions;
@@ -120,6 +121,20 @@ impl Session {
             _ => {}
         })?;
         Ok((report, turns))
+    }
+
+    /// Hands a vote in and waits until it is saved.
+    pub(super) fn vote(&self, vote: Vote) -> anyhow::Result<Vote> {
+        let token = vote.token;
+        let job = self.workers.submit(Job::Vote(vote));
+        loop {
+            match self.workers.events().recv() {
+                Ok(Event::Voted(stored)) if stored.token == token => return Ok(stored),
+                Ok(Event::JobFailed(failed, reason)) if failed == job => bail!(reason),
+                Ok(_) => {}
+                Err(_) => bail!("the workers have stopped"),
+            }
+        }
     }
 
     /// Hands a job in and waits for its end; `on_event` sees everything else that happens.

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use crate::domain::Aspect;
+use crate::domain::AspectMap;
 use crate::domain::Catalog;
 use crate::domain::Description;
 use crate::domain::DescriptionId;
@@ -22,7 +23,7 @@ use crate::domain::Score;
 use crate::domain::Truth;
 
 /// Names of the columns in their order: those of [`ExportRow`].
-pub const COLUMNS: [&str; 18] = [
+pub const COLUMNS: [&str; 19] = [
     "image_path",
     "sha256",
     "prompt",
@@ -41,6 +42,7 @@ pub const COLUMNS: [&str; 18] = [
     "status",
     "error",
     "description_origin",
+    "mos_source",
 ];
 
 /// Which rows are wanted.
@@ -120,6 +122,8 @@ pub struct ExportRow {
     pub error: Option<String>,
     /// Who wrote the description.
     pub description_origin: Option<Origin>,
+    /// Whose opinions the ground truth is: the dataset, or a study of the project; `None` where there is none.
+    pub mos_source: Option<String>,
 }
 
 /// The table of a project, in the order of its images and aspects.
@@ -166,6 +170,7 @@ fn aspects(catalog: &Catalog, selection: &Selection) -> Vec<Aspect> {
 /// The catalog's results by image and aspect.
 struct Found<'a> {
     scale: OpinionScale,
+    truth_names: AspectMap<String>,
     predictors: BTreeMap<PredictorId, &'a PredictorCard>,
     scores: HashMap<(ImageId, Aspect), &'a Score>,
     /// The newest of the local model, or else the newest published one.
@@ -194,6 +199,7 @@ impl<'a> Found<'a> {
         }
         Self {
             scale: catalog.info.scale,
+            truth_names: AspectMap::from_fn(|aspect| catalog.truth_name(aspect)),
             predictors: catalog
                 .predictors
                 .iter()
@@ -241,6 +247,7 @@ impl<'a> Found<'a> {
             status: status(&image.file, score, description),
             error: image.file.reason().map(str::to_owned),
             description_origin: description.map(|description| description.origin),
+            mos_source: truth.map(|_| self.truth_names.get(aspect).clone()),
         }
     }
 

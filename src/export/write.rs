@@ -159,7 +159,7 @@ pub fn write_jsonl(
 }
 
 /// The columns as text, in the order of [`COLUMNS`]. Numbers in the shortest form that reads back as the same.
-fn fields(row: &ExportRow) -> [String; 18] {
+fn fields(row: &ExportRow) -> [String; 19] {
     fn text<T: ToString>(value: Option<&T>) -> String {
         value.map(T::to_string).unwrap_or_default()
     }
@@ -184,6 +184,7 @@ fn fields(row: &ExportRow) -> [String; 18] {
         row.description_origin
             .map_or("", crate::domain::Origin::name)
             .to_owned(),
+        text(row.mos_source.as_ref()),
     ]
 }
 

@@ -1,5 +1,7 @@
 //! Studies on the store worker: making them, votes, and their MOS as ground truth.
 
+use std::path::Path;
+
 use crate::domain::Aspect;
 use crate::domain::ContentHash;
 use crate::domain::ImageId;
@@ -14,11 +16,13 @@ use crate::domain::study::tally;
 use crate::jobs::error::JobError;
 use crate::jobs::files_worker::now_ms;
 use crate::jobs::message::Event;
+use crate::jobs::message::FailedItem;
 use crate::jobs::message::JobReport;
 use crate::jobs::store_worker::StoreState;
 use crate::stats::raters::RatingMatrix;
 use crate::stats::raters::Screening;
 use crate::stats::raters::screen;
+use crate::store::MergedVotes;
 use crate::store::Project;
 
 /// Makes a study.
@@ -189,6 +193,28 @@ fn announce_pictures(state: &mut StoreState, hashes: &[ContentHash]) -> Result<(
     let rows = state.work(|project, _| Ok(project.images(&images)?))?;
     state.events().send(Event::ImagesChanged(rows));
     Ok(())
+}
+
+/// What came of votes that another file brought.
+pub(super) fn merge_report(merged: MergedVotes, path: &Path) -> JobReport {
+    JobReport {
+        done: merged.added as u64,
+        skipped: merged.known as u64,
+        summary: format!(
+            "{} votes came in, {} were here already",
+            merged.added, merged.known
+        ),
+        failed: merged
+            .refused
+            .into_iter()
+            .map(|(reason, num)| FailedItem {
+                image: None,
+                path: path.display().to_string(),
+                reason: format!("{num} records were left out: {reason}"),
+            })
+            .collect(),
+        ..JobReport::default()
+    }
 }
 
 fn report(summary: String) -> JobReport {

@@ -23,7 +23,6 @@ use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::files_worker::unix_time;
 use crate::jobs::home::make_parent;
-use crate::jobs::message::FailedItem;
 use crate::jobs::message::JobReport;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
@@ -135,28 +134,7 @@ pub(super) fn merge(
     })?;
     store.call(study::refresh_all_truth)?;
     pinned.announce()?;
-    Ok(merge_report(merged, path))
-}
-
-fn merge_report(merged: MergedVotes, path: &Path) -> JobReport {
-    JobReport {
-        done: merged.added as u64,
-        skipped: merged.known as u64,
-        summary: format!(
-            "{} votes came in, {} were here already",
-            merged.added, merged.known
-        ),
-        failed: merged
-            .refused
-            .into_iter()
-            .map(|(reason, num)| FailedItem {
-                image: None,
-                path: path.display().to_string(),
-                reason: format!("{num} records were left out: {reason}"),
-            })
-            .collect(),
-        ..JobReport::default()
-    }
+    Ok(study::merge_report(merged, path))
 }
 
 /// A picture on its way into a package.

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -18,6 +19,7 @@ use super::error::Fault;
 use super::migrate;
 use super::settings;
 use crate::domain::OpinionScale;
+use crate::domain::Study;
 
 /// How long a write waits for another program's write to the same project.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +32,8 @@ const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 pub struct Project {
     pub(super) conn: Connection,
     pub(super) path: PathBuf,
+    /// The study that was voted in last: its protocol is long, and is read once and not for every vote.
+    pub(super) voted_in: Option<Arc<Study>>,
 }
 
 /// The folder of what can be made again, beside a project file: `NAME.assay.cache`.
@@ -117,6 +121,7 @@ impl Project {
         let mut project = Self {
             conn,
             path: path.to_path_buf(),
+            voted_in: None,
         };
         let home = project.home();
         // Also proves that the file can be written, before the user has done anything.

@@ -9,5 +9,6 @@ mod pipeline;
 mod project;
 mod ratings;
 mod study;
+mod votes;
 mod window;
 mod world;

@@ -1,12 +1,15 @@
 //! A private world for the program: a folder, a data folder in it, and the built binary run there.
 
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Output;
 use std::process::Stdio;
 
+use assay::domain::Picture;
+use assay::media;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -57,6 +60,32 @@ impl World {
         world
     }
 
+    /// A world with small pictures in `pictures`, four of each prompt, and their project `demo.assay`: quickly made,
+    /// for stories about something else than what is to be seen.
+    pub(crate) fn with_pictures(num: usize) -> Self {
+        let world = Self::new();
+        fs::create_dir(world.path("pictures")).expect("the world can be written");
+        let mut table = "name,prompt,mos_quality,mos_correspondence\n".to_owned();
+        for number in 0..num {
+            let picture = Picture {
+                width: 16,
+                height: 16,
+                rgb: (0..16 * 16 * 3)
+                    .map(|at| (at * 7 + number * 5) as u8)
+                    .collect(),
+            };
+            let bytes = media::encode_png(&picture).expect("a picture of 16 by 16");
+            let name = format!("generator-{number}.png");
+            fs::write(world.path("pictures").join(&name), bytes).expect("the world can be written");
+            let mos = number % 5;
+            table.push_str(&format!("{name},prompt {},{mos},{mos}\n", number / 4));
+        }
+        world.write("pictures/data.csv", &table);
+        let imported = world.run(&["import", "pictures", "--project", "demo.assay"]);
+        assert_eq!(imported.code, Some(0), "{}", imported.stderr);
+        world
+    }
+
     /// A path in it.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -77,6 +106,16 @@ impl World {
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts")
+    }
+
+    /// Starts the program and leaves it running; its stdout goes into a file.
+    pub(crate) fn start_into(&self, arguments: &[&str], out: &Path) -> Child {
+        let out = fs::File::create(out).expect("the world can be written");
+        self.command(arguments)
+            .stdout(out)
             .stderr(Stdio::null())
             .spawn()
             .expect("the program starts")

@@ -264,8 +264,8 @@ pub fn opinions<'a>(votes: impl IntoIterator<Item = &'a Vote>, aspect: Aspect) -
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::protocol::tests::{hash, protocol};
     use super::*;
+    use crate::domain::study::protocol::tests::{hash, protocol};
 
     /// A score of a picture, one second after the one before.
     pub(crate) fn vote(rater: &str, picture: usize, score: f64) -> Vote {
