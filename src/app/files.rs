@@ -1,5 +1,6 @@
 //! File dialogs of the desktop and the reading of a table's header, each on a thread of its own.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::io::BufRead as _;
@@ -42,12 +43,27 @@ pub(super) fn in_background(
 /// Asks with the desktop's own dialog; `None` when it is cancelled. A desktop without dialogs answers as if it was
 /// cancelled, but sooner than anybody could have.
 pub(super) fn pick(pick: Pick) -> Option<Command> {
+    let variables = ["DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "PATH"];
+    if cfg!(target_os = "linux") && !can_ask(variables.map(std::env::var_os)) {
+        return Some(Command::NoPicker(pick));
+    }
     let since = Instant::now();
     match ask(pick) {
         Some(path) => Some(Command::Picked { pick, path }),
         None if since.elapsed() < SOONEST_CANCEL => Some(Command::NoPicker(pick)),
         None => None,
     }
+}
+
+/// Whether a Linux desktop has what dialogs go through: a session bus, or zenity, which stands in for its portal.
+fn can_ask([bus, runtime, path]: [Option<OsString>; 3]) -> bool {
+    let has_bus = bus.is_some_and(|bus| !bus.is_empty())
+        || runtime.is_some_and(|folder| Path::new(&folder).join("bus").exists());
+    let has_zenity = || {
+        let path = path.unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join("zenity").is_file())
+    };
+    has_bus || has_zenity()
 }
 
 fn ask(pick: Pick) -> Option<PathBuf> {
@@ -104,6 +120,20 @@ mod tests {
         let path = folder.path().join("table.csv");
         std::fs::write(&path, "\u{feff}\"picture\",words\r\na.png,x\r\n")?;
         assert_eq!(header(&path)?, ["picture", "words"]);
+        Ok(())
+    }
+
+    #[test]
+    fn dialogs_need_a_bus_or_zenity() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let here = || Some(folder.path().as_os_str().to_owned());
+        assert!(!can_ask([None, None, None]));
+        assert!(!can_ask([Some(OsString::new()), here(), here()]));
+        assert!(can_ask([Some("unix:path=/run/bus".into()), None, None]));
+        std::fs::write(folder.path().join("zenity"), "")?;
+        assert!(can_ask([None, None, here()]));
+        std::fs::write(folder.path().join("bus"), "")?;
+        assert!(can_ask([None, here(), None]));
         Ok(())
     }
 

@@ -152,7 +152,8 @@ impl FilesWorker {
     }
 
     fn open_project(&self, path: &Path) -> Result<(), JobError> {
-        let path = path.to_path_buf();
+        // A project is the same one from whichever folder it is opened.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let home = self.options.home.clone();
         let remember = self.options.remember;
         self.store.call(move |state| {

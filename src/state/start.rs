@@ -39,7 +39,7 @@ impl StartState {
         match command {
             StartCommand::SetPath(text) => self.path_text = text,
             StartCommand::Forget(path) => {
-                self.recent.retain(|recent| Path::new(&recent.path) != path)
+                self.recent.retain(|recent| Path::new(&recent.path) != path);
             }
         }
     }

@@ -238,6 +238,7 @@ fn open(state: &mut AppState, path: PathBuf) -> Vec<Effect> {
         .and_then(|extension| extension.to_str())
         .is_some_and(|extension| matches!(extension.to_ascii_lowercase().as_str(), "csv" | "tsv"));
     state.dialog = Dialog::None;
+    state.start.path_text.clear();
     if is_table {
         vec![Effect::ReadColumns(path)]
     } else {

@@ -32,7 +32,7 @@ pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
         .order(Order::Foreground)
         .anchor(
             Align2::CENTER_BOTTOM,
-            vec2(0.0, -2.0 * ROW_HEIGHT - GROUP_GAP),
+            vec2(0.0, -3.0 * ROW_HEIGHT - 2.0 * GROUP_GAP),
         )
         .show(ui.ctx(), |ui| {
             for notice in state.notices.iter() {

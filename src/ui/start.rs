@@ -111,7 +111,7 @@ fn path_field(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let field = TextEdit::singleline(&mut text)
         .hint_text("or its path")
         .align(Align2::LEFT_CENTER)
-        .desired_width(ui.available_width() - OPEN_WIDTH - 3.0 * GAP);
+        .desired_width(ui.available_width() - OPEN_WIDTH - GAP);
     let response = ui.add(field).accessible_name("Path");
     if response.changed() {
         out.push(Command::Start(StartCommand::SetPath(text)));

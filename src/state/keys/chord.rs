@@ -74,11 +74,8 @@ impl FromStr for Chord {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut chord = Self::plain("");
         let mut rest = text.trim();
-        loop {
-            let Some((held, after)) = rest.split_once('+').filter(|(_, after)| !after.is_empty())
-            else {
-                break;
-            };
+        while let Some((held, after)) = rest.split_once('+').filter(|(_, after)| !after.is_empty())
+        {
             let flag = match held {
                 "Ctrl" => &mut chord.ctrl,
                 "Alt" => &mut chord.alt,

@@ -108,7 +108,7 @@ fn score(
 fn elsewhere(ui: &mut Ui, project: &Project, card: &PredictorCard) {
     if card.dataset != project.info.dataset {
         let palette = Palette::in_use(ui);
-        let words = format!("It has not learned from {}", project.info.dataset);
+        let words = "It has not learned from this dataset";
         let text = RichText::new(words).color(palette.warning).size(SMALL);
         ui.add(egui::Label::new(text).truncate()).on_hover_text(
             "How well it does here shows in Compare, where people rated these pictures",

@@ -24,6 +24,7 @@ use crate::state::keys::Action;
 
 use super::panel;
 use super::textures::Textures;
+use super::tokens::GAP;
 use super::tokens::Palette;
 use super::widgets::chip;
 use super::widgets::tags;
@@ -104,6 +105,8 @@ fn column(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         return;
     };
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        // The bar lies over the content.
+        ui.set_max_width(ui.available_width() - GAP);
         head(ui, state, row, out);
         panel::prompt(ui, state, row, out);
         ui.horizontal_wrapped(|ui| told_by(ui, state, row, out));

@@ -13,11 +13,18 @@ const FOLDED_ROWS: usize = 3;
 
 /// Shows three lines of a text, or all of it; `true` when the user asks for the other.
 pub fn folded(ui: &mut Ui, text: &str, is_unfolded: bool) -> bool {
-    let job = job(ui, text, is_unfolded);
-    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
-    let is_cut = galley.elided;
+    let folded = job(ui, text, false);
+    let folded = ui.fonts_mut(|fonts| fonts.layout_job(folded));
+    let is_long = folded.elided;
+    let galley = match is_unfolded && is_long {
+        true => {
+            let whole = job(ui, text, true);
+            ui.fonts_mut(|fonts| fonts.layout_job(whole))
+        }
+        false => folded,
+    };
     ui.add(Label::new(galley).selectable(true));
-    if !is_cut && !is_unfolded {
+    if !is_long {
         return false;
     }
     let words = if is_unfolded { "Show less" } else { "Show all" };

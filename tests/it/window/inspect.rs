@@ -156,7 +156,7 @@ fn beside_a_score_stands_what_it_rests_on() {
 #[test]
 fn a_predictor_from_elsewhere_is_said_to_be_one() {
     let window = world::window(with_card("Another"), SIZE);
-    window.get_by_label("It has not learned from World");
+    window.get_by_label("It has not learned from this dataset");
 }
 
 #[test]
@@ -210,4 +210,21 @@ fn a_picture_without_a_file_says_why_and_what_to_do() {
 fn every_widget_of_inspect_has_a_name() {
     let window = world::window(inspecting(), SIZE);
     assert_eq!(window.unnamed_widgets(), Vec::<String>::new());
+}
+
+#[test]
+fn a_short_prompt_has_nothing_to_fold() {
+    let mut catalog = world::catalog(20);
+    catalog.images[3].prompt = "a red fox in the snow ".repeat(60);
+    let mut world = World::with(catalog);
+    world.tell(Command::Inspect(ImageId(4)));
+    let mut window = world::window(world, SIZE);
+    window.get_by_label("Show all").click();
+    window.run_steps(3);
+    window.get_by_label("Show less");
+    window.key_press(Key::ArrowLeft);
+    window.key_press(Key::P);
+    window.run_steps(3);
+    assert!(window.query_by_label("Show less").is_none());
+    assert!(window.query_by_label("Show all").is_none());
 }
