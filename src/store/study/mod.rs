@@ -38,7 +38,7 @@ impl Project {
         check(protocol)?;
         self.write("save the study", |tx| {
             let id = insert(tx, protocol, created_at, false)?;
-            Ok(study(tx, id)?)
+            study(tx, id)
         })
     }
 
@@ -57,7 +57,7 @@ impl Project {
                 "UPDATE study SET protocol = ?2, hash = ?3 WHERE id = ?1",
                 (id.0, value::to_json(protocol)?, protocol.hash().0.0),
             )?;
-            Ok(study(tx, id)?)
+            study(tx, id)
         })
     }
 
@@ -69,7 +69,7 @@ impl Project {
         }
         self.write("prepare quick rating", |tx| {
             let id = insert(tx, &Protocol::quick(), now, true)?;
-            Ok(study(tx, id)?)
+            study(tx, id)
         })
     }
 
