@@ -217,6 +217,10 @@ pub enum Command {
 }
 
 /// What a command asks of the world outside the state. The app carries it out.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a frame has a handful of effects at most, and a job moves on at once"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Hand a job to the workers.

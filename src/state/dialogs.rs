@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Aspect, ImageId, StudyId, is_image_column};
+use crate::domain::{Aspect, ImageId, RatingsFormat, StudyId, is_image_column};
 use crate::jobs::message::ExportRequest;
 use crate::jobs::message::ImportRequest;
 use crate::jobs::message::Job;
+use crate::jobs::message::RatingsExport;
+use crate::stats::raters::Screening;
 
 use super::command::Effect;
 use super::command::Pick;
@@ -92,6 +94,8 @@ pub struct ExportChoices {
 /// A file about a study.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StudyFile {
+    /// Its votes as a table, or the report.
+    Ratings(RatingsFormat),
     /// The study with its pictures, for raters at another machine.
     Package,
 }
@@ -103,6 +107,10 @@ pub struct StudyChoices {
     pub study: StudyId,
     /// What is written.
     pub what: StudyFile,
+    /// The aspect of files that hold one.
+    pub aspect: Aspect,
+    /// How the report makes scores of ratings.
+    pub screening: Screening,
     /// File to write.
     pub path_text: String,
 }
@@ -152,7 +160,16 @@ pub enum DialogCommand {
     /// Look for the pictures in the folder of the path field.
     ConfirmRelocate,
     /// Show the choices of a file about a study.
-    ExportStudy(StudyId),
+    ExportStudy {
+        /// The study.
+        study: StudyId,
+        /// What is offered first.
+        what: StudyFile,
+        /// The aspect of files that hold one.
+        aspect: Aspect,
+        /// How the report makes scores of ratings.
+        screening: Screening,
+    },
     /// Write another file about the study.
     SetStudyFile(StudyFile),
     /// Write the file about the study.
@@ -213,10 +230,17 @@ impl Dialog {
                 };
             }
             DialogCommand::ConfirmRelocate => return self.confirm_relocate(),
-            DialogCommand::ExportStudy(study) => {
+            DialogCommand::ExportStudy {
+                study,
+                what,
+                aspect,
+                screening,
+            } => {
                 *self = Self::Study(StudyChoices {
                     study,
-                    what: StudyFile::Package,
+                    what,
+                    aspect,
+                    screening,
                     path_text: String::new(),
                 });
             }
@@ -311,6 +335,17 @@ impl Dialog {
         let study = choices.study;
         let job = match choices.what {
             StudyFile::Package => Job::PackStudy { study, out },
+            StudyFile::Ratings(format) => Job::ExportRatings(RatingsExport {
+                study,
+                format,
+                // A row a vote holds every aspect, and so does the report.
+                aspect: match format {
+                    RatingsFormat::Long | RatingsFormat::Report => None,
+                    _ => Some(choices.aspect),
+                },
+                screening: choices.screening,
+                out,
+            }),
         };
         *self = Self::None;
         vec![Effect::Submit(job)]

@@ -9,7 +9,7 @@ use egui::ScrollArea;
 use egui::TextEdit;
 use egui::Ui;
 
-use crate::domain::{Aspect, ProblemKind};
+use crate::domain::{Aspect, ProblemKind, RatingsFormat};
 use crate::state::AppState;
 use crate::state::Command;
 use crate::state::actions::grouped;
@@ -30,11 +30,38 @@ use super::tokens::Palette;
 const WIDTH: f32 = 560.0;
 
 /// Files about a study, with what they are for.
-const STUDY_FILES: [(StudyFile, &str, &str); 1] = [(
-    StudyFile::Package,
-    "Package for another machine (.assaystudy)",
-    "Protocol, order and pictures in one file that opens in Assay; the votes come back through Take votes in.",
-)];
+const STUDY_FILES: [(StudyFile, &str, &str); 6] = [
+    (
+        StudyFile::Ratings(RatingsFormat::Long),
+        "Every vote (CSV)",
+        "One row a vote with everything that was recorded; votes taken back are among them.",
+    ),
+    (
+        StudyFile::Ratings(RatingsFormat::Matrix),
+        "ITU matrix (CSV)",
+        "Rows are pictures, columns raters; one aspect.",
+    ),
+    (
+        StudyFile::Ratings(RatingsFormat::Sureal),
+        "For sureal (JSON)",
+        "As Netflix's sureal loads it; one aspect.",
+    ),
+    (
+        StudyFile::Ratings(RatingsFormat::Pairs),
+        "Comparisons (CSV)",
+        "One row a comparison, for Bradley-Terry or Thurstone programs; one aspect.",
+    ),
+    (
+        StudyFile::Ratings(RatingsFormat::Report),
+        "Report (HTML)",
+        "One page to print or to send, with what ITU-T P.910 asks to be reported.",
+    ),
+    (
+        StudyFile::Package,
+        "Package for another machine (.assaystudy)",
+        "Protocol, order and pictures in one file that opens in Assay; the votes come back through Take votes in.",
+    ),
+];
 
 /// Draws the dialog that is open, if one is.
 pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {

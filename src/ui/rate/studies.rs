@@ -18,8 +18,10 @@ use crate::state::VoteCount;
 use crate::state::actions::duration_in_words;
 use crate::state::actions::grouped;
 use crate::state::dialogs::DialogCommand;
+use crate::state::dialogs::StudyFile;
 use crate::state::rate::RateCommand;
 use crate::state::rate::quick::QuickCommand;
+use crate::stats::raters::Screening;
 use crate::ui::tokens::BODY;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::GROUP_GAP;
@@ -176,7 +178,13 @@ fn buttons(ui: &mut Ui, study: &Study, tally: &VoteCount, out: &mut Vec<Command>
         .accessible_name(named("Export"))
         .clicked()
     {
-        out.push(Command::Dialog(DialogCommand::ExportStudy(study.id)));
+        let aspect = study.protocol.aspects.first().copied();
+        out.push(Command::Dialog(DialogCommand::ExportStudy {
+            study: study.id,
+            what: StudyFile::Package,
+            aspect: aspect.unwrap_or(Aspect::Quality),
+            screening: Screening::default(),
+        }));
     }
     if !study.is_frozen
         && ui

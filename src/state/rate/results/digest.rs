@@ -160,7 +160,8 @@ pub(super) fn digest(
     let tally = rated_only(tally(study, votes, aspect));
     let matrix = RatingMatrix::from_rows(&tally.scores).map_err(|error| error.to_string())?;
     let repeats: Vec<Repeat> = tally.repeats.iter().map(repeat).collect();
-    let panel = raters::panel(&matrix, &repeats, screening).map_err(|_| no_votes(aspect))?;
+    let panel = raters::panel(&matrix, &repeats, screening)
+        .map_err(|error| format!("{}: {error}", no_votes(aspect)))?;
     let raters = rater_rows(votes, aspect, &tally, &panel);
     let agreement = agreement(&panel);
     let not_screened = panel.screened.not_screened.as_ref();

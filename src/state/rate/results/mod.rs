@@ -62,7 +62,7 @@ struct Version {
 }
 
 /// What the results can ask for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResultsCommand {
     /// Another aspect.
     SetAspect(Aspect),

@@ -7,9 +7,10 @@ use egui::Layout;
 use egui::RichText;
 use egui::Ui;
 
-use crate::domain::Method;
+use crate::domain::{Method, RatingsFormat};
 use crate::state::Command;
 use crate::state::dialogs::DialogCommand;
+use crate::state::dialogs::StudyFile;
 use crate::state::rate::RateCommand;
 use crate::state::rate::results::ResultsCommand;
 use crate::stats::raters::Screening;
@@ -45,7 +46,6 @@ fn push(out: &mut Vec<Command>, command: ResultsCommand) {
 }
 
 fn files(ui: &mut Ui, view: View<'_>, out: &mut Vec<Command>) {
-    let study = view.study.id;
     let hint = "Votes, tables and packages for other programs and machines";
     if ui
         .button("Export…")
@@ -53,8 +53,22 @@ fn files(ui: &mut Ui, view: View<'_>, out: &mut Vec<Command>) {
         .accessible_name("Export the study")
         .clicked()
     {
-        out.push(Command::Dialog(DialogCommand::ExportStudy(study)));
+        out.push(export(view, StudyFile::Ratings(RatingsFormat::Long)));
     }
+    let hint = "One page to print or to send, with what ITU-T P.910 asks to be reported";
+    if ui.button("Report…").on_hover_text(hint).clicked() {
+        out.push(export(view, StudyFile::Ratings(RatingsFormat::Report)));
+    }
+}
+
+fn export(view: View<'_>, what: StudyFile) -> Command {
+    let results = &view.state.rate.results;
+    Command::Dialog(DialogCommand::ExportStudy {
+        study: view.study.id,
+        what,
+        aspect: results.aspect,
+        screening: results.screening,
+    })
 }
 
 fn aspects(ui: &mut Ui, view: View<'_>, out: &mut Vec<Command>) {
