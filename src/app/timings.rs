@@ -125,10 +125,13 @@ mod tests {
     fn quantiles_of_a_hundred_and_one_frames_are_their_ranks() {
         let mut values: Vec<f64> = (0..=100).rev().map(f64::from).collect();
         let found = quantiles(&mut values).unwrap();
-        assert_eq!(
-            [found.p50, found.p95, found.p99, found.max],
-            [50.0, 95.0, 99.0, 100.0]
-        );
+        let wanted = Quantiles {
+            p50: 50.0,
+            p95: 95.0,
+            p99: 99.0,
+            max: 100.0,
+        };
+        assert_eq!(found, wanted);
         assert_eq!(quantiles(&mut []), None);
     }
 

@@ -375,15 +375,20 @@ fn features_file_scores_like_the_project(world: &World, catalog: &Catalog) {
     let json = scored.json();
     let rows = json["rows"].as_array().expect("many pictures");
     assert!(!rows.is_empty());
-    let in_use = catalog.settings.predictor.get(Aspect::Quality).unwrap();
+    let in_use = catalog
+        .settings
+        .predictor
+        .get(Aspect::Quality)
+        .expect("training took it into use");
     for row in rows {
         let mut images = catalog.images.iter();
         let image = images
             .find(|record| row["image"] == json!(record.path))
-            .unwrap();
+            .expect("a picture of the project");
         let mut scores = catalog.scores.iter();
         let kept = scores.find(|score| score.image == image.id && score.predictor == in_use);
-        let difference = kept.unwrap().value - row["score"].as_f64().unwrap();
+        let kept = kept.expect("training scored it").value;
+        let difference = kept - row["score"].as_f64().expect("a number");
         assert!(difference.abs() < 1e-5, "{difference}");
     }
 }

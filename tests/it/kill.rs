@@ -84,18 +84,18 @@ fn killing_a_training_loses_at_most_the_epoch_in_flight() {
 
 #[test]
 fn killing_raters_loses_no_vote_and_makes_none_twice() {
-    kill_raters(8);
+    println!("{}", kill_raters(8));
 }
 
 #[test]
 #[ignore = "two hundred kills take minutes"]
 fn killing_raters_two_hundred_times_loses_no_vote_and_makes_none_twice() {
-    kill_raters(200);
+    println!("{}", kill_raters(200));
 }
 
 /// Kills the program while votes stream in, each time so many milliseconds after a vote was answered. A token on its
-/// stdout is a vote that was answered: it has to be in the project for ever, once.
-fn kill_raters(num_kills: u64) {
+/// stdout is a vote that was answered: it has to be in the project for ever, once. Answers what came of it.
+fn kill_raters(num_kills: u64) -> String {
     let world = World::with_pictures(40);
     let mut answered: BTreeSet<String> = BTreeSet::new();
     let mut num_before = 0;
@@ -137,10 +137,10 @@ fn kill_raters(num_kills: u64) {
         assert!(catalog.votes.len() > num_before, "no vote came in");
         num_before = catalog.votes.len();
     }
-    println!(
+    format!(
         "{num_kills} kills: {num_before} votes saved, {} of them answered, none lost, none twice",
         answered.len()
-    );
+    )
 }
 
 /// Every answered vote is there, none is there twice, and each rater's trials have no gap.

@@ -1,5 +1,6 @@
 //! A private world for the program: a folder, a data folder in it, and the built binary run there.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -78,7 +79,8 @@ impl World {
             let name = format!("generator-{number}.png");
             fs::write(world.path("pictures").join(&name), bytes).expect("the world can be written");
             let mos = number % 5;
-            table.push_str(&format!("{name},prompt {},{mos},{mos}\n", number / 4));
+            let prompt = number / 4;
+            writeln!(table, "{name},prompt {prompt},{mos},{mos}").expect("a text takes it");
         }
         world.write("pictures/data.csv", &table);
         let imported = world.run(&["import", "pictures", "--project", "demo.assay"]);

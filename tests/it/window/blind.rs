@@ -60,9 +60,9 @@ const FORBIDDEN: [&str; 17] = [
 /// A project that gives every picture away in every field.
 fn leaky(method: Method, aspect: Aspect) -> World {
     let mut catalog = world::catalog(12);
-    catalog.info.dataset = "secretdataset".to_owned();
-    catalog.info.path = "/secretfolder/secretproject.assay".to_owned();
-    catalog.info.root = "/secretfolder".to_owned();
+    "secretdataset".clone_into(&mut catalog.info.dataset);
+    "/secretfolder/secretproject.assay".clone_into(&mut catalog.info.path);
+    "/secretfolder".clone_into(&mut catalog.info.root);
     for record in &mut catalog.images {
         record.path = format!(
             "secretfolder/secretfile_secretgenerator_{}.png",
@@ -71,7 +71,7 @@ fn leaky(method: Method, aspect: Aspect) -> World {
         record.generator = Some("secretgenerator".to_owned());
         record.style = Some("secretstyle".to_owned());
         record.tags = vec!["secrettag".to_owned()];
-        record.prompt_source = "secretsource".to_owned();
+        "secretsource".clone_into(&mut record.prompt_source);
         record.truth = AspectMap::from_fn(|_| {
             Some(Truth {
                 mos: 4.321,
@@ -83,7 +83,7 @@ fn leaky(method: Method, aspect: Aspect) -> World {
     }
     catalog.descriptions = (1..=12).map(description).collect();
     let mut study = rate::study(&catalog, method);
-    study.protocol.name = "secretstudy".to_owned();
+    "secretstudy".clone_into(&mut study.protocol.name);
     study.protocol.aspects = vec![aspect];
     study.protocol.session_minutes = 1;
     study.protocol.break_seconds = 60;
