@@ -214,12 +214,12 @@ mod tests {
             lines[1],
             format!(
                 "a/scored.jpg,{hash},\"a \"\"cat\"\", sitting\",data.csv,quality,Sharp.,3.25,good,\
-                 2.5,0.5,20,test,mini,{model},7,scored,,local"
+                 2.5,0.5,20,test,mini,{model},7,scored,,local,Test set"
             )
         );
         assert_eq!(
             lines[4],
-            "d/missing.jpg,,,,quality,,,,1.5,,,,,,,missing,no file here: relocate,"
+            "d/missing.jpg,,,,quality,,,,1.5,,,,,,,missing,no file here: relocate,,Test set"
         );
         assert!(!text.contains('\r') && text.ends_with('\n'));
     }
