@@ -209,12 +209,12 @@ fn ratings_survive_renaming_moving_and_unplugging() {
         let file = world.path(&format!("pictures/generator-{number}.png"));
         fs::rename(&file, moved.join(format!("{}.png", 100 - number))).unwrap();
     }
-    desk.done(Job::Relocate {
-        root: world.path("pictures"),
-    });
+    desk.done(Job::Import(ImportRequest {
+        path: world.path("pictures"),
+        ..ImportRequest::default()
+    }));
     assert_eq!(desk.catalog.votes, votes, "unplugged");
     assert!(hashes(&desk.catalog).is_empty());
-    desk.done(Job::Undo);
     fs::rename(&moved, world.path("pictures/elsewhere")).unwrap();
     let imported = world.run(&[
         "import",
