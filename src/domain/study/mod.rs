@@ -2,7 +2,7 @@
 //!
 //! Everything here is a pure function of the protocol, the rater's name and the votes so far, so that a sitting goes
 //! on at the same trial after a crash, and that two machines show a rater the same. The order of a study that people
-//! took part in must never change, which is why it is drawn by a generator of our own ([`dice`]) and not by a library's.
+//! took part in must never change, which is why it is drawn by a generator of our own (`dice`) and not by a library's.
 
 mod dice;
 mod files;

@@ -1,10 +1,10 @@
 //! Files of a study's ratings: tables that other programs read, and the report that people read.
 //!
-//! - [`long`]: one row a vote, with every field of the record. Nothing is left out, so it reads back as it was.
-//! - [`matrix`]: ITU matrix, rows pictures, columns raters, `nan` where there is no score.
-//! - [`sureal`]: JSON as Netflix's sureal loads it.
-//! - [`pairs`]: comparisons as Mantiuk's pwcmp reads them.
-//! - [`report`]: a page that stands alone and can be printed.
+//! - `long`: one row a vote, with every field of the record. Nothing is left out, so it reads back as it was.
+//! - `matrix`: ITU matrix, rows pictures, columns raters, `nan` where there is no score.
+//! - `sureal`: JSON as Netflix's sureal loads it.
+//! - `pairs`: comparisons as Mantiuk's pwcmp reads them.
+//! - `report`: a page that stands alone and can be printed.
 //!
 //! Matrix, sureal and pairs hold what counts as an opinion: votes that stand, without training and hidden repeats.
 //! `dataset::ratings` reads all four tables.
