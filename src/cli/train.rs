@@ -58,7 +58,6 @@ pub(super) fn train(args: &TrainArgs, common: &Common) -> anyhow::Result<Exit> {
 fn settings(args: &TrainArgs, aspect: Aspect, seed: u64) -> TrainSettings {
     let usual = TrainSettings::new(aspect);
     TrainSettings {
-        aspect,
         epochs: args.epochs.unwrap_or(usual.epochs),
         batch_size: args.batch_size.unwrap_or(usual.batch_size),
         learning_rate: args.learning_rate.unwrap_or(usual.learning_rate),
@@ -66,6 +65,7 @@ fn settings(args: &TrainArgs, aspect: Aspect, seed: u64) -> TrainSettings {
         val_fraction: args.val_fraction.unwrap_or(usual.val_fraction),
         seed,
         descriptions: args.descriptions,
+        ..usual
     }
 }
 

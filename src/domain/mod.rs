@@ -15,6 +15,7 @@ mod model;
 mod run;
 mod score;
 pub mod study;
+mod training;
 
 pub use aspect::{Aspect, AspectMap};
 pub use catalog::{Catalog, Operation, ProjectInfo, Settings};
@@ -30,10 +31,14 @@ pub use import::{
 };
 pub use model::{Features, ModelCard, ModelTag};
 pub use run::{
-    EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus, TrainSettings,
+    EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus,
 };
 pub use score::{Interrupted, OpinionScale, Rating, Score, Split};
 pub use study::{
     Method, PairChoice, Protocol, ProtocolHash, RatingsFormat, Shown, Study, StudyId, StudyMos,
     StudyPicture, Trial, Vote, VoteId, VoteToken, VoteValue,
+};
+pub use training::{
+    HeadInput, HeadKind, HeadSettings, LearnFrom, Loss, Pooling, Projection, Schedule, Selection,
+    TrainSettings,
 };

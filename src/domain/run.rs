@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aspect, Descriptions, ModelTag, OpinionScale};
+use super::{Aspect, ModelTag, OpinionScale, TrainSettings};
 
 /// A training run's number in the project file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,44 +60,6 @@ pub struct PredictorCard {
     pub test: Option<Figures>,
     /// The run that made it.
     pub run: Option<RunId>,
-}
-
-/// Everything that the user chose for a training run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainSettings {
-    /// The aspect to learn.
-    pub aspect: Aspect,
-    /// Passes over the training images.
-    pub epochs: u32,
-    /// Images per step.
-    pub batch_size: usize,
-    /// Peak learning rate of AdamW.
-    pub learning_rate: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-    /// Part of the training images, cut by prompt, that chooses the best epoch (0-1).
-    pub val_fraction: f64,
-    /// Seed of the initial weights, the validation cut and the order of the data.
-    pub seed: u64,
-    /// Whose descriptions the features are taken from.
-    #[serde(default)]
-    pub descriptions: Descriptions,
-}
-
-impl TrainSettings {
-    /// Settings that suit features of the embedded model and a few thousand images.
-    pub const fn new(aspect: Aspect) -> Self {
-        Self {
-            aspect,
-            epochs: 20,
-            batch_size: 16,
-            learning_rate: 1e-3,
-            weight_decay: 0.01,
-            val_fraction: 0.1,
-            seed: 42,
-            descriptions: Descriptions::Local,
-        }
-    }
 }
 
 /// One point of the curves.

@@ -47,7 +47,6 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("egui", &["ui", "app"]),
     ("egui_extras", &["ui"]),
     ("egui_plot", &["ui"]),
-    ("egui_table", &["ui"]),
     ("encoding_rs", &["dataset"]),
     ("fast_image_resize", &["media"]),
     ("flate2", &["media"]),

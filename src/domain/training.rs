@@ -1,0 +1,262 @@
+//! What the user chooses for a training run: the network, what it learns from, and how.
+//!
+//! **Source** arXiv 2502.13763, section 4 (heads, poolings, protocol); strawhatboy/M3-AGIQA at 2f76702.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Aspect, Descriptions, StudyId};
+
+/// The network that turns a conversation's hidden states into one score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadKind {
+    /// Four xLSTM blocks (m, s, m, m): the paper's.
+    #[default]
+    Xlstm,
+    /// Bidirectional LSTM.
+    Lstm,
+    /// Bidirectional GRU.
+    Gru,
+    /// Transformer encoder.
+    Transformer,
+    /// Mamba2 layers.
+    Mamba2,
+    /// Two linear layers on the mean over the tokens.
+    Mlp,
+}
+
+impl HeadKind {
+    /// All of them, the paper's first.
+    pub const ALL: [Self; 6] = [
+        Self::Xlstm,
+        Self::Lstm,
+        Self::Gru,
+        Self::Transformer,
+        Self::Mamba2,
+        Self::Mlp,
+    ];
+
+    /// Its name as the field writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xlstm => "xLSTM",
+            Self::Lstm => "LSTM",
+            Self::Gru => "GRU",
+            Self::Transformer => "Transformer",
+            Self::Mamba2 => "Mamba2",
+            Self::Mlp => "MLP",
+        }
+    }
+}
+
+/// How a sequence becomes one vector. Padding takes part in none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Mean over the tokens: the paper's.
+    #[default]
+    Mean,
+    /// Largest value of each channel.
+    Max,
+    /// The last token.
+    Last,
+    /// Mean of the first and the last token.
+    FirstLast,
+}
+
+impl Pooling {
+    /// All of them, the paper's first.
+    pub const ALL: [Self; 4] = [Self::Mean, Self::Max, Self::Last, Self::FirstLast];
+
+    /// In words, e.g. "mean".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Max => "max",
+            Self::Last => "last",
+            Self::FirstLast => "first and last",
+        }
+    }
+}
+
+/// What the projection reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadInput {
+    /// Logits over the vocabulary, through the folded product of projection and `lm_head`: the paper's.
+    Logits,
+    /// Last hidden states themselves (`w/o lm_head`).
+    #[default]
+    Hidden,
+}
+
+/// How the projection of logits is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Projection {
+    /// The product `P W` of width times hidden values itself.
+    #[default]
+    Folded,
+    /// `P`, of width times vocabulary values, as published.
+    Full,
+}
+
+/// A head with its dimensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HeadSettings {
+    /// The network.
+    pub kind: HeadKind,
+    /// Its width; 512 as published.
+    pub dim: usize,
+    /// From a sequence to one vector.
+    pub pooling: Pooling,
+    /// What it reads.
+    pub input: HeadInput,
+    /// How the projection is trained, where it reads logits.
+    pub projection: Projection,
+    /// Rebuild the published code's slips instead of what it means: a Transformer that attends over a length of 1,
+    /// Mamba2 layers that share one set of weights, and LSTM and GRU that always pool first and last.
+    pub published_quirks: bool,
+}
+
+impl Default for HeadSettings {
+    /// An xLSTM of a few hundred thousand weights, which suit a few thousand images.
+    fn default() -> Self {
+        Self {
+            kind: HeadKind::Xlstm,
+            dim: 96,
+            pooling: Pooling::Mean,
+            input: HeadInput::Hidden,
+            projection: Projection::Folded,
+            published_quirks: false,
+        }
+    }
+}
+
+/// What a step makes smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// Mean squared error: the paper's.
+    #[default]
+    Mse,
+    /// Mean absolute error.
+    Mae,
+    /// Huber's, quadratic near 0 and linear beyond.
+    Huber,
+    /// Fidelity of the order of pairs.
+    Fidelity,
+    /// Hinge on the order of pairs.
+    Margin,
+    /// Cross entropy of the order of pairs (Burges et al. 2005).
+    RankNet,
+}
+
+/// How the learning rate moves over a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Rises in a line, then falls as a cosine.
+    #[default]
+    Cosine,
+    /// Stays the same: the paper's.
+    Constant,
+}
+
+/// What chooses the epoch that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// A part of the training images, cut by prompt; the test list is only reported.
+    #[default]
+    Validation,
+    /// The test list, as the published code does it: figures on it are then too good, and are marked so.
+    TestList,
+}
+
+/// Which of the training images are learned from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LearnFrom {
+    /// Only pictures of these generators; empty means all.
+    pub generators: Vec<String>,
+    /// Only pictures with this tag.
+    pub tag: Option<String>,
+    /// Only pictures that this study's raters have rated, with its MOS as the truth.
+    pub study: Option<StudyId>,
+}
+
+/// Everything that the user chose for a training run. Its fields have defaults, so that runs of former versions read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainSettings {
+    /// The aspect to learn.
+    pub aspect: Aspect,
+    /// Passes over the training images at most.
+    pub epochs: u32,
+    /// Images per step.
+    pub batch_size: usize,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Part of the training images, cut by prompt, that chooses the best epoch (0-1).
+    pub val_fraction: f64,
+    /// Seed of the initial weights, the validation cut and the order of the data.
+    pub seed: u64,
+    /// Whose descriptions the features are taken from.
+    #[serde(default)]
+    pub descriptions: Descriptions,
+    /// The network.
+    #[serde(default)]
+    pub head: HeadSettings,
+    /// What a step makes smaller.
+    #[serde(default)]
+    pub loss: Loss,
+    /// How the learning rate moves.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Largest norm of a step's gradient; `None`: no limit.
+    #[serde(default = "TrainSettings::usual_max_norm")]
+    pub max_norm: Option<f64>,
+    /// Stop after this many epochs without a better one; `None`: never.
+    #[serde(default)]
+    pub patience: Option<u32>,
+    /// What chooses the epoch that is kept.
+    #[serde(default)]
+    pub selection: Selection,
+    /// Which training images.
+    #[serde(default)]
+    pub learn_from: LearnFrom,
+}
+
+impl TrainSettings {
+    /// Settings that suit features of the embedded model and a few thousand images.
+    pub fn new(aspect: Aspect) -> Self {
+        Self {
+            aspect,
+            epochs: 20,
+            batch_size: 16,
+            learning_rate: 1e-3,
+            weight_decay: 0.01,
+            val_fraction: 0.1,
+            seed: 42,
+            descriptions: Descriptions::Local,
+            head: HeadSettings::default(),
+            loss: Loss::Mse,
+            schedule: Schedule::Cosine,
+            max_norm: Self::usual_max_norm(),
+            patience: None,
+            selection: Selection::Validation,
+            learn_from: LearnFrom::default(),
+        }
+    }
+
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "the default of an optional field: runs of former versions had this limit"
+    )]
+    const fn usual_max_norm() -> Option<f64> {
+        Some(1.0)
+    }
+}
