@@ -5,8 +5,8 @@ use std::path::Path;
 use candle_core::{D, DType, Tensor};
 
 use super::files::{GenerateSettings, ModelFiles};
+use super::llama::{KvCache, argmax};
 use super::minicpm_v::chat::{Role, Sequence};
-use super::minicpm_v::llama::{KvCache, argmax};
 use super::minicpm_v::slicing::{plan, slice};
 use super::minicpm_v::{Chat, Config, MiniCpmV};
 use super::ops::Mode;

@@ -1,6 +1,7 @@
 //! Local multimodal language models, a folder per backbone.
 
 pub mod bicubic;
+pub mod llama;
 pub mod minicpm_v;
 pub mod ops;
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::stem::StemConfig;
+pub use crate::ml::vlm::llama::LlmConfig;
 
 /// The whole model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,27 +23,6 @@ pub struct Config {
     pub max_slice_nums: u32,
     /// Token limit of a conversation whose features are taken (512 or 768).
     pub max_len: usize,
-}
-
-/// The decoder: Llama 3.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LlmConfig {
-    /// Width.
-    pub hidden_size: usize,
-    /// Width of the gated feed-forward.
-    pub intermediate_size: usize,
-    /// Layers.
-    pub num_hidden_layers: usize,
-    /// Query heads.
-    pub num_attention_heads: usize,
-    /// Key and value heads.
-    pub num_key_value_heads: usize,
-    /// Tokens in the vocabulary.
-    pub vocab_size: usize,
-    /// Added to the mean square in the norm.
-    pub rms_norm_eps: f64,
-    /// Base of the rotary wavelengths.
-    pub rope_theta: f64,
 }
 
 /// The vision tower: SigLIP in the idefics2 form, or with a convolutional stem.

@@ -5,7 +5,6 @@
 
 pub mod chat;
 pub mod config;
-pub mod llama;
 pub mod model;
 pub mod resampler;
 pub mod slicing;

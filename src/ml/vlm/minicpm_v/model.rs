@@ -5,10 +5,10 @@ use candle_nn::VarBuilder;
 
 use super::chat::Sequence;
 use super::config::Config;
-use super::llama::{KvCache, Llama};
 use super::resampler::Resampler;
 use super::vision::{VisionTower, pixels};
 use crate::domain::Picture;
+use crate::ml::vlm::llama::{KvCache, Llama};
 use crate::ml::vlm::ops::Mode;
 
 /// The whole model.

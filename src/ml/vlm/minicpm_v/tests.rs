@@ -7,10 +7,10 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 
 use super::config::{Config, LlmConfig, PositionIds, VisionConfig};
-use super::llama::KvCache;
 use super::model::MiniCpmV;
 use crate::compute::check::central_difference;
 use crate::ml::pretrain::speech::Weights;
+use crate::ml::vlm::llama::KvCache;
 use crate::ml::vlm::ops::Mode;
 
 fn tiny() -> Config {

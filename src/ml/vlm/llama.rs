@@ -1,10 +1,32 @@
-//! The Llama 3 decoder (Grattafiori et al. 2024), with a key-value cache that is passed in and out.
+//! The Llama decoder (Touvron et al. 2023, Grattafiori et al. 2024) of every backbone, with a key-value cache that is
+//! passed in and out.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use serde::{Deserialize, Serialize};
 
-use super::config::LlmConfig;
-use crate::ml::vlm::ops::{Mode, attention, causal_mask, linear, merge_heads, split_heads};
+use super::ops::{Mode, attention, causal_mask, linear, merge_heads, split_heads};
+
+/// Sizes of a decoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LlmConfig {
+    /// Width.
+    pub hidden_size: usize,
+    /// Width of the gated feed-forward.
+    pub intermediate_size: usize,
+    /// Layers.
+    pub num_hidden_layers: usize,
+    /// Query heads.
+    pub num_attention_heads: usize,
+    /// Key and value heads.
+    pub num_key_value_heads: usize,
+    /// Tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Added to the mean square in the norm.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary wavelengths.
+    pub rope_theta: f64,
+}
 
 /// Keys and values of every layer for the tokens seen so far.
 #[derive(Debug, Clone, Default)]
