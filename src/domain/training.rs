@@ -90,6 +90,19 @@ pub enum HeadInput {
     Hidden,
 }
 
+impl HeadInput {
+    /// Both, the paper's first.
+    pub const ALL: [Self; 2] = [Self::Logits, Self::Hidden];
+
+    /// In words, e.g. "hidden states".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Logits => "logits",
+            Self::Hidden => "hidden states",
+        }
+    }
+}
+
 /// How the projection of logits is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,6 +112,19 @@ pub enum Projection {
     Folded,
     /// `P`, of width times vocabulary values, as published.
     Full,
+}
+
+impl Projection {
+    /// Both, the one for retraining first.
+    pub const ALL: [Self; 2] = [Self::Folded, Self::Full];
+
+    /// In words, e.g. "folded".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Folded => "folded",
+            Self::Full => "full",
+        }
+    }
 }
 
 /// A head with its dimensions.
@@ -153,6 +179,30 @@ pub enum Loss {
     RankNet,
 }
 
+impl Loss {
+    /// All of them, the paper's first.
+    pub const ALL: [Self; 6] = [
+        Self::Mse,
+        Self::Mae,
+        Self::Huber,
+        Self::Fidelity,
+        Self::Margin,
+        Self::RankNet,
+    ];
+
+    /// In words, e.g. "mean squared error".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mse => "mean squared error",
+            Self::Mae => "mean absolute error",
+            Self::Huber => "Huber",
+            Self::Fidelity => "fidelity of pairs",
+            Self::Margin => "margin of pairs",
+            Self::RankNet => "RankNet",
+        }
+    }
+}
+
 /// How the learning rate moves over a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,6 +214,19 @@ pub enum Schedule {
     Constant,
 }
 
+impl Schedule {
+    /// Both, the usual one first.
+    pub const ALL: [Self; 2] = [Self::Cosine, Self::Constant];
+
+    /// In words, e.g. "cosine".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::Constant => "constant",
+        }
+    }
+}
+
 /// What chooses the epoch that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -173,6 +236,19 @@ pub enum Selection {
     Validation,
     /// The test list, as the published code does it: figures on it are then too good, and are marked so.
     TestList,
+}
+
+impl Selection {
+    /// Both, the sound one first.
+    pub const ALL: [Self; 2] = [Self::Validation, Self::TestList];
+
+    /// In words, e.g. "validation part".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Validation => "validation part",
+            Self::TestList => "test list",
+        }
+    }
 }
 
 /// Which of the training images are learned from.
@@ -249,6 +325,30 @@ impl TrainSettings {
             patience: None,
             selection: Selection::Validation,
             learn_from: LearnFrom::default(),
+        }
+    }
+
+    /// The published protocol on AGIQA-3K: a head of width 512 that reads logits, one image a step, a constant rate, and
+    /// the best epoch chosen on the test list.
+    ///
+    /// **Source** strawhatboy/M3-AGIQA at 2f76702, configuration of AGIQA-3K.
+    pub fn published(aspect: Aspect) -> Self {
+        Self {
+            epochs: 20,
+            batch_size: 1,
+            learning_rate: 1e-5,
+            weight_decay: 1e-5,
+            head: HeadSettings {
+                dim: 512,
+                input: HeadInput::Logits,
+                projection: Projection::Full,
+                ..HeadSettings::default()
+            },
+            loss: Loss::Mse,
+            schedule: Schedule::Constant,
+            max_norm: None,
+            selection: Selection::TestList,
+            ..Self::new(aspect)
         }
     }
 
