@@ -30,15 +30,13 @@ pub use import::{
     ConversationEntry, ImportBatch, ImportRow, ImportSummary, Problem, ProblemKind, SplitEntry,
 };
 pub use model::{Features, ModelCard, ModelTag};
-pub use run::{
-    EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus,
-};
+pub use run::{EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus};
 pub use score::{Interrupted, OpinionScale, Rating, Score, Split};
 pub use study::{
     Method, PairChoice, Protocol, ProtocolHash, RatingsFormat, Shown, Study, StudyId, StudyMos,
     StudyPicture, Trial, Vote, VoteId, VoteToken, VoteValue,
 };
 pub use training::{
-    HeadInput, HeadKind, HeadSettings, LearnFrom, Loss, Pooling, Projection, Schedule, Selection,
-    TrainSettings,
+    Fold, HeadInput, HeadKind, HeadSettings, LearnFrom, Loss, Pooling, Projection, Schedule,
+    Selection, TrainSettings,
 };

@@ -177,17 +177,23 @@ pub enum Loss {
     Margin,
     /// Cross entropy of the order of pairs (Burges et al. 2005).
     RankNet,
+    /// Four parts mean squared error and one part [`Loss::Margin`] with a margin of 0.001.
+    MarginMse,
+    /// Four parts mean squared error and one part [`Loss::RankNet`].
+    RankNetMse,
 }
 
 impl Loss {
     /// All of them, the paper's first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Mse,
         Self::Mae,
         Self::Huber,
         Self::Fidelity,
         Self::Margin,
         Self::RankNet,
+        Self::MarginMse,
+        Self::RankNetMse,
     ];
 
     /// In words, e.g. "mean squared error".
@@ -199,7 +205,17 @@ impl Loss {
             Self::Fidelity => "fidelity of pairs",
             Self::Margin => "margin of pairs",
             Self::RankNet => "RankNet",
+            Self::MarginMse => "squared error and margin",
+            Self::RankNetMse => "squared error and RankNet",
         }
+    }
+
+    /// Whether it compares images of a step with each other, so that a step of one image teaches nothing of it.
+    pub const fn is_of_pairs(self) -> bool {
+        matches!(
+            self,
+            Self::Fidelity | Self::Margin | Self::RankNet | Self::MarginMse | Self::RankNetMse
+        )
     }
 }
 
@@ -249,6 +265,16 @@ impl Selection {
             Self::TestList => "test list",
         }
     }
+}
+
+/// One run of a cross-validation: the training images are cut by prompt into `of` parts of similar size; part `number`
+/// is the validation part and the others are learned from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Fold {
+    /// The part, counted from 0.
+    pub number: u32,
+    /// How many parts there are.
+    pub of: u32,
 }
 
 /// Which of the training images are learned from.
@@ -304,6 +330,9 @@ pub struct TrainSettings {
     /// Which training images.
     #[serde(default)]
     pub learn_from: LearnFrom,
+    /// Which run of a cross-validation; `None`: a run by itself, whose predictor is taken into use.
+    #[serde(default)]
+    pub fold: Option<Fold>,
 }
 
 impl TrainSettings {
@@ -325,7 +354,21 @@ impl TrainSettings {
             patience: None,
             selection: Selection::Validation,
             learn_from: LearnFrom::default(),
+            fold: None,
         }
+    }
+
+    /// The runs of a cross-validation with these settings: one for each of `num_folds` parts.
+    pub fn folds(&self, num_folds: u32) -> Vec<Self> {
+        (0..num_folds)
+            .map(|number| Self {
+                fold: Some(Fold {
+                    number,
+                    of: num_folds,
+                }),
+                ..self.clone()
+            })
+            .collect()
     }
 
     /// The published protocol on AGIQA-3K: a head of width 512 that reads logits, one image a step, a constant rate, and
@@ -349,6 +392,27 @@ impl TrainSettings {
             max_norm: None,
             selection: Selection::TestList,
             ..Self::new(aspect)
+        }
+    }
+
+    /// The published protocol with the epochs and the rate that its code has for this dataset: 60 of 2e-5 for
+    /// AIGCIQA2023, 30 of 2e-5 for AIGIQA-20K, and those of AGIQA-3K for any other.
+    ///
+    /// **Source** strawhatboy/M3-AGIQA at 2f76702, the three configurations.
+    pub fn published_on(aspect: Aspect, dataset: &str) -> Self {
+        let dataset = dataset.to_lowercase();
+        let usual = Self::published(aspect);
+        let epochs = if dataset.contains("2023") {
+            60
+        } else if dataset.contains("20k") {
+            30
+        } else {
+            return usual;
+        };
+        Self {
+            epochs,
+            learning_rate: 2e-5,
+            ..usual
         }
     }
 
