@@ -77,7 +77,7 @@ pub fn speech_example(
 
 fn push_assistant(
     chat: &Chat,
-    sequence: &mut crate::ml::vlm::minicpm_v::chat::Sequence,
+    sequence: &mut crate::ml::vlm::Sequence,
     text: &str,
     targets: &mut Vec<usize>,
 ) -> Result<(), MlError> {

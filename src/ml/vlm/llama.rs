@@ -1,13 +1,16 @@
-//! The Llama decoder (Touvron et al. 2023, Grattafiori et al. 2024) of every backbone, with a key-value cache that is
-//! passed in and out.
+//! The decoder of the Llama family (Llama 3: Grattafiori et al. 2024), with a key-value cache that is passed in.
+//!
+//! Qwen2 is the same but for biases of the attention's first three projections and for its positions, so both are
+//! configuration here. Rounding follows transformers: angles are products of f32 numbers.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
-use super::ops::{Mode, attention, causal_mask, linear, merge_heads, split_heads};
+use super::kv_cache::KvCache;
+use super::ops::{Linear, Mode, causal_mask, grouped_attention, merge_heads, split_heads};
 
-/// Sizes of a decoder.
+/// The decoder's sizes, under the names of a checkpoint's `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LlmConfig {
     /// Width.
@@ -26,88 +29,90 @@ pub struct LlmConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary wavelengths.
     pub rope_theta: f64,
+    /// Whether the projections to queries, keys and values have biases (Qwen2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub qkv_bias: bool,
 }
 
-/// Keys and values of every layer for the tokens seen so far.
-#[derive(Debug, Clone, Default)]
-pub struct KvCache {
-    layers: Vec<Option<(Tensor, Tensor)>>,
+impl LlmConfig {
+    /// Width of a head.
+    pub const fn head_dim(&self) -> usize {
+        self.hidden_size / self.num_attention_heads
+    }
+
+    /// Width of all keys of a token, and of all values.
+    pub const fn kv_width(&self) -> usize {
+        self.head_dim() * self.num_key_value_heads
+    }
+
+    /// The factor of each pair of a head's values: its angle at position 1.
+    pub fn inverse_wavelengths(&self) -> Vec<f32> {
+        let width = self.head_dim();
+        let exponents = (0..width / 2).map(|i| (2 * i) as f32 / width as f32);
+        exponents
+            .map(|exponent| 1.0 / (self.rope_theta as f32).powf(exponent))
+            .collect()
+    }
 }
 
-impl KvCache {
-    /// Tokens in the cache.
+/// Cosines and sines of new tokens, `(seq, head_dim / 2)`, or `(rows, seq, head_dim / 2)` where rows differ.
+#[derive(Debug, Clone)]
+pub struct Rotary {
+    /// Cosines.
+    pub cos: Tensor,
+    /// Sines.
+    pub sin: Tensor,
+}
+
+impl Rotary {
+    /// From angles in the shape of its tensors.
     ///
     /// # Errors
-    /// Never for caches that a decoder filled.
-    pub fn len(&self) -> Result<usize> {
-        self.layers
-            .first()
-            .and_then(Option::as_ref)
-            .map_or(Ok(0), |(keys, _)| keys.dim(2))
-    }
-
-    /// Whether nothing was seen yet.
-    ///
-    /// # Errors
-    /// Never for caches that a decoder filled.
-    pub fn is_empty(&self) -> Result<bool> {
-        Ok(self.len()? == 0)
-    }
-
-    /// Appends the new keys and values of a layer and answers all of them.
-    fn extend(&mut self, layer: usize, keys: Tensor, values: Tensor) -> Result<(Tensor, Tensor)> {
-        if self.layers.len() <= layer {
-            self.layers.resize(layer + 1, None);
-        }
-        let both = match self.layers[layer].take() {
-            Some((old_keys, old_values)) => (
-                Tensor::cat(&[&old_keys, &keys], 2)?,
-                Tensor::cat(&[&old_values, &values], 2)?,
-            ),
-            None => (keys, values),
-        };
-        self.layers[layer] = Some(both.clone());
-        Ok(both)
+    /// Failed tensor operations.
+    pub fn of_angles(angles: &Tensor, dtype: DType) -> Result<Self> {
+        Ok(Self {
+            cos: angles.cos()?.to_dtype(dtype)?,
+            sin: angles.sin()?.to_dtype(dtype)?,
+        })
     }
 }
 
 struct Layer {
     input_layernorm: Tensor,
-    q_proj: Tensor,
-    k_proj: Tensor,
-    v_proj: Tensor,
-    o_proj: Tensor,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
     post_attention_layernorm: Tensor,
-    gate_proj: Tensor,
-    up_proj: Tensor,
-    down_proj: Tensor,
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
 }
 
 impl Layer {
     fn new(cfg: &LlmConfig, vb: &VarBuilder<'_>) -> Result<Self> {
-        let (width, inner) = (cfg.hidden_size, cfg.intermediate_size);
-        let kv = width / cfg.num_attention_heads * cfg.num_key_value_heads;
+        let (width, inner, kv) = (cfg.hidden_size, cfg.intermediate_size, cfg.kv_width());
         let (attn, mlp) = (vb.pp("self_attn"), vb.pp("mlp"));
+        let attn = |name: &str, out: usize| match cfg.qkv_bias {
+            true => Linear::with_bias(out, width, &attn.pp(name)),
+            false => Linear::new(out, width, &attn.pp(name)),
+        };
         Ok(Self {
             input_layernorm: vb.get(width, "input_layernorm.weight")?,
-            q_proj: attn.get((width, width), "q_proj.weight")?,
-            k_proj: attn.get((kv, width), "k_proj.weight")?,
-            v_proj: attn.get((kv, width), "v_proj.weight")?,
-            o_proj: attn.get((width, width), "o_proj.weight")?,
+            q_proj: attn("q_proj", width)?,
+            k_proj: attn("k_proj", kv)?,
+            v_proj: attn("v_proj", kv)?,
+            o_proj: Linear::new(width, width, &vb.pp("self_attn").pp("o_proj"))?,
             post_attention_layernorm: vb.get(width, "post_attention_layernorm.weight")?,
-            gate_proj: mlp.get((inner, width), "gate_proj.weight")?,
-            up_proj: mlp.get((inner, width), "up_proj.weight")?,
-            down_proj: mlp.get((width, inner), "down_proj.weight")?,
+            gate_proj: Linear::new(inner, width, &mlp.pp("gate_proj"))?,
+            up_proj: Linear::new(inner, width, &mlp.pp("up_proj"))?,
+            down_proj: Linear::new(width, inner, &mlp.pp("down_proj"))?,
         })
     }
 
     fn mlp(&self, x: &Tensor) -> Result<Tensor> {
-        let gate = linear(x, &self.gate_proj, None)?.silu()?;
-        linear(
-            &(gate * linear(x, &self.up_proj, None)?)?,
-            &self.down_proj,
-            None,
-        )
+        let gate = self.gate_proj.forward(x)?.silu()?;
+        self.down_proj.forward(&(gate * self.up_proj.forward(x)?)?)
     }
 }
 
@@ -117,14 +122,14 @@ pub struct Llama {
     embed_tokens: Tensor,
     layers: Vec<Layer>,
     norm: Tensor,
-    lm_head: Tensor,
+    lm_head: Linear,
+    inverse_wavelengths: Vec<f32>,
     mode: Mode,
 }
 
 /// Where new tokens stand and what they see.
 struct Positions<'a> {
-    cos: &'a Tensor,
-    sin: &'a Tensor,
+    rotary: &'a Rotary,
     mask: Option<&'a Tensor>,
 }
 
@@ -146,9 +151,15 @@ impl Llama {
             embed_tokens: model.get((cfg.vocab_size, cfg.hidden_size), "embed_tokens.weight")?,
             layers: layers.collect::<Result<_>>()?,
             norm: model.get(cfg.hidden_size, "norm.weight")?,
-            lm_head: vb.get((cfg.vocab_size, cfg.hidden_size), "lm_head.weight")?,
+            lm_head: Linear::new(cfg.vocab_size, cfg.hidden_size, &vb.pp("lm_head"))?,
+            inverse_wavelengths: cfg.inverse_wavelengths(),
             mode,
         })
+    }
+
+    /// Its sizes.
+    pub const fn config(&self) -> &LlmConfig {
+        &self.cfg
     }
 
     /// Embeddings `(tokens, hidden)` of `ids (tokens)`.
@@ -159,13 +170,40 @@ impl Llama {
         self.embed_tokens.index_select(ids, 0)
     }
 
-    /// Last hidden states after the final norm, `(batch, seq, hidden)`, of `embeds (batch, seq, hidden)` that follow
-    /// what the cache holds.
+    /// Last hidden states after the final norm, `(rows, seq, hidden)`, of `embeds (rows, seq, hidden)` that follow
+    /// what the cache holds, one position after the other.
     ///
     /// # Errors
     /// Failed tensor operations.
     pub fn forward(&self, embeds: &Tensor, cache: &mut KvCache) -> Result<Tensor> {
-        self.run(embeds, Some(cache))
+        let (rows, seq, _) = embeds.dims3()?;
+        let mut starts = cache.next_positions();
+        starts.resize(rows, 0);
+        let rotary = self.rotary(&starts, seq, embeds.dtype(), embeds.device())?;
+        let next: Vec<usize> = starts.iter().map(|start| start + seq).collect();
+        self.forward_at(embeds, &rotary, &next, cache)
+    }
+
+    /// The same at positions of the caller's; `next` are those of the tokens to come, one a row.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn forward_at(
+        &self,
+        embeds: &Tensor,
+        rotary: &Rotary,
+        next: &[usize],
+        cache: &mut KvCache,
+    ) -> Result<Tensor> {
+        let seq = embeds.dim(1)?;
+        let mask = cache.mask(seq, embeds.dtype(), embeds.device())?;
+        let positions = Positions {
+            rotary,
+            mask: mask.as_ref(),
+        };
+        let out = self.run(embeds, &positions, Some(&mut *cache), &mut |_| {})?;
+        cache.advance(seq, next);
+        Ok(out)
     }
 
     /// The same without a cache, for training.
@@ -173,37 +211,47 @@ impl Llama {
     /// # Errors
     /// Failed tensor operations.
     pub fn forward_whole(&self, embeds: &Tensor) -> Result<Tensor> {
-        self.run(embeds, None)
+        self.forward_watched(embeds, &mut |_| {})
     }
 
-    fn run(&self, embeds: &Tensor, mut cache: Option<&mut KvCache>) -> Result<Tensor> {
-        let seq = embeds.dim(1)?;
-        let past = cache.as_ref().map_or(Ok(0), |cache| cache.len())?;
-        let (cos, sin) = self.rotary(past, seq, embeds.dtype(), embeds.device())?;
-        let mask = if seq == 1 {
-            None
-        } else {
-            Some(causal_mask(seq, past, embeds.dtype(), embeds.device())?)
-        };
+    /// As [`Llama::forward_whole`]; `watch` sees what enters the first layer and what leaves each of them.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn forward_watched(
+        &self,
+        embeds: &Tensor,
+        watch: &mut dyn FnMut(&Tensor),
+    ) -> Result<Tensor> {
+        let (seq, dtype, device) = (embeds.dim(1)?, embeds.dtype(), embeds.device());
+        let rotary = self.rotary(&[0], seq, dtype, device)?;
+        let mask = causal_mask(seq, 0, dtype, device)?;
         let positions = Positions {
-            cos: &cos,
-            sin: &sin,
-            mask: mask.as_ref(),
+            rotary: &rotary,
+            mask: (seq > 1).then_some(&mask),
         };
+        self.run(embeds, &positions, None, watch)
+    }
+
+    fn run(
+        &self,
+        embeds: &Tensor,
+        positions: &Positions<'_>,
+        mut cache: Option<&mut KvCache>,
+        watch: &mut dyn FnMut(&Tensor),
+    ) -> Result<Tensor> {
         let eps = self.cfg.rms_norm_eps;
         let mut x = embeds.clone();
+        watch(&x);
         for (index, layer) in self.layers.iter().enumerate() {
             let normed = self.mode.rms_norm(&x, &layer.input_layernorm, eps)?;
-            x = (self.attend(
-                layer,
-                &normed,
-                &positions,
-                cache.as_deref_mut().map(|cache| (index, cache)),
-            )? + x)?;
+            let cache = cache.as_deref_mut().map(|cache| (index, cache));
+            x = (self.attend(layer, &normed, positions, cache)? + x)?;
             let normed = self
                 .mode
                 .rms_norm(&x, &layer.post_attention_layernorm, eps)?;
             x = (layer.mlp(&normed)? + x)?;
+            watch(&x);
         }
         self.mode.rms_norm(&x, &self.norm, eps)
     }
@@ -215,74 +263,65 @@ impl Llama {
         positions: &Positions<'_>,
         cache: Option<(usize, &mut KvCache)>,
     ) -> Result<Tensor> {
-        // 1. Project: (batch, seq, hidden) -> (batch, heads, seq, head_dim)
-        let q = split_heads(
-            &linear(x, &layer.q_proj, None)?,
-            self.cfg.num_attention_heads,
-        )?;
-        let k = split_heads(
-            &linear(x, &layer.k_proj, None)?,
-            self.cfg.num_key_value_heads,
-        )?;
-        let v = split_heads(
-            &linear(x, &layer.v_proj, None)?,
-            self.cfg.num_key_value_heads,
-        )?;
+        // 1. Project: (rows, seq, hidden) -> (rows, heads, seq, head_dim)
+        let (heads, kv_heads) = (self.cfg.num_attention_heads, self.cfg.num_key_value_heads);
+        let q = split_heads(&layer.q_proj.forward(x)?, heads)?;
+        let k = split_heads(&layer.k_proj.forward(x)?, kv_heads)?;
+        let v = split_heads(&layer.v_proj.forward(x)?, kv_heads)?;
         // 2. Rotate
-        let q = self.mode.rope(&q, positions.cos, positions.sin)?;
-        let k = self.mode.rope(&k, positions.cos, positions.sin)?;
+        let Rotary { cos, sin } = positions.rotary;
+        let (q, k) = (self.mode.rope(&q, cos, sin)?, self.mode.rope(&k, cos, sin)?);
         // 3. Join the past
         let (k, v) = match cache {
-            Some((index, cache)) => cache.extend(index, k, v.contiguous()?)?,
-            None => (k, v),
+            Some((index, cache)) => cache.extend(index, &k, &v)?,
+            None => (k.contiguous()?, v.contiguous()?),
         };
         // 4. Each group of query heads shares a key head
-        let groups = self.cfg.num_attention_heads / self.cfg.num_key_value_heads;
-        let (k, v) = (repeat_heads(&k, groups)?, repeat_heads(&v, groups)?);
-        let out = attention(self.mode, &q, &k, &v, positions.mask)?;
-        linear(&merge_heads(&out)?, &layer.o_proj, None)
+        let out = grouped_attention(self.mode, &q, &k, &v, positions.mask)?;
+        layer.o_proj.forward(&merge_heads(&out)?)
     }
 
-    /// Logits `(batch, seq, vocab)` of last hidden states.
+    /// Logits `(rows, seq, vocab)` of last hidden states.
     ///
     /// # Errors
     /// Failed tensor operations.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        linear(hidden, &self.lm_head, None)
+        self.lm_head.forward(hidden)
     }
 
+    /// The head's matrix `(vocab, hidden)`.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn lm_head(&self) -> Result<Tensor> {
+        self.lm_head.weight()
+    }
+
+    /// Cosines and sines of `seq` positions behind each row's start.
     fn rotary(
         &self,
-        start: usize,
+        starts: &[usize],
         seq: usize,
         dtype: DType,
         device: &Device,
-    ) -> Result<(Tensor, Tensor)> {
-        let half = self.cfg.hidden_size / self.cfg.num_attention_heads / 2;
-        let angles: Vec<f32> = (start..start + seq)
-            .flat_map(|position| {
-                (0..half).map(move |i| {
-                    let wavelength = self.cfg.rope_theta.powf(i as f64 / half as f64);
-                    (position as f64 / wavelength) as f32
-                })
-            })
-            .collect();
-        let angles = Tensor::from_vec(angles, (seq, half), device)?;
-        Ok((
-            angles.cos()?.to_dtype(dtype)?,
-            angles.sin()?.to_dtype(dtype)?,
-        ))
+    ) -> Result<Rotary> {
+        let is_one = starts.windows(2).all(|pair| pair[0] == pair[1]);
+        let starts = if is_one { &starts[..1] } else { starts };
+        let half = self.inverse_wavelengths.len();
+        let mut angles = Vec::with_capacity(starts.len() * seq * half);
+        for position in starts.iter().flat_map(|start| *start..start + seq) {
+            angles.extend(
+                self.inverse_wavelengths
+                    .iter()
+                    .map(|inverse| position as f32 * inverse),
+            );
+        }
+        let angles = match is_one {
+            true => Tensor::from_vec(angles, (seq, half), device)?,
+            false => Tensor::from_vec(angles, (starts.len(), seq, half), device)?,
+        };
+        Rotary::of_angles(&angles, dtype)
     }
-}
-
-fn repeat_heads(x: &Tensor, times: usize) -> Result<Tensor> {
-    if times == 1 {
-        return Ok(x.clone());
-    }
-    let (batch, heads, seq, dim) = x.dims4()?;
-    x.unsqueeze(2)?
-        .expand((batch, heads, times, seq, dim))?
-        .reshape((batch, heads * times, seq, dim))
 }
 
 /// The position of the largest logit.

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{DType, Tensor};
 
+use super::backbone::{Backbone, Ending, Facts, Seen, Sequence};
 use super::files::{GenerateSettings, ModelFiles};
-use super::llama::{KvCache, argmax};
-use super::minicpm_v::chat::{Role, Sequence};
-use super::minicpm_v::slicing::{plan, slice};
-use super::minicpm_v::{Chat, Config, MiniCpmV};
+use super::kv_cache::KvCache;
+use super::llama::argmax;
+use super::minicpm_v::{Chat, MiniCpmBackbone, MiniCpmV};
 use super::ops::Mode;
 use crate::compute::DeviceChoice;
 use crate::domain::{Conversation, Features, Interrupted, ModelCard, Picture};
@@ -16,8 +16,7 @@ use crate::ml::MlError;
 
 /// A loaded multimodal model.
 pub struct LocalModel {
-    model: MiniCpmV,
-    chat: Chat,
+    backbone: Box<dyn Backbone>,
     card: ModelCard,
     settings: GenerateSettings,
 }
@@ -53,12 +52,6 @@ pub struct Trace {
 /// Tokens of the one-word answer.
 const ANSWER_TOKENS: usize = 8;
 
-/// A picture inside the model: image tokens of the thumbnail and the slices.
-struct Seen {
-    images: Vec<Tensor>,
-    grid: Option<[u32; 2]>,
-}
-
 /// Tokens that went through the decoder, with their hidden states.
 struct Passed {
     ids: Vec<u32>,
@@ -91,14 +84,20 @@ impl LocalModel {
             Mode::Inference,
             files.weights(DType::F32, &open.device)?,
         )?;
+        let backbone = MiniCpmBackbone::new(model, Chat::new(files.tokenizer()?)?);
         let mut card = files.card()?;
         card.loaded_on = Some(format!("{}, f32", open.name));
-        Ok(Self {
-            model,
-            chat: Chat::new(files.tokenizer()?)?,
+        let settings = files.manifest()?.generation;
+        Ok(Self::of(Box::new(backbone), card, settings))
+    }
+
+    /// A model of parts at hand.
+    pub fn of(backbone: Box<dyn Backbone>, card: ModelCard, settings: GenerateSettings) -> Self {
+        Self {
+            backbone,
             card,
-            settings: files.manifest()?.generation,
-        })
+            settings,
+        }
     }
 
     /// Its card.
@@ -106,9 +105,14 @@ impl LocalModel {
         &self.card
     }
 
+    /// The network.
+    pub fn backbone(&self) -> &dyn Backbone {
+        &*self.backbone
+    }
+
     /// Token limit of a conversation whose features are taken.
-    pub const fn max_len(&self) -> usize {
-        self.config().max_len
+    pub fn max_len(&self) -> usize {
+        self.facts().max_len
     }
 
     /// The settings that its `model.toml` asks for.
@@ -116,8 +120,8 @@ impl LocalModel {
         self.settings
     }
 
-    const fn config(&self) -> &Config {
-        self.model.config()
+    fn facts(&self) -> Facts {
+        self.backbone.facts()
     }
 
     /// Describes a picture and rates it in one word; `on_text` hears the text so far after every token and may stop.
@@ -129,49 +133,47 @@ impl LocalModel {
     /// # Errors
     /// [`MlError::Interrupted`] where `on_text` stops it; failed tensor operations.
     pub fn describe(
-        &mut self,
+        &self,
         picture: &Picture,
         (request, question): (&str, &str),
         settings: &GenerateSettings,
         on_text: &mut dyn FnMut(&str) -> Result<(), Interrupted>,
     ) -> Result<Described, MlError> {
-        let seen = self.look(picture)?;
-        let queries = self.config().query_num;
+        let seen = self.backbone.look(picture)?;
         // 1. Message 1 and the header behind which the description stands
-        let mut sequence = self.chat.start();
-        self.chat
-            .push_picture(&mut sequence, seen.grid, queries, request)?;
-        sequence.ids.extend(self.chat.header(Role::Assistant)?);
+        let sequence = self
+            .backbone
+            .sequence(&seen, &[request], Ending::Generate)?;
         let mut passed = self.prefill(sequence, &seen)?;
         // 2. The description, token by token
         let before = passed.ids.len();
         let finished = self.generate(&mut passed, settings, on_text)?;
         let num_tokens = passed.ids.len() - before;
-        let text = self.chat.decode(&passed.ids[before..])?;
+        let text = self.backbone.decode(&passed.ids[before..])?;
         let text = if finished {
             text.trim().to_owned()
         } else {
             whole_sentences(&text)
         };
         // 3. Message 3
-        let conversation = Conversation {
-            request: request.to_owned(),
-            description: text.clone(),
-            question: question.to_owned(),
-        };
-        let whole = self.chat.conversation(seen.grid, queries, &conversation)?;
-        let mut passed = self.go_on(passed, whole, &seen)?;
-        let features = self.features_of(&passed)?;
+        let messages = [request, &text, question];
+        let whole = self.backbone.sequence(&seen, &messages, Ending::Bare)?;
+        let bare = whole.ids.len();
+        let asked = self.backbone.sequence(&seen, &messages, Ending::Generate)?;
+        let mut passed = self.go_on(passed, asked, &seen)?;
+        let features = self.features_of(&passed, bare)?;
         // 4. The word
-        let header = self.chat.header(Role::Assistant)?;
-        self.pass(&mut passed, &header)?;
         let before = passed.ids.len();
         let short = GenerateSettings {
             max_new_tokens: ANSWER_TOKENS,
             ..GenerateSettings::default()
         };
         self.generate(&mut passed, &short, &mut |_| Ok(()))?;
-        let answer = self.chat.decode(&passed.ids[before..])?.trim().to_owned();
+        let answer = self
+            .backbone
+            .decode(&passed.ids[before..])?
+            .trim()
+            .to_owned();
         Ok(Described {
             text,
             answer,
@@ -186,16 +188,14 @@ impl LocalModel {
     /// # Errors
     /// Failed tensor operations.
     pub fn features(
-        &mut self,
+        &self,
         picture: &Picture,
         conversation: &Conversation,
     ) -> Result<Features, MlError> {
-        let seen = self.look(picture)?;
-        let whole = self
-            .chat
-            .conversation(seen.grid, self.config().query_num, conversation)?;
-        let passed = self.prefill(whole, &seen)?;
-        self.features_of(&passed)
+        let seen = self.backbone.look(picture)?;
+        let whole = self.read(&seen, conversation)?;
+        let bare = whole.ids.len();
+        self.features_of(&self.prefill(whole, &seen)?, bare)
     }
 
     /// Tokens and last hidden states of messages 1 to 3 in single precision, cut at `max_len`: what other programs and
@@ -204,15 +204,13 @@ impl LocalModel {
     /// # Errors
     /// Failed tensor operations.
     pub fn trace(
-        &mut self,
+        &self,
         picture: &Picture,
         conversation: &Conversation,
         max_len: usize,
     ) -> Result<Trace, MlError> {
-        let seen = self.look(picture)?;
-        let whole = self
-            .chat
-            .conversation(seen.grid, self.config().query_num, conversation)?;
+        let seen = self.backbone.look(picture)?;
+        let whole = self.read(&seen, conversation)?;
         let bounds = whole.image_bounds.clone();
         let passed = self.prefill(whole, &seen)?;
         let states = Tensor::cat(&passed.states, 1)?.squeeze(0)?;
@@ -226,33 +224,24 @@ impl LocalModel {
                 .filter(|[start, end]| start < end)
                 .collect(),
             hidden: hidden.to_dtype(DType::F32)?.to_vec1()?,
-            width: self.config().llm.hidden_size,
+            width: self.facts().hidden_size,
         })
     }
 
-    fn look(&self, picture: &Picture) -> Result<Seen, MlError> {
-        if picture.width == 0 || picture.height == 0 {
-            return Err(MlError::Input("the picture has no pixels".to_owned()));
-        }
-        let config = self.config();
-        let patch = config.vision_config.patch_size as u32;
-        let plan = plan(
-            [picture.width, picture.height],
-            config.max_slice_nums,
-            config.scale_resolution,
-            patch,
-        );
-        let slices = slice(picture, &plan);
-        Ok(Seen {
-            images: self.model.encode(&slices.pictures)?,
-            grid: slices.grid,
-        })
+    fn read(&self, seen: &Seen, conversation: &Conversation) -> Result<Sequence, MlError> {
+        let Conversation {
+            request,
+            description,
+            question,
+        } = conversation;
+        self.backbone
+            .sequence(seen, &[request, description, question], Ending::Bare)
     }
 
     fn prefill(&self, sequence: Sequence, seen: &Seen) -> Result<Passed, MlError> {
-        let embeds = self.model.embed(&sequence, &seen.images, usize::MAX)?;
         let mut cache = KvCache::default();
-        let states = self.model.llm().forward(&embeds, &mut cache)?;
+        let end = sequence.ids.len();
+        let states = self.backbone.pass(&sequence, end, seen, &mut cache)?;
         Ok(Passed {
             ids: sequence.ids,
             states: vec![states],
@@ -260,21 +249,16 @@ impl LocalModel {
         })
     }
 
-    fn pass(&self, passed: &mut Passed, ids: &[u32]) -> Result<(), MlError> {
-        passed.states.push(self.model.step(ids, &mut passed.cache)?);
-        passed.ids.extend(ids);
-        Ok(())
-    }
-
     /// Brings `passed` to `whole`: on the same cache where it begins like it, else from the start.
     fn go_on(&self, mut passed: Passed, whole: Sequence, seen: &Seen) -> Result<Passed, MlError> {
-        match whole.ids.strip_prefix(passed.ids.as_slice()) {
-            Some(rest) if !rest.is_empty() => {
-                self.pass(&mut passed, rest)?;
-                Ok(passed)
-            }
-            _ => self.prefill(whole, seen),
+        if whole.ids.len() <= passed.ids.len() || !whole.ids.starts_with(&passed.ids) {
+            return self.prefill(whole, seen);
         }
+        let end = whole.ids.len();
+        let states = self.backbone.pass(&whole, end, seen, &mut passed.cache)?;
+        passed.states.push(states);
+        passed.ids = whole.ids;
+        Ok(passed)
     }
 
     /// Greedy decoding until an end token or the limit; answers whether the end came.
@@ -290,20 +274,24 @@ impl LocalModel {
                 return Ok(false);
             };
             let last = last.narrow(1, last.dim(1)? - 1, 1)?;
-            let logits = self.model.llm().logits(&last)?;
+            let logits = self.backbone.logits(&last)?;
             let id = argmax(&restrain(&logits, &passed.ids[before..], settings)?)?;
-            if self.chat.ends(id) {
+            if self.backbone.ends().contains(&id) {
                 return Ok(true);
             }
-            self.pass(passed, &[id])?;
-            on_text(self.chat.decode(&passed.ids[before..])?.trim_start())?;
+            passed
+                .states
+                .push(self.backbone.step(&[id], &mut passed.cache)?);
+            passed.ids.push(id);
+            on_text(self.backbone.decode(&passed.ids[before..])?.trim_start())?;
         }
         Ok(false)
     }
 
-    fn features_of(&self, passed: &Passed) -> Result<Features, MlError> {
+    /// Features of the first `bare` tokens, cut at the limit.
+    fn features_of(&self, passed: &Passed, bare: usize) -> Result<Features, MlError> {
         let states = Tensor::cat(&passed.states, 1)?.squeeze(0)?;
-        let num_tokens = states.dim(0)?.min(self.config().max_len);
+        let num_tokens = bare.min(self.max_len());
         let values = states
             .narrow(0, 0, num_tokens)?
             .flatten_all()?
@@ -311,7 +299,7 @@ impl LocalModel {
             .to_vec1::<half::f16>()?;
         Ok(Features {
             num_tokens,
-            hidden: self.config().llm.hidden_size,
+            hidden: self.facts().hidden_size,
             values: values.into(),
         })
     }
@@ -353,7 +341,7 @@ fn restrain(
         }
     }
     let len = values.len();
-    Tensor::from_vec(values, (1, 1, len), device)?.squeeze(D::Minus2)
+    Tensor::from_vec(values, (1, len), device)
 }
 
 /// Text up to its last full stop; all of it where it has none.
@@ -379,7 +367,7 @@ mod tests {
 
     #[test]
     fn one_pass_gives_the_features_of_the_two_pass_way() -> Result<(), MlError> {
-        let mut model = LocalModel::embedded(DeviceChoice::Cpu)?;
+        let model = LocalModel::embedded(DeviceChoice::Cpu)?;
         for size in [[512, 512], [700, 400]] {
             let picture = picture(size[0], size[1]);
             let settings = model.settings();
@@ -410,7 +398,7 @@ mod tests {
 
     #[test]
     fn describing_stops_within_one_token() -> Result<(), MlError> {
-        let mut model = LocalModel::embedded(DeviceChoice::Cpu)?;
+        let model = LocalModel::embedded(DeviceChoice::Cpu)?;
         let (settings, mut heard) = (model.settings(), 0);
         let stopped = model.describe(
             &picture(512, 512),

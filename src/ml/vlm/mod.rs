@@ -1,6 +1,8 @@
 //! Local multimodal language models, a folder per backbone.
 
+pub mod backbone;
 pub mod bicubic;
+pub mod kv_cache;
 pub mod llama;
 pub mod minicpm_v;
 pub mod ops;
@@ -10,5 +12,7 @@ mod fingerprint;
 mod folder;
 mod local;
 
+pub use backbone::{Backbone, Ending, Facts, Inspected, Seen, Sequence};
 pub use files::{GenerateSettings, Manifest, ModelFiles};
+pub use kv_cache::KvCache;
 pub use local::{Described, LocalModel, Trace};

@@ -4,6 +4,7 @@
 //! trained must never call them. Every model here asks this switch instead.
 
 use candle_core::{D, DType, Result, Tensor};
+use candle_nn::VarBuilder;
 
 /// Which form the operations take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +109,37 @@ pub fn attention(
     mode.softmax(&scores)?.matmul(&v.contiguous()?)
 }
 
+/// The same where `q (rows, heads, seq, head_dim)` has more heads than `k` and `v (rows, kv_heads, keys, head_dim)`:
+/// neighbouring query heads share a key head. Keys and values are read where they lie, never repeated.
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn grouped_attention(
+    mode: Mode,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    let (rows, heads, seq, width) = q.dims4()?;
+    let (kv_heads, keys) = (k.dim(1)?, k.dim(2)?);
+    let shared = (rows, kv_heads, heads / kv_heads * seq, width);
+    // 1. scores: (rows, kv_heads, group * seq, keys)
+    let scale = (width as f64).sqrt().recip();
+    let scores = (q.reshape(shared)? * scale)?.matmul(&k.transpose(2, 3)?)?;
+    // 2. The mask is every head's: (rows or 1, 1, seq, keys)
+    let probs = match mask {
+        Some(mask) => {
+            let scores = scores.reshape((rows, heads, seq, keys))?;
+            let probs = mode.softmax(&scores.broadcast_add(mask)?)?;
+            probs.reshape((rows, kv_heads, heads / kv_heads * seq, keys))?
+        }
+        None => mode.softmax(&scores)?,
+    };
+    // 3. (rows, kv_heads, group * seq, head_dim) -> (rows, heads, seq, head_dim)
+    probs.matmul(v)?.reshape((rows, heads, seq, width))
+}
+
 /// `x (batch, seq, heads * head_dim)` to `(batch, heads, seq, head_dim)`.
 ///
 /// # Errors
@@ -164,4 +196,79 @@ pub fn causal_mask(
         })
         .collect();
     Tensor::from_vec(values, (1, 1, seq, past + seq), device)?.to_dtype(dtype)
+}
+
+/// A matrix `(out, in)` with or without a bias: the one form in which layers hold their weights.
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// Of tensors at hand.
+    pub const fn of(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight, bias }
+    }
+
+    /// Loads `weight`.
+    ///
+    /// # Errors
+    /// A missing or wrongly shaped tensor.
+    pub fn new(out: usize, width: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self::of(vb.get((out, width), "weight")?, None))
+    }
+
+    /// Loads `weight` and `bias`.
+    ///
+    /// # Errors
+    /// Missing or wrongly shaped tensors.
+    pub fn with_bias(out: usize, width: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+        let bias = vb.get(out, "bias")?;
+        Ok(Self::of(vb.get((out, width), "weight")?, Some(bias)))
+    }
+
+    /// `x (batch, seq, in)` to `(batch, seq, out)`.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        linear(x, &self.weight, self.bias.as_ref())
+    }
+
+    /// The matrix.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn weight(&self) -> Result<Tensor> {
+        Ok(self.weight.clone())
+    }
+}
+
+/// Weight and bias of a layer norm.
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Loads `weight` and `bias`.
+    ///
+    /// # Errors
+    /// Missing or wrongly shaped tensors.
+    pub fn new(width: usize, eps: f64, vb: &VarBuilder<'_>) -> Result<Self> {
+        Ok(Self {
+            weight: vb.get(width, "weight")?,
+            bias: vb.get(width, "bias")?,
+            eps,
+        })
+    }
+
+    /// Over the last dimension.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn forward(&self, mode: Mode, x: &Tensor) -> Result<Tensor> {
+        mode.layer_norm(x, &self.weight, &self.bias, self.eps)
+    }
 }

@@ -2,8 +2,8 @@
 
 use tokenizers::Tokenizer;
 
-use crate::domain::Conversation;
 use crate::ml::MlError;
+use crate::ml::vlm::backbone::{Ending, Sequence};
 
 /// Names of the special tokens, in the order in which a small model's tokenizer numbers them.
 pub const SPECIAL_TOKENS: [&str; 9] = [
@@ -26,15 +26,6 @@ pub struct Chat {
     tokenizer: Tokenizer,
     ids: [u32; 9],
     unk: u32,
-}
-
-/// Tokens of a conversation.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sequence {
-    /// Token ids.
-    pub ids: Vec<u32>,
-    /// First and one-past-last position of each picture's tokens.
-    pub image_bounds: Vec<[usize; 2]>,
 }
 
 /// Who speaks.
@@ -81,9 +72,9 @@ impl Chat {
         })
     }
 
-    /// Whether a token ends a message.
-    pub const fn ends(&self, id: u32) -> bool {
-        id == self.ids[4] || id == self.ids[1]
+    /// The tokens that end an answer: of the text, of the message.
+    pub const fn ends(&self) -> [u32; 2] {
+        [self.ids[1], self.ids[4]]
     }
 
     /// Plain text as tokens.
@@ -177,20 +168,31 @@ impl Chat {
         sequence.ids.push(self.ids[6]);
     }
 
-    /// Messages 1 to 3 without a generation header: what the predictor reads.
+    /// Messages of user and assistant by turns, the picture in the first.
     ///
     /// # Errors
     /// Text that the tokenizer cannot split.
-    pub fn conversation(
+    pub fn messages(
         &self,
         grid: Option<[u32; 2]>,
         queries: usize,
-        conversation: &Conversation,
+        messages: &[&str],
+        ending: Ending,
     ) -> Result<Sequence, MlError> {
         let mut sequence = self.start();
-        self.push_picture(&mut sequence, grid, queries, &conversation.request)?;
-        self.push(&mut sequence, Role::Assistant, &conversation.description)?;
-        self.push(&mut sequence, Role::User, &conversation.question)?;
+        let Some((request, others)) = messages.split_first() else {
+            return Err(MlError::Input("a conversation has messages".to_owned()));
+        };
+        self.push_picture(&mut sequence, grid, queries, request)?;
+        for (message, role) in others
+            .iter()
+            .zip([Role::Assistant, Role::User].into_iter().cycle())
+        {
+            self.push(&mut sequence, role, message)?;
+        }
+        if ending == Ending::Generate {
+            sequence.ids.extend(self.header(Role::Assistant)?);
+        }
         Ok(sequence)
     }
 }

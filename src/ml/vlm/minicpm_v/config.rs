@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::stem::StemConfig;
-pub use crate::ml::vlm::llama::LlmConfig;
+use crate::ml::vlm::llama::LlmConfig;
 
 /// The whole model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,7 @@ impl Config {
                 vocab_size,
                 rms_norm_eps: 1e-5,
                 rope_theta: 10_000.0,
+                qkv_bias: false,
             },
             vision_config: VisionConfig {
                 hidden_size: 192,

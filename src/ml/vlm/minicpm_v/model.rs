@@ -1,14 +1,17 @@
 //! The join: pictures through tower and resampler into the places that the conversation holds for them.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
-use super::chat::Sequence;
 use super::config::Config;
 use super::resampler::Resampler;
 use super::vision::{VisionTower, pixels};
 use crate::domain::Picture;
-use crate::ml::vlm::llama::{KvCache, Llama};
+use crate::ml::vlm::backbone::{Inspected, Sequence};
+use crate::ml::vlm::kv_cache::KvCache;
+use crate::ml::vlm::llama::Llama;
 use crate::ml::vlm::ops::Mode;
 
 /// The whole model.
@@ -83,42 +86,63 @@ impl MiniCpmV {
             .collect()
     }
 
-    /// Embeddings `(1, tokens, hidden)` with image tokens in their places; what the cut at `limit` leaves of a
-    /// picture is used, the rest is dropped.
+    /// As [`MiniCpmV::encode`], with everything on the way.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn inspect(&self, pictures: &[Picture]) -> Result<Vec<Inspected>> {
+        let inspect = |picture: &Picture| {
+            let (patches, grid) = self.patches(picture)?;
+            let vision = self.vision.forward(&patches, grid)?;
+            let features = self.resampler.forward(&vision, grid)?;
+            let pixels = pixels(picture, &self.device)?.squeeze(0)?;
+            Ok(Inspected {
+                pixels: pixels.permute((2, 0, 1))?.contiguous()?,
+                position_ids: Tensor::new(self.vision.position_ids(grid), &self.device)?,
+                vision: vision.squeeze(0)?,
+                features: features.squeeze(0)?,
+            })
+        };
+        pictures.iter().map(inspect).collect()
+    }
+
+    /// Embeddings `(tokens, hidden)` of the tokens of a sequence in `range`, image tokens in their places.
     ///
     /// # Errors
     /// Ids outside the vocabulary.
-    pub fn embed(&self, sequence: &Sequence, images: &[Tensor], limit: usize) -> Result<Tensor> {
-        let len = sequence.ids.len().min(limit);
-        let ids = |range: std::ops::Range<usize>| Tensor::new(&sequence.ids[range], &self.device);
-        let (mut parts, mut at) = (Vec::new(), 0);
+    pub fn embed(
+        &self,
+        sequence: &Sequence,
+        images: &[Tensor],
+        range: Range<usize>,
+    ) -> Result<Tensor> {
+        let text = |range: Range<usize>| {
+            let ids = Tensor::new(&sequence.ids[range], &self.device)?;
+            self.llm.embed(&ids)
+        };
+        let (mut parts, mut at) = (Vec::new(), range.start);
         for (bounds, image) in sequence.image_bounds.iter().zip(images) {
-            let [first, last] = bounds.map(|bound| bound.min(len));
+            let [first, last] = bounds.map(|bound| bound.clamp(at, range.end));
             if first > at {
-                parts.push(self.llm.embed(&ids(at..first)?)?);
+                parts.push(text(at..first)?);
             }
             if last > first {
-                parts.push(image.narrow(0, 0, last - first)?);
+                parts.push(image.narrow(0, first - bounds[0], last - first)?);
             }
             at = last;
         }
-        if at < len {
-            parts.push(self.llm.embed(&ids(at..len)?)?);
+        if at < range.end {
+            parts.push(text(at..range.end)?);
         }
-        Tensor::cat(&parts, 0)?.unsqueeze(0)
+        Tensor::cat(&parts, 0)
     }
 
-    /// Last hidden states `(1, tokens, hidden)` of plain tokens behind what the cache holds.
+    /// Last hidden states `(rows, 1, hidden)` of one token of text a row behind what the cache holds.
     ///
     /// # Errors
     /// Failed tensor operations.
     pub fn step(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor> {
-        self.llm.forward(
-            &self
-                .llm
-                .embed(&Tensor::new(ids, &self.device)?)?
-                .unsqueeze(0)?,
-            cache,
-        )
+        let embeds = self.llm.embed(&Tensor::new(ids, &self.device)?)?;
+        self.llm.forward(&embeds.unsqueeze(1)?, cache)
     }
 }

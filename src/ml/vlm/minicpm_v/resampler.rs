@@ -7,19 +7,20 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::config::Config;
-use crate::ml::vlm::ops::{Mode, attention, linear, merge_heads, split_heads};
+use crate::ml::vlm::ops::{LayerNorm, Linear, Mode, attention, merge_heads, split_heads};
 
 /// The resampler.
 pub struct Resampler {
     heads: usize,
     query: Tensor,
-    kv_proj: Option<Tensor>,
-    in_proj_weight: Tensor,
-    in_proj_bias: Tensor,
-    out_proj_weight: Tensor,
-    out_proj_bias: Tensor,
-    norms: [(Tensor, Tensor); 3],
-    proj: Tensor,
+    kv_proj: Option<Linear>,
+    /// The packed projection's three parts.
+    in_proj: [Linear; 3],
+    out_proj: Linear,
+    ln_q: LayerNorm,
+    ln_kv: LayerNorm,
+    ln_post: LayerNorm,
+    proj: Linear,
     mode: Mode,
 }
 
@@ -37,29 +38,32 @@ impl Resampler {
     )]
     pub fn new(cfg: &Config, mode: Mode, vb: VarBuilder<'_>) -> Result<Self> {
         let (width, kv) = (cfg.llm.hidden_size, cfg.vision_config.hidden_size);
-        let norm = |name: &str| -> Result<(Tensor, Tensor)> {
-            Ok((
-                vb.pp(name).get(width, "weight")?,
-                vb.pp(name).get(width, "bias")?,
-            ))
-        };
+        let norm = |name: &str| LayerNorm::new(width, EPS, &vb.pp(name));
         let attn = vb.pp("attn");
         // The reference leaves the projection out where the widths agree already.
         let kv_proj = if kv == width {
             None
         } else {
-            Some(vb.get((width, kv), "kv_proj.weight")?)
+            Some(Linear::new(width, kv, &vb.pp("kv_proj"))?)
+        };
+        // torch's packed projection: queries, keys and values one below the other
+        let weight = attn.get((3 * width, width), "in_proj_weight")?;
+        let bias = attn.get(3 * width, "in_proj_bias")?;
+        let part = |at: usize| -> Result<Linear> {
+            let weight = weight.narrow(0, at * width, width)?;
+            Ok(Linear::of(weight, Some(bias.narrow(0, at * width, width)?)))
         };
         Ok(Self {
             heads: cfg.resampler_heads,
             query: vb.get((cfg.query_num, width), "query")?,
             kv_proj,
-            in_proj_weight: attn.get((3 * width, width), "in_proj_weight")?,
-            in_proj_bias: attn.get(3 * width, "in_proj_bias")?,
-            out_proj_weight: attn.get((width, width), "out_proj.weight")?,
-            out_proj_bias: attn.get(width, "out_proj.bias")?,
-            norms: [norm("ln_q")?, norm("ln_kv")?, norm("ln_post")?],
-            proj: vb.get((width, width), "proj")?,
+            in_proj: [part(0)?, part(1)?, part(2)?],
+            out_proj: Linear::with_bias(width, width, &attn.pp("out_proj"))?,
+            ln_q: norm("ln_q")?,
+            ln_kv: norm("ln_kv")?,
+            ln_post: norm("ln_post")?,
+            // The last matrix is multiplied as it is, not transposed.
+            proj: Linear::of(vb.get((width, width), "proj")?.t()?, None),
             mode,
         })
     }
@@ -73,36 +77,24 @@ impl Resampler {
         let width = self.query.dim(1)?;
         // 1. x: (batch, patches, hidden); keys carry the position, values do not
         let x = match &self.kv_proj {
-            Some(weight) => linear(patches, weight, None)?,
+            Some(kv_proj) => kv_proj.forward(patches)?,
             None => patches.clone(),
         };
-        let x = self.norm(&x, 1)?;
+        let x = self.ln_kv.forward(self.mode, &x)?;
         let position = position_2d(width, grid, x.dtype(), x.device())?;
         let keys = x.broadcast_add(&position)?;
         // 2. q: (batch, queries, hidden)
-        let queries = self.norm(&self.query.unsqueeze(0)?, 0)?;
+        let queries = self.ln_q.forward(self.mode, &self.query.unsqueeze(0)?)?;
         let queries = queries
             .expand((batch, queries.dim(1)?, width))?
             .contiguous()?;
-        // 3. Multi-head attention with torch's packed projections
-        let [q, k, v] =
-            [(0, &queries), (1, &keys), (2, &x)].map(|(part, input)| self.project(input, part));
-        let out = merge_heads(&attention(self.mode, &q?, &k?, &v?, None)?)?;
-        let out = linear(&out, &self.out_proj_weight, Some(&self.out_proj_bias))?;
-        // 4. The last matrix is multiplied as it is, not transposed
-        linear(&self.norm(&out, 2)?, &self.proj.t()?, None)
-    }
-
-    fn norm(&self, x: &Tensor, which: usize) -> Result<Tensor> {
-        let (weight, bias) = &self.norms[which];
-        self.mode.layer_norm(x, weight, bias, EPS)
-    }
-
-    fn project(&self, x: &Tensor, part: usize) -> Result<Tensor> {
-        let width = self.query.dim(1)?;
-        let weight = self.in_proj_weight.narrow(0, part * width, width)?;
-        let bias = self.in_proj_bias.narrow(0, part * width, width)?;
-        split_heads(&linear(x, &weight, Some(&bias))?, self.heads)
+        // 3. Multi-head attention
+        let [q, k, v] = [(0, &queries), (1, &keys), (2, &x)]
+            .map(|(part, input)| split_heads(&self.in_proj[part].forward(input)?, self.heads));
+        let out = self
+            .out_proj
+            .forward(&merge_heads(&attention(self.mode, &q?, &k?, &v?, None)?)?)?;
+        self.proj.forward(&self.ln_post.forward(self.mode, &out)?)
     }
 }
 

@@ -6,65 +6,34 @@ use candle_nn::VarBuilder;
 
 use super::config::{PositionIds, VisionConfig};
 use super::stem::Stem;
-use crate::ml::vlm::ops::{Mode, attention, linear, merge_heads, split_heads};
-
-struct Norm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Norm {
-    fn new(width: usize, vb: &VarBuilder<'_>) -> Result<Self> {
-        Ok(Self {
-            weight: vb.get(width, "weight")?,
-            bias: vb.get(width, "bias")?,
-        })
-    }
-}
-
-struct Projection {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Projection {
-    fn new(out: usize, width: usize, vb: &VarBuilder<'_>) -> Result<Self> {
-        Ok(Self {
-            weight: vb.get((out, width), "weight")?,
-            bias: vb.get(out, "bias")?,
-        })
-    }
-
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        linear(x, &self.weight, Some(&self.bias))
-    }
-}
+use crate::ml::vlm::ops::{LayerNorm, Linear, Mode, attention, merge_heads, split_heads};
 
 struct Layer {
-    layer_norm1: Norm,
-    q_proj: Projection,
-    k_proj: Projection,
-    v_proj: Projection,
-    out_proj: Projection,
-    layer_norm2: Norm,
-    fc1: Projection,
-    fc2: Projection,
+    layer_norm1: LayerNorm,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
 }
 
 impl Layer {
     fn new(cfg: &VisionConfig, vb: &VarBuilder<'_>) -> Result<Self> {
         let (width, inner) = (cfg.hidden_size, cfg.intermediate_size);
         let attn = vb.pp("self_attn");
-        let square = |name: &str| Projection::new(width, width, &attn.pp(name));
+        let square = |name: &str| Linear::with_bias(width, width, &attn.pp(name));
+        let norm = |name: &str| LayerNorm::new(width, cfg.layer_norm_eps, &vb.pp(name));
         Ok(Self {
-            layer_norm1: Norm::new(width, &vb.pp("layer_norm1"))?,
+            layer_norm1: norm("layer_norm1")?,
             q_proj: square("q_proj")?,
             k_proj: square("k_proj")?,
             v_proj: square("v_proj")?,
             out_proj: square("out_proj")?,
-            layer_norm2: Norm::new(width, &vb.pp("layer_norm2"))?,
-            fc1: Projection::new(inner, width, &vb.pp("mlp").pp("fc1"))?,
-            fc2: Projection::new(width, inner, &vb.pp("mlp").pp("fc2"))?,
+            layer_norm2: norm("layer_norm2")?,
+            fc1: Linear::new(inner, width, &vb.pp("mlp").pp("fc1"))?,
+            fc2: Linear::new(width, inner, &vb.pp("mlp").pp("fc2"))?,
         })
     }
 }
@@ -73,10 +42,10 @@ impl Layer {
 pub struct VisionTower {
     cfg: VisionConfig,
     stem: Option<Stem>,
-    patch_embedding: Projection,
+    patch_embedding: Linear,
     position_embedding: Tensor,
     layers: Vec<Layer>,
-    post_layernorm: Norm,
+    post_layernorm: LayerNorm,
     mode: Mode,
 }
 
@@ -105,7 +74,7 @@ impl VisionTower {
             layers: (0..cfg.num_hidden_layers)
                 .map(|index| Layer::new(cfg, &vb.pp("encoder").pp("layers").pp(index)))
                 .collect::<Result<_>>()?,
-            post_layernorm: Norm::new(width, &vb.pp("post_layernorm"))?,
+            post_layernorm: LayerNorm::new(width, cfg.layer_norm_eps, &vb.pp("post_layernorm"))?,
             mode,
         })
     }
@@ -151,9 +120,8 @@ impl VisionTower {
         self.norm(&x, &self.post_layernorm)
     }
 
-    fn norm(&self, x: &Tensor, norm: &Norm) -> Result<Tensor> {
-        self.mode
-            .layer_norm(x, &norm.weight, &norm.bias, self.cfg.layer_norm_eps)
+    fn norm(&self, x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
+        norm.forward(self.mode, x)
     }
 
     fn attend(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
@@ -165,7 +133,8 @@ impl VisionTower {
             .forward(&merge_heads(&attention(self.mode, &q?, &k?, &v?, None)?)?)
     }
 
-    fn position_ids(&self, [rows, cols]: [usize; 2]) -> Vec<u32> {
+    /// Position id of every patch.
+    pub fn position_ids(&self, [rows, cols]: [usize; 2]) -> Vec<u32> {
         let side = self.cfg.position_grid;
         match self.cfg.position_ids {
             PositionIds::Grid => (0..rows * cols)
@@ -191,16 +160,14 @@ fn bucket(index: usize, count: usize, side: usize) -> usize {
 }
 
 /// The patch embedding as a matrix: `(hidden, values)`, or a convolution kernel `(hidden, 3, patch, patch)` flattened.
-fn patch_embedding(cfg: &VisionConfig, vb: &VarBuilder<'_>) -> Result<Projection> {
+fn patch_embedding(cfg: &VisionConfig, vb: &VarBuilder<'_>) -> Result<Linear> {
     let (width, values) = (cfg.hidden_size, cfg.patch_values());
     if cfg.stem.is_some() {
-        return Projection::new(width, values, vb);
+        return Linear::with_bias(width, values, vb);
     }
     let kernel = vb.get((width, 3, cfg.patch_size, cfg.patch_size), "weight")?;
-    Ok(Projection {
-        weight: kernel.reshape((width, values))?,
-        bias: vb.get(width, "bias")?,
-    })
+    let bias = vb.get(width, "bias")?;
+    Ok(Linear::of(kernel.reshape((width, values))?, Some(bias)))
 }
 
 /// Pixels of a picture as `(1, height, width, 3)` in -1..1: `(x / 255 - 0.5) / 0.5`.
