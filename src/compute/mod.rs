@@ -1,4 +1,4 @@
-//! Devices, memory-mapped weights and fused kernels: the only room with `unsafe` and feature gates.
+//! Devices and fused kernels: the only room with `unsafe` and feature gates.
 //!
 //! Every other room compiles the same with or without a GPU.
 
@@ -6,7 +6,5 @@
 pub(crate) mod check;
 mod device;
 pub mod kernels;
-mod weights;
 
 pub use device::{DeviceChoice, OpenDevice, settle_threads};
-pub use weights::{MappedWeights, builder_from_bytes};

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
@@ -22,6 +21,7 @@ use crate::ml::MlError;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, StemLayer};
 use crate::ml::vlm::minicpm_v::vision::pixels;
 use crate::ml::vlm::minicpm_v::{Chat, Config};
+use crate::ml::vlm::weights;
 use crate::stats;
 
 /// Where a small model learns from, and how long. Read from `recipe.toml`.
@@ -345,8 +345,8 @@ fn patches_of(
     lessons: &[Lesson],
     frozen: &HashMap<String, Tensor>,
 ) -> Result<Vec<[Tensor; 2]>, MlError> {
-    let builder = VarBuilder::from_tensors(frozen.clone(), DType::F32, &Device::Cpu);
-    let stem = Stem::new(&mini_stem(), builder.pp("vpm.embeddings.stem"))?;
+    let weights = weights::Weights::from_tensors(frozen.clone()).pp("vpm.embeddings.stem");
+    let stem = Stem::new(&mini_stem(), &weights)?;
     let one = |picture: &Picture| -> candle_core::Result<Tensor> {
         let patches = stem.patches(&pixels(picture, &Device::Cpu)?)?;
         let (_, rows, cols, values) = patches.dims4()?;

@@ -5,9 +5,10 @@
 //! hidden states carry what people thought of the picture.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::{AdamW, Optimizer as _, ParamsAdamW, VarBuilder};
+use candle_core::{Device, Result, Tensor, Var};
+use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -16,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use super::tower::gaussian;
 use crate::ml::vlm::minicpm_v::{Config, MiniCpmV};
 use crate::ml::vlm::ops::Mode;
+use crate::ml::vlm::weights;
 
 /// Tensors by the names that a checkpoint gives them.
 pub type Tensors = HashMap<String, Tensor>;
@@ -127,14 +129,14 @@ impl Weights {
             .collect()
     }
 
-    fn builder(&self, frozen: &HashMap<String, Tensor>) -> VarBuilder<'static> {
+    fn all(&self, frozen: &HashMap<String, Tensor>) -> weights::Weights {
         let mut tensors = self.tensors();
         tensors.extend(
             frozen
                 .iter()
                 .map(|(name, tensor)| (name.clone(), tensor.clone())),
         );
-        VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu)
+        weights::Weights::from_tensors(tensors)
     }
 
     /// Variables in the order of their names, matrices apart from vectors.
@@ -150,28 +152,19 @@ impl Weights {
     }
 }
 
-/// Names and shapes of everything that the model loads and that is not frozen, by loading it from zeros.
+/// Names and shapes of everything that the model loads and that is not frozen, by building it without weights.
 fn shapes_of(
     config: &Config,
     frozen: &HashMap<String, Tensor>,
 ) -> Result<Vec<(String, Vec<usize>)>> {
-    let map = candle_nn::VarMap::new();
-    MiniCpmV::new(
-        config,
-        Mode::Training,
-        VarBuilder::from_varmap(&map, DType::F32, &Device::Cpu),
-    )?;
-    let vars = map
-        .data()
-        .lock()
-        .map_err(|error| candle_core::Error::Msg(format!("the variable map: {error}")))?;
-    let mut shapes: Vec<_> = vars
-        .iter()
-        .filter(|(name, _)| !frozen.contains_key(*name))
-        .map(|(name, var)| (name.clone(), var.dims().to_vec()))
-        .collect();
-    shapes.sort();
-    Ok(shapes)
+    let census = Arc::new(weights::Census::default());
+    let source = weights::Weights::new(census.clone(), weights::Form::F32, &Device::Cpu);
+    MiniCpmV::new(config, Mode::Training, &source)?;
+    let wanted = census.wanted().into_iter();
+    Ok(wanted
+        .filter(|(name, _)| !frozen.contains_key(name))
+        .map(|(name, slot)| (name, slot.shape))
+        .collect())
 }
 
 /// What the model learns from: patches `(rows * cols, values)` of each picture, all of one grid, and conversations.
@@ -200,7 +193,7 @@ pub fn train_speech(
     on_epoch: &mut dyn FnMut(SpeechEpoch, &Weights) -> Result<()>,
 ) -> Result<Weights> {
     let weights = Weights::fresh(config, frozen, settings.seed)?;
-    let model = MiniCpmV::new(config, Mode::Training, weights.builder(frozen))?;
+    let model = MiniCpmV::new(config, Mode::Training, &weights.all(frozen))?;
     let (matrices, vectors) = weights.groups();
     let params = ParamsAdamW {
         beta2: 0.95,

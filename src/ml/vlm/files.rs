@@ -1,17 +1,16 @@
 //! A model on disk or inside the binary: `model.toml`, `config.json`, `tokenizer.json`, weights.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
+use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
 use super::fingerprint;
 use super::folder;
 use super::minicpm_v::Config;
-use crate::compute::{MappedWeights, builder_from_bytes};
+use super::weights::{Form, SafetensorsBytes, SafetensorsFiles, Source, Weights};
 use crate::domain::{ModelCard, ModelTag};
 use crate::ml::MlError;
 
@@ -104,15 +103,16 @@ impl ModelFiles {
         loaded.map_err(|error| self.malformed("the tokenizer", "tokenizer.json", error.to_string()))
     }
 
-    /// The weights as `dtype` on `device`.
+    /// The weights, to be put into `form` on `device`.
     ///
     /// # Errors
     /// Missing or malformed weights.
-    pub fn weights(&self, dtype: DType, device: &Device) -> Result<VarBuilder<'static>, MlError> {
-        match self {
-            Self::Embedded => Ok(builder_from_bytes(MINI_WEIGHTS, dtype, device)?),
-            Self::Folder(_) => Ok(MappedWeights::new(self.weight_files()?).builder(dtype, device)?),
-        }
+    pub fn weights(&self, form: Form, device: &Device) -> Result<Weights, MlError> {
+        let source: Arc<dyn Source> = match self {
+            Self::Embedded => Arc::new(SafetensorsBytes::new(MINI_WEIGHTS)?),
+            Self::Folder(_) => Arc::new(SafetensorsFiles::open(self.weight_files()?)?),
+        };
+        Ok(Weights::new(source, form, device))
     }
 
     /// Its card, hash included.

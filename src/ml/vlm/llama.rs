@@ -4,11 +4,11 @@
 //! configuration here. Rounding follows transformers: angles are products of f32 numbers.
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use super::kv_cache::KvCache;
 use super::ops::{Linear, Mode, causal_mask, grouped_attention, merge_heads, split_heads};
+use super::weights::{Matrix, Weights};
 
 /// The decoder's sizes, under the names of a checkpoint's `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,20 +90,20 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(cfg: &LlmConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+    fn new(cfg: &LlmConfig, weights: &Weights) -> Result<Self> {
         let (width, inner, kv) = (cfg.hidden_size, cfg.intermediate_size, cfg.kv_width());
-        let (attn, mlp) = (vb.pp("self_attn"), vb.pp("mlp"));
+        let (attn, mlp) = (weights.pp("self_attn"), weights.pp("mlp"));
         let attn = |name: &str, out: usize| match cfg.qkv_bias {
             true => Linear::with_bias(out, width, &attn.pp(name)),
             false => Linear::new(out, width, &attn.pp(name)),
         };
         Ok(Self {
-            input_layernorm: vb.get(width, "input_layernorm.weight")?,
+            input_layernorm: weights.get(width, "input_layernorm.weight")?,
             q_proj: attn("q_proj", width)?,
             k_proj: attn("k_proj", kv)?,
             v_proj: attn("v_proj", kv)?,
-            o_proj: Linear::new(width, width, &vb.pp("self_attn").pp("o_proj"))?,
-            post_attention_layernorm: vb.get(width, "post_attention_layernorm.weight")?,
+            o_proj: Linear::new(width, width, &weights.pp("self_attn").pp("o_proj"))?,
+            post_attention_layernorm: weights.get(width, "post_attention_layernorm.weight")?,
             gate_proj: Linear::new(inner, width, &mlp.pp("gate_proj"))?,
             up_proj: Linear::new(inner, width, &mlp.pp("up_proj"))?,
             down_proj: Linear::new(width, inner, &mlp.pp("down_proj"))?,
@@ -119,7 +119,7 @@ impl Layer {
 /// The decoder with its token embedding and its head.
 pub struct Llama {
     cfg: LlmConfig,
-    embed_tokens: Tensor,
+    embed_tokens: Matrix,
     layers: Vec<Layer>,
     norm: Tensor,
     lm_head: Linear,
@@ -138,20 +138,16 @@ impl Llama {
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "candle's builders are passed by value everywhere"
-    )]
-    pub fn new(cfg: &LlmConfig, mode: Mode, vb: VarBuilder<'_>) -> Result<Self> {
-        let model = vb.pp("model");
+    pub fn new(cfg: &LlmConfig, mode: Mode, weights: &Weights) -> Result<Self> {
+        let model = weights.pp("model");
         let layers =
             (0..cfg.num_hidden_layers).map(|index| Layer::new(cfg, &model.pp("layers").pp(index)));
         Ok(Self {
             cfg: cfg.clone(),
-            embed_tokens: model.get((cfg.vocab_size, cfg.hidden_size), "embed_tokens.weight")?,
+            embed_tokens: model.matrix((cfg.vocab_size, cfg.hidden_size), "embed_tokens.weight")?,
             layers: layers.collect::<Result<_>>()?,
             norm: model.get(cfg.hidden_size, "norm.weight")?,
-            lm_head: Linear::new(cfg.vocab_size, cfg.hidden_size, &vb.pp("lm_head"))?,
+            lm_head: Linear::new(cfg.vocab_size, cfg.hidden_size, &weights.pp("lm_head"))?,
             inverse_wavelengths: cfg.inverse_wavelengths(),
             mode,
         })
@@ -167,7 +163,7 @@ impl Llama {
     /// # Errors
     /// Ids outside the vocabulary.
     pub fn embed(&self, ids: &Tensor) -> Result<Tensor> {
-        self.embed_tokens.index_select(ids, 0)
+        self.embed_tokens.rows(ids)
     }
 
     /// Last hidden states after the final norm, `(rows, seq, hidden)`, of `embeds (rows, seq, hidden)` that follow

@@ -10,6 +10,7 @@ use super::kv_cache::KvCache;
 use super::llama::argmax;
 use super::minicpm_v::{Chat, MiniCpmBackbone, MiniCpmV};
 use super::ops::Mode;
+use super::weights::Form;
 use crate::compute::DeviceChoice;
 use crate::domain::{Conversation, Features, Interrupted, ModelCard, Picture};
 use crate::ml::MlError;
@@ -82,7 +83,7 @@ impl LocalModel {
         let model = MiniCpmV::new(
             &config,
             Mode::Inference,
-            files.weights(DType::F32, &open.device)?,
+            &files.weights(Form::F32, &open.device)?,
         )?;
         let backbone = MiniCpmBackbone::new(model, Chat::new(files.tokenizer()?)?);
         let mut card = files.card()?;

@@ -6,6 +6,7 @@ pub mod kv_cache;
 pub mod llama;
 pub mod minicpm_v;
 pub mod ops;
+pub mod weights;
 
 mod files;
 mod fingerprint;

@@ -4,7 +4,8 @@
 //! trained must never call them. Every model here asks this switch instead.
 
 use candle_core::{D, DType, Result, Tensor};
-use candle_nn::VarBuilder;
+
+use super::weights::{Matrix, Weights};
 
 /// Which form the operations take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,20 +160,6 @@ pub fn merge_heads(x: &Tensor) -> Result<Tensor> {
     x.transpose(1, 2)?.reshape((batch, seq, heads * width))
 }
 
-/// `x (batch, seq, in) @ weight (out, in)^T + bias`, as one product over all rows.
-///
-/// # Errors
-/// Shapes that do not fit.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (batch, seq, width) = x.dims3()?;
-    let out = x.reshape((batch * seq, width))?.matmul(&weight.t()?)?;
-    let out = match bias {
-        Some(bias) => out.broadcast_add(bias)?,
-        None => out,
-    };
-    out.reshape((batch, seq, weight.dim(0)?))
-}
-
 /// The additive causal mask of `seq` new positions behind `past` cached ones, `(1, 1, seq, past + seq)`: the one
 /// place where it is made.
 ///
@@ -200,13 +187,13 @@ pub fn causal_mask(
 
 /// A matrix `(out, in)` with or without a bias: the one form in which layers hold their weights.
 pub struct Linear {
-    weight: Tensor,
+    weight: Matrix,
     bias: Option<Tensor>,
 }
 
 impl Linear {
-    /// Of tensors at hand.
-    pub const fn of(weight: Tensor, bias: Option<Tensor>) -> Self {
+    /// Of a matrix at hand.
+    pub const fn of(weight: Matrix, bias: Option<Tensor>) -> Self {
         Self { weight, bias }
     }
 
@@ -214,17 +201,20 @@ impl Linear {
     ///
     /// # Errors
     /// A missing or wrongly shaped tensor.
-    pub fn new(out: usize, width: usize, vb: &VarBuilder<'_>) -> Result<Self> {
-        Ok(Self::of(vb.get((out, width), "weight")?, None))
+    pub fn new(out: usize, width: usize, weights: &Weights) -> Result<Self> {
+        Ok(Self::of(weights.matrix((out, width), "weight")?, None))
     }
 
     /// Loads `weight` and `bias`.
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors.
-    pub fn with_bias(out: usize, width: usize, vb: &VarBuilder<'_>) -> Result<Self> {
-        let bias = vb.get(out, "bias")?;
-        Ok(Self::of(vb.get((out, width), "weight")?, Some(bias)))
+    pub fn with_bias(out: usize, width: usize, weights: &Weights) -> Result<Self> {
+        let bias = weights.get(out, "bias")?;
+        Ok(Self::of(
+            weights.matrix((out, width), "weight")?,
+            Some(bias),
+        ))
     }
 
     /// `x (batch, seq, in)` to `(batch, seq, out)`.
@@ -232,15 +222,19 @@ impl Linear {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        linear(x, &self.weight, self.bias.as_ref())
+        let out = self.weight.forward(x)?;
+        match &self.bias {
+            Some(bias) => out.broadcast_add(bias),
+            None => Ok(out),
+        }
     }
 
-    /// The matrix.
+    /// The matrix in single precision.
     ///
     /// # Errors
     /// Failed tensor operations.
     pub fn weight(&self) -> Result<Tensor> {
-        Ok(self.weight.clone())
+        self.weight.to_f32()
     }
 }
 
@@ -256,10 +250,10 @@ impl LayerNorm {
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors.
-    pub fn new(width: usize, eps: f64, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub fn new(width: usize, eps: f64, weights: &Weights) -> Result<Self> {
         Ok(Self {
-            weight: vb.get(width, "weight")?,
-            bias: vb.get(width, "bias")?,
+            weight: weights.get(width, "weight")?,
+            bias: weights.get(width, "bias")?,
             eps,
         })
     }

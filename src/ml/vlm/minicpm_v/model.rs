@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::config::Config;
 use super::resampler::Resampler;
@@ -13,6 +12,7 @@ use crate::ml::vlm::backbone::{Inspected, Sequence};
 use crate::ml::vlm::kv_cache::KvCache;
 use crate::ml::vlm::llama::Llama;
 use crate::ml::vlm::ops::Mode;
+use crate::ml::vlm::weights::Weights;
 
 /// The whole model.
 pub struct MiniCpmV {
@@ -29,18 +29,14 @@ impl MiniCpmV {
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors, named.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "candle's builders are passed by value everywhere"
-    )]
-    pub fn new(config: &Config, mode: Mode, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(config: &Config, mode: Mode, weights: &Weights) -> Result<Self> {
         Ok(Self {
-            vision: VisionTower::new(&config.vision_config, mode, vb.pp("vpm"))?,
-            resampler: Resampler::new(config, mode, vb.pp("resampler"))?,
-            llm: Llama::new(&config.llm, mode, vb.pp("llm"))?,
+            vision: VisionTower::new(&config.vision_config, mode, &weights.pp("vpm"))?,
+            resampler: Resampler::new(config, mode, &weights.pp("resampler"))?,
+            llm: Llama::new(&config.llm, mode, &weights.pp("llm"))?,
             config: config.clone(),
-            device: vb.device().clone(),
-            dtype: vb.dtype(),
+            device: weights.device().clone(),
+            dtype: weights.dtype(),
         })
     }
 

@@ -4,10 +4,10 @@
 //! position, values do not, queries have none.
 
 use candle_core::{DType, Device, Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::config::Config;
 use crate::ml::vlm::ops::{LayerNorm, Linear, Mode, attention, merge_heads, split_heads};
+use crate::ml::vlm::weights::Weights;
 
 /// The resampler.
 pub struct Resampler {
@@ -32,30 +32,26 @@ impl Resampler {
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "candle's builders are passed by value everywhere"
-    )]
-    pub fn new(cfg: &Config, mode: Mode, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(cfg: &Config, mode: Mode, weights: &Weights) -> Result<Self> {
         let (width, kv) = (cfg.llm.hidden_size, cfg.vision_config.hidden_size);
-        let norm = |name: &str| LayerNorm::new(width, EPS, &vb.pp(name));
-        let attn = vb.pp("attn");
+        let norm = |name: &str| LayerNorm::new(width, EPS, &weights.pp(name));
+        let attn = weights.pp("attn");
         // The reference leaves the projection out where the widths agree already.
         let kv_proj = if kv == width {
             None
         } else {
-            Some(Linear::new(width, kv, &vb.pp("kv_proj"))?)
+            Some(Linear::new(width, kv, &weights.pp("kv_proj"))?)
         };
         // torch's packed projection: queries, keys and values one below the other
-        let weight = attn.get((3 * width, width), "in_proj_weight")?;
         let bias = attn.get(3 * width, "in_proj_bias")?;
         let part = |at: usize| -> Result<Linear> {
-            let weight = weight.narrow(0, at * width, width)?;
+            let rows = |packed: Tensor| packed.narrow(0, at * width, width);
+            let weight = attn.matrix_of((3 * width, width), "in_proj_weight", rows)?;
             Ok(Linear::of(weight, Some(bias.narrow(0, at * width, width)?)))
         };
         Ok(Self {
             heads: cfg.resampler_heads,
-            query: vb.get((cfg.query_num, width), "query")?,
+            query: weights.get((cfg.query_num, width), "query")?,
             kv_proj,
             in_proj: [part(0)?, part(1)?, part(2)?],
             out_proj: Linear::with_bias(width, width, &attn.pp("out_proj"))?,
@@ -63,7 +59,10 @@ impl Resampler {
             ln_kv: norm("ln_kv")?,
             ln_post: norm("ln_post")?,
             // The last matrix is multiplied as it is, not transposed.
-            proj: Linear::of(vb.get((width, width), "proj")?.t()?, None),
+            proj: Linear::of(
+                weights.matrix_of((width, width), "proj", |stored| stored.t())?,
+                None,
+            ),
             mode,
         })
     }

@@ -5,10 +5,10 @@
 //! high in frequency; the deviation within a cell keeps it where a mean alone would not.
 
 use candle_core::{D, DType, Result, Tensor};
-use candle_nn::VarBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::compute::kernels::{ConvSpec, conv2d};
+use crate::ml::vlm::weights::Weights;
 
 /// One convolution of the stem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,23 +79,19 @@ impl Stem {
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "candle's builders are passed by value everywhere"
-    )]
-    pub fn new(config: &StemConfig, vb: VarBuilder<'_>) -> Result<Self> {
+    pub fn new(config: &StemConfig, weights: &Weights) -> Result<Self> {
         let layers = (0..config.layers.len())
             .map(|index| {
                 let StemLayer {
                     channels, kernel, ..
                 } = config.layers[index];
-                let vb = vb.pp("layers").pp(index);
+                let weights = weights.pp("layers").pp(index);
                 Ok((
-                    vb.get(
+                    weights.get(
                         (channels, kernel * kernel * config.in_channels(index)),
                         "weight",
                     )?,
-                    vb.get(channels, "bias")?,
+                    weights.get(channels, "bias")?,
                 ))
             })
             .collect::<Result<_>>()?;

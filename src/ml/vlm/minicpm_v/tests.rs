@@ -3,16 +3,16 @@
 
 use std::collections::HashMap;
 
-use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::VarBuilder;
+use candle_core::{Device, Result, Tensor, Var};
 
 use super::config::{Config, PositionIds, VisionConfig};
 use super::model::MiniCpmV;
 use crate::compute::check::central_difference;
-use crate::ml::pretrain::speech::Weights;
+use crate::ml::pretrain::speech;
 use crate::ml::vlm::kv_cache::KvCache;
 use crate::ml::vlm::llama::LlmConfig;
 use crate::ml::vlm::ops::Mode;
+use crate::ml::vlm::weights::Weights;
 
 fn tiny() -> Config {
     Config {
@@ -47,15 +47,11 @@ fn tiny() -> Config {
 }
 
 fn weights() -> Result<HashMap<String, Tensor>> {
-    Ok(Weights::fresh(&tiny(), &HashMap::new(), 7)?.tensors())
+    Ok(speech::Weights::fresh(&tiny(), &HashMap::new(), 7)?.tensors())
 }
 
 fn model(mode: Mode, weights: &HashMap<String, Tensor>) -> Result<MiniCpmV> {
-    MiniCpmV::new(
-        &tiny(),
-        mode,
-        VarBuilder::from_tensors(weights.clone(), DType::F32, &Device::Cpu),
-    )
+    MiniCpmV::new(&tiny(), mode, &Weights::from_tensors(weights.clone()))
 }
 
 fn values(count: usize, salt: f32) -> Vec<f32> {

@@ -2,11 +2,11 @@
 //! convolutional stem in place of its patch embedding.
 
 use candle_core::{Device, Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::config::{PositionIds, VisionConfig};
 use super::stem::Stem;
 use crate::ml::vlm::ops::{LayerNorm, Linear, Mode, attention, merge_heads, split_heads};
+use crate::ml::vlm::weights::Weights;
 
 struct Layer {
     layer_norm1: LayerNorm,
@@ -20,11 +20,11 @@ struct Layer {
 }
 
 impl Layer {
-    fn new(cfg: &VisionConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+    fn new(cfg: &VisionConfig, weights: &Weights) -> Result<Self> {
         let (width, inner) = (cfg.hidden_size, cfg.intermediate_size);
-        let attn = vb.pp("self_attn");
+        let attn = weights.pp("self_attn");
         let square = |name: &str| Linear::with_bias(width, width, &attn.pp(name));
-        let norm = |name: &str| LayerNorm::new(width, cfg.layer_norm_eps, &vb.pp(name));
+        let norm = |name: &str| LayerNorm::new(width, cfg.layer_norm_eps, &weights.pp(name));
         Ok(Self {
             layer_norm1: norm("layer_norm1")?,
             q_proj: square("q_proj")?,
@@ -32,8 +32,8 @@ impl Layer {
             v_proj: square("v_proj")?,
             out_proj: square("out_proj")?,
             layer_norm2: norm("layer_norm2")?,
-            fc1: Linear::new(inner, width, &vb.pp("mlp").pp("fc1"))?,
-            fc2: Linear::new(width, inner, &vb.pp("mlp").pp("fc2"))?,
+            fc1: Linear::with_bias(inner, width, &weights.pp("mlp").pp("fc1"))?,
+            fc2: Linear::with_bias(width, inner, &weights.pp("mlp").pp("fc2"))?,
         })
     }
 }
@@ -54,16 +54,12 @@ impl VisionTower {
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "candle's builders are passed by value everywhere"
-    )]
-    pub fn new(cfg: &VisionConfig, mode: Mode, vb: VarBuilder<'_>) -> Result<Self> {
-        let embeddings = vb.pp("embeddings");
+    pub fn new(cfg: &VisionConfig, mode: Mode, weights: &Weights) -> Result<Self> {
+        let embeddings = weights.pp("embeddings");
         let stem = cfg
             .stem
             .as_ref()
-            .map(|stem| Stem::new(stem, embeddings.pp("stem")))
+            .map(|stem| Stem::new(stem, &embeddings.pp("stem")))
             .transpose()?;
         let (width, buckets) = (cfg.hidden_size, cfg.position_grid * cfg.position_grid);
         Ok(Self {
@@ -72,9 +68,13 @@ impl VisionTower {
             stem,
             position_embedding: embeddings.get((buckets, width), "position_embedding.weight")?,
             layers: (0..cfg.num_hidden_layers)
-                .map(|index| Layer::new(cfg, &vb.pp("encoder").pp("layers").pp(index)))
+                .map(|index| Layer::new(cfg, &weights.pp("encoder").pp("layers").pp(index)))
                 .collect::<Result<_>>()?,
-            post_layernorm: LayerNorm::new(width, cfg.layer_norm_eps, &vb.pp("post_layernorm"))?,
+            post_layernorm: LayerNorm::new(
+                width,
+                cfg.layer_norm_eps,
+                &weights.pp("post_layernorm"),
+            )?,
             mode,
         })
     }
@@ -160,14 +160,14 @@ fn bucket(index: usize, count: usize, side: usize) -> usize {
 }
 
 /// The patch embedding as a matrix: `(hidden, values)`, or a convolution kernel `(hidden, 3, patch, patch)` flattened.
-fn patch_embedding(cfg: &VisionConfig, vb: &VarBuilder<'_>) -> Result<Linear> {
+fn patch_embedding(cfg: &VisionConfig, weights: &Weights) -> Result<Linear> {
     let (width, values) = (cfg.hidden_size, cfg.patch_values());
     if cfg.stem.is_some() {
-        return Linear::with_bias(width, values, vb);
+        return Linear::with_bias(width, values, weights);
     }
-    let kernel = vb.get((width, 3, cfg.patch_size, cfg.patch_size), "weight")?;
-    let bias = vb.get(width, "bias")?;
-    Ok(Linear::of(kernel.reshape((width, values))?, Some(bias)))
+    let kernel = (width, 3, cfg.patch_size, cfg.patch_size);
+    let weight = weights.matrix_of(kernel, "weight", |kernel| kernel.reshape((width, values)))?;
+    Ok(Linear::of(weight, Some(weights.get(width, "bias")?)))
 }
 
 /// Pixels of a picture as `(1, height, width, 3)` in -1..1: `(x / 255 - 0.5) / 0.5`.
