@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 use crate::cli::rehearse::RehearseArgs;
 use crate::cli::study::args::StudyAction;
+use crate::cli::train_args::TrainArgs;
 use crate::domain::Aspect;
 use crate::domain::Descriptions;
 use crate::domain::Split;
@@ -78,7 +79,7 @@ pub(super) enum Command {
     /// Predict scores of a project's pictures, of one picture, of a table of pictures, or of a file of features
     Score(ScoreArgs),
     /// Train a predictor on the training images; the same command again goes on with a run that was cut off
-    Train(TrainArgs),
+    Train(Box<TrainArgs>),
     /// Hold the project's scores against its ground truth
     Evaluate(EvaluateArgs),
     /// Answer a study in place of raters, to try it out on a copy of the project
@@ -226,35 +227,6 @@ pub(super) struct ScoreArgs {
     pub(super) prompt: Option<String>,
     #[command(flatten)]
     pub(super) selection: Selection,
-}
-
-/// `assay train`.
-#[derive(Debug, Args)]
-pub(super) struct TrainArgs {
-    /// Project file
-    #[arg(long, value_name = "FILE")]
-    pub(super) project: PathBuf,
-    /// Aspect: quality, correspondence, authenticity, or all that have ground truth
-    #[arg(long, default_value = "all", value_name = "ASPECT", value_parser = aspects)]
-    pub(super) aspect: Aspects,
-    /// Passes over the training images
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) epochs: Option<u32>,
-    /// Images per step
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub(super) batch_size: Option<usize>,
-    /// Peak learning rate
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    pub(super) learning_rate: Option<f64>,
-    /// Decoupled weight decay
-    #[arg(long, value_name = "RATE", value_parser = rate)]
-    pub(super) weight_decay: Option<f64>,
-    /// Part of the training images that chooses the best epoch
-    #[arg(long, value_name = "PART", value_parser = part)]
-    pub(super) val_fraction: Option<f64>,
-    /// Whose descriptions are read: local, or published (training images without one lend their teacher's)
-    #[arg(long, default_value = "local", value_name = "ORIGIN")]
-    pub(super) descriptions: Descriptions,
 }
 
 /// `assay features`.
@@ -435,7 +407,7 @@ impl SplitChoice {
     }
 }
 
-fn aspects(text: &str) -> Result<Aspects, String> {
+pub(super) fn aspects(text: &str) -> Result<Aspects, String> {
     if text.eq_ignore_ascii_case("all") {
         return Ok(Aspects {
             list: Aspect::ALL.to_vec(),
@@ -460,21 +432,21 @@ pub(super) fn splits(text: &str) -> Result<SplitChoice, String> {
         .map_err(|message: String| format!("{message}; or all"))
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|count| *count > 0)
         .ok_or_else(|| format!("expected a whole number from 1 on, got {text:?}"))
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+pub(super) fn rate(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|rate: &f64| rate.is_finite() && *rate >= 0.0)
         .ok_or_else(|| format!("expected a number from 0 on, got {text:?}"))
 }
 
-fn part(text: &str) -> Result<f64, String> {
+pub(super) fn part(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|part| (0.01..=0.9).contains(part))

@@ -17,6 +17,7 @@ mod rehearse;
 mod session;
 mod study;
 mod train;
+mod train_args;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

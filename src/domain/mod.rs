@@ -13,9 +13,11 @@ mod image;
 mod import;
 mod model;
 mod run;
+mod run_report;
 mod score;
 pub mod study;
 mod training;
+mod training_rules;
 
 pub use aspect::{Aspect, AspectMap};
 pub use catalog::{Catalog, Operation, ProjectInfo, Settings};
@@ -31,6 +33,9 @@ pub use import::{
 };
 pub use model::{Features, ModelCard, ModelTag};
 pub use run::{EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus};
+pub use run_report::{
+    Contest, FigureReport, PairedFigure, Range, Ranged, RunReport, TestPrediction, Tested,
+};
 pub use score::{Interrupted, OpinionScale, Rating, Score, Split};
 pub use study::{
     Method, PairChoice, Protocol, ProtocolHash, RatingsFormat, Shown, Study, StudyId, StudyMos,

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aspect, Descriptions, StudyId};
+use super::{Aspect, Descriptions, ImageRecord, StudyId};
 
 /// The network that turns a conversation's hidden states into one score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -287,6 +287,33 @@ pub struct LearnFrom {
     pub tag: Option<String>,
     /// Only pictures that this study's raters have rated, with its MOS as the truth.
     pub study: Option<StudyId>,
+}
+
+impl LearnFrom {
+    /// Whether a training image is one of those. Which pictures a study's raters rated stands in their truth.
+    pub fn takes(&self, record: &ImageRecord) -> bool {
+        let is_of_generator = || {
+            let generator = record.generator.as_ref();
+            generator.is_some_and(|name| self.generators.contains(name))
+        };
+        let has_tag = |tag| record.tags.contains(tag);
+        (self.generators.is_empty() || is_of_generator()) && self.tag.as_ref().is_none_or(has_tag)
+    }
+
+    /// In words for a card, e.g. "of alpha and beta, with the tag odd"; empty where all are learned from.
+    pub fn words(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some((last, rest)) = self.generators.split_last() {
+            parts.push(match rest.is_empty() {
+                true => format!("of {last}"),
+                false => format!("of {} and {last}", rest.join(", ")),
+            });
+        }
+        if let Some(tag) = &self.tag {
+            parts.push(format!("with the tag {tag}"));
+        }
+        parts.join(", ")
+    }
 }
 
 /// Everything that the user chose for a training run. Its fields have defaults, so that runs of former versions read.

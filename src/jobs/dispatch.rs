@@ -35,6 +35,7 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::ImportRatings(_)
         | Job::PackStudy { .. }
         | Job::MergeStudies { .. }
+        | Job::ReportRuns(_)
         | Job::ListModels => Place::Files,
         Job::Describe { .. }
         | Job::Score { .. }
@@ -61,7 +62,10 @@ pub(super) const fn can_pause(job: &Job) -> bool {
 
 /// Whether nobody is told that the job began and ended, but of its result: what people do many times a minute.
 pub(super) const fn is_quiet(job: &Job) -> bool {
-    matches!(job, Job::Vote(_) | Job::TakeBackVote(_))
+    matches!(
+        job,
+        Job::Vote(_) | Job::TakeBackVote(_) | Job::ReportRuns(_)
+    )
 }
 
 /// The job's name for people.
@@ -77,6 +81,7 @@ pub(super) fn title(job: &Job) -> String {
         }
         Job::Train(settings) => format!("Train a {} predictor", settings.aspect),
         Job::ResumeTraining(run) => format!("Resume training run {}", run.0),
+        Job::ReportRuns(_) => "Compare runs".to_owned(),
         Job::UsePredictor { aspect, .. } => format!("Change the {aspect} predictor"),
         Job::UsePreset { .. } => "Change the wording".to_owned(),
         Job::Export(request) => format!("Export {}", file_name(&request.out)),

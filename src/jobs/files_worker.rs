@@ -27,6 +27,7 @@ use crate::jobs::message::Job;
 use crate::jobs::message::JobReport;
 use crate::jobs::model_host::announce_models;
 use crate::jobs::ratings;
+use crate::jobs::run_report;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
@@ -52,7 +53,12 @@ pub(super) fn start(
         let worker = FilesWorker { store, options };
         for task in tasks {
             let Task { job, context } = task;
-            context.run(|context| worker.work(job, context));
+            match job {
+                Job::ReportRuns(contest) => {
+                    context.run_quietly(|| run_report::report(&worker.store, contest));
+                }
+                job => context.run(|context| worker.work(job, context)),
+            }
         }
     })
 }

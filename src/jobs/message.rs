@@ -5,9 +5,10 @@
 use std::path::PathBuf;
 
 use crate::domain::{
-    Aspect, Catalog, ContentHash, Description, Descriptions, EpochFigures, ImageId, ImageRecord,
-    ImportSummary, ModelCard, Operation, Picture, PredictorCard, PredictorId, Protocol,
-    RatingsFormat, RunId, RunRecord, Score, Settings, Study, StudyId, TrainSettings, Vote,
+    Aspect, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures, ImageId,
+    ImageRecord, ImportSummary, ModelCard, Operation, Picture, PredictorCard, PredictorId,
+    Protocol, RatingsFormat, RunId, RunRecord, RunReport, Score, Settings, Study, StudyId,
+    TrainSettings, Vote,
 };
 use crate::stats::raters::Screening;
 
@@ -51,6 +52,8 @@ pub enum Job {
     Train(TrainSettings),
     /// Go on with a run that was cut off.
     ResumeTraining(RunId),
+    /// Hold test predictions of runs against each other. Listed nowhere; answered by [`Event::RunsReported`].
+    ReportRuns(Contest),
     /// Take a predictor into use for its aspect (`None`: back to the embedded one), and score again from cached features.
     UsePredictor {
         /// Aspect.
@@ -302,6 +305,8 @@ pub enum Event {
     },
     /// An epoch's figures were saved.
     EpochDone(RunId, EpochFigures),
+    /// Test predictions of runs were held against each other. Made anew each time, and not on disk.
+    RunsReported(Box<RunReport>),
     /// A predictor was saved.
     PredictorSaved(PredictorCard),
     /// Studies were made, changed or frozen; all of them.

@@ -23,6 +23,8 @@ use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::evaluate::figures;
 use crate::jobs::files_worker::unix_time;
+use crate::jobs::learn_from;
+use crate::jobs::learn_from::Roles;
 use crate::jobs::message::Event;
 use crate::jobs::message::FailedItem;
 use crate::jobs::model_host::ModelHost;
@@ -65,6 +67,8 @@ pub(super) struct Exam {
     pub(super) key: FeatureKey,
     /// Ground truth of a test picture; `None` for pictures that are only scored.
     pub(super) mos: Option<f64>,
+    /// What the predictor in use says of a test picture.
+    pub(super) before: Option<f64>,
 }
 
 /// A run with everything that the trainer needs.
@@ -81,13 +85,6 @@ pub(super) struct Prepared {
     pub(super) catalog: Catalog,
 }
 
-/// Rows of an aspect that have a picture and a ground truth, by role.
-struct Roles<'a> {
-    train: Vec<&'a ImageRecord>,
-    val: Vec<&'a ImageRecord>,
-    test: Vec<&'a ImageRecord>,
-}
-
 /// Describes what lacks a description, gathers features, and notes the run in the project.
 pub(super) fn prepare(
     host: &mut ModelHost,
@@ -101,12 +98,13 @@ pub(super) fn prepare(
         TrainWish::New(settings) => settings.clone(),
         TrainWish::Resume(run) => find_run(&catalog, *run)?.settings.clone(),
     };
-    let catalog = with_splits(catalog, settings.aspect, &pinned, context)?;
+    let catalog = learn_from::with_truth(catalog, &settings, &pinned)?;
+    let catalog = with_splits(catalog, &settings, &pinned, context)?;
     let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
     let source = |_| settings.descriptions;
     let known = pipeline.known(&catalog, source);
     let lessons = lessons(&catalog, known.clone(), &settings);
-    let roles = roles(&catalog, settings.aspect)?;
+    let roles = learn_from::roles(&catalog, &settings)?;
     let texts = [&lessons, &known];
     let mut gathered = gather(&mut pipeline, &roles, texts, &settings, context)?;
     let run = match wish {
@@ -119,8 +117,9 @@ pub(super) fn prepare(
     };
     // Descriptions made just now count too.
     let catalog = pipeline.pinned.catalog()?;
+    let catalog = learn_from::with_truth(catalog, &run.settings, &pipeline.pinned)?;
     let known = pipeline.known(&catalog, source);
-    let others = others(&pipeline, &catalog, &known, run.settings.aspect);
+    let others = others(&pipeline, &catalog, &known, (&run.settings, &gathered.test));
     Ok(Prepared {
         run,
         resume,
@@ -260,7 +259,7 @@ impl Gathering<'_> {
         let mut exams = Vec::with_capacity(rows.len());
         let (mut pred, mut truth) = (Vec::new(), Vec::new());
         for record in rows {
-            let Some((exam, features)) = self.features(pipeline, record, context)? else {
+            let Some((mut exam, features)) = self.features(pipeline, record, context)? else {
                 continue;
             };
             let score = before
@@ -270,6 +269,7 @@ impl Gathering<'_> {
                 pred.push(score);
                 truth.push(mos);
             }
+            exam.before = score;
             exams.push(exam);
         }
         let figures = before.map(|_| figures(&pred, &truth));
@@ -299,6 +299,7 @@ impl Gathering<'_> {
                     description,
                     key,
                     mos: record.mos(self.aspect),
+                    before: None,
                 };
                 Ok(Some((exam, features)))
             }
@@ -333,39 +334,16 @@ fn cut(rows: Vec<(String, Example)>, settings: &TrainSettings) -> TrainData {
     data
 }
 
-fn roles(catalog: &Catalog, aspect: Aspect) -> Result<Roles<'_>, JobError> {
-    let with_truth: Vec<&ImageRecord> = rows_with_truth(catalog, aspect).collect();
-    if with_truth.is_empty() {
-        return Err(JobError::NoTruth { aspect });
-    }
-    let of = |split| {
-        let rows = with_truth.iter().copied();
-        rows.filter(|record| *record.split.get(aspect) == Some(split))
-            .collect()
-    };
-    Ok(Roles {
-        train: of(Split::Train),
-        val: of(Split::Val),
-        test: of(Split::Test),
-    })
-}
-
-fn rows_with_truth(catalog: &Catalog, aspect: Aspect) -> impl Iterator<Item = &ImageRecord> {
-    catalog
-        .images
-        .iter()
-        .filter(move |record| record.file.is_present() && record.mos(aspect).is_some())
-}
-
 /// A dataset without a split gets one, cut by prompt, kept in the project: the same test rows in every run.
 fn with_splits(
     catalog: Catalog,
-    aspect: Aspect,
+    settings: &TrainSettings,
     pinned: &Pinned,
     context: &JobContext,
 ) -> Result<Catalog, JobError> {
+    let aspect = settings.aspect;
     let has_split = |record: &ImageRecord| record.split.get(aspect).is_some();
-    let rows: Vec<&ImageRecord> = rows_with_truth(&catalog, aspect).collect();
+    let rows: Vec<&ImageRecord> = learn_from::rows_with_truth(&catalog, settings).collect();
     if rows.is_empty() || rows.iter().any(|record| has_split(record)) {
         return Ok(catalog);
     }
@@ -397,7 +375,7 @@ fn with_splits(
     let time = unix_time();
     pinned.call(move |project, _| Ok(project.import(&batch, time)?))?;
     pinned.announce()?;
-    pinned.catalog()
+    learn_from::with_truth(pinned.catalog()?, settings, pinned)
 }
 
 fn new_run(
@@ -457,11 +435,18 @@ fn checkpoint(pinned: &Pinned, run: RunId) -> Result<Option<Vec<u8>>, JobError> 
 }
 
 /// Described pictures beside the test rows: they are scored again by the new predictor.
-fn others(pipeline: &Pipeline<'_>, catalog: &Catalog, known: &Known, aspect: Aspect) -> Vec<Exam> {
+fn others(
+    pipeline: &Pipeline<'_>,
+    catalog: &Catalog,
+    known: &Known,
+    (settings, test): (&TrainSettings, &[Exam]),
+) -> Vec<Exam> {
+    let aspect = settings.aspect;
+    let tested: BTreeSet<ImageId> = test.iter().map(|exam| exam.image).collect();
     catalog
         .images
         .iter()
-        .filter(|record| *record.split.get(aspect) != Some(Split::Test))
+        .filter(|record| record.file.is_present() && !tested.contains(&record.id))
         .filter_map(|record| {
             let description = known.get(&(record.id, aspect))?;
             Some(Exam {
@@ -469,6 +454,7 @@ fn others(pipeline: &Pipeline<'_>, catalog: &Catalog, known: &Known, aspect: Asp
                 description: description.id,
                 key: pipeline.key(record, description).ok()?,
                 mos: None,
+                before: None,
             })
         })
         .collect()

@@ -148,7 +148,11 @@ fn refresh(
 }
 
 /// What a study's votes come to, screened by ITU-T P.910 annex E, or as plain means where that is undefined.
-fn study_mos(project: &Project, study: &Study, aspect: Aspect) -> Result<Vec<StudyMos>, JobError> {
+pub(super) fn study_mos(
+    project: &Project,
+    study: &Study,
+    aspect: Aspect,
+) -> Result<Vec<StudyMos>, JobError> {
     let name = || study.protocol.name.clone();
     if study.protocol.method == Method::Pairs {
         return Err(JobError::PairsAreNoTruth { study: name() });

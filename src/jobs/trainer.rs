@@ -23,6 +23,7 @@ use crate::jobs::model_worker::save_settings;
 use crate::jobs::prepare::Exam;
 use crate::jobs::prepare::Prepared;
 use crate::jobs::progress::Throttle;
+use crate::jobs::run_report;
 use crate::jobs::scoring::save_scores;
 use crate::jobs::scoring::score_settings;
 use crate::jobs::store_worker::Pinned;
@@ -167,6 +168,7 @@ fn finish(
     } else {
         RunStatus::Done
     };
+    run_report::save_tests(&prepared.pinned, run.id, &scored)?;
     let (run, card) = save_predictor(prepared, run, card, trained.weights.clone())?;
     save_values(prepared, &card, scored)?;
     let others = predict(

@@ -54,13 +54,18 @@ pub fn bootstrap_interval(
     if values.is_empty() {
         return Err(StatsError::AllEqual);
     }
+    Ok(percentile_interval(values, resampling.level))
+}
+
+/// The interval that holds the middle `level` of the values, of which there must be one at least.
+pub(super) fn percentile_interval(mut values: Vec<f64>, level: f64) -> Interval {
     values.sort_unstable_by(f64::total_cmp);
-    let tail = (1.0 - resampling.level) / 2.0;
-    Ok(Interval {
+    let tail = (1.0 - level) / 2.0;
+    Interval {
         low: percentile(&values, tail),
         high: percentile(&values, 1.0 - tail),
         defined: values.len(),
-    })
+    }
 }
 
 /// A small generator of random numbers, so that figures need no library for it.

@@ -11,9 +11,11 @@ mod deviation;
 mod error;
 mod fit;
 mod least_squares;
+mod paired;
 pub mod raters;
 #[cfg(test)]
 mod reference;
+mod spread;
 
 pub use agreement::{Agreement, agreement};
 pub use bootstrap::{Interval, Resampling, SplitMix64, bootstrap_interval};
@@ -22,3 +24,5 @@ pub use correlation::{average_ranks, krcc, plcc, srcc};
 pub use deviation::{mae, rmse};
 pub use error::StatsError;
 pub use fit::{Logistic4, Logistic5, Polynomial, plcc_fit4, plcc_fit5, polynomial_fit};
+pub use paired::{Paired, paired_bootstrap};
+pub use spread::mean_and_deviation;

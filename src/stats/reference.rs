@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::{
     Resampling, StatsError, agreement, average_ranks, bootstrap_interval, classification,
-    polynomial_fit, srcc,
+    paired_bootstrap, plcc, polynomial_fit, srcc,
 };
 
 #[derive(Deserialize)]
@@ -104,5 +104,65 @@ fn class_figures_equal_scikit_learn_within_1e_9() -> Result<(), StatsError> {
     );
     assert_close("labels", "precision", ours.precision, theirs.precision);
     assert_close("labels", "f1", ours.f1, theirs.f1);
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct PairedReference {
+    count: usize,
+    level: f64,
+    seed: u64,
+    cases: Vec<PairedCase>,
+}
+
+#[derive(Deserialize)]
+struct PairedCase {
+    name: String,
+    truth: Vec<f64>,
+    first: Vec<f64>,
+    second: Vec<f64>,
+    srcc: PairedFigures,
+    plcc: PairedFigures,
+}
+
+#[derive(Deserialize)]
+struct PairedFigures {
+    difference: f64,
+    first: [f64; 2],
+    second: [f64; 2],
+    interval: [f64; 2],
+    p_value: f64,
+}
+
+/// `tests/fixtures/paired/make.py`.
+#[test]
+fn the_paired_bootstrap_equals_scipy_within_1e_9() -> Result<(), StatsError> {
+    let text = include_str!("../../tests/fixtures/paired/reference.json");
+    let reference: PairedReference = serde_json::from_str(text).expect("the fixture is JSON");
+    let resampling = Resampling {
+        count: reference.count,
+        level: reference.level,
+        seed: reference.seed,
+    };
+    for case in reference.cases {
+        type Figure = fn(&[f64], &[f64]) -> Result<f64, StatsError>;
+        let figures: [(Figure, &PairedFigures); 2] = [(srcc, &case.srcc), (plcc, &case.plcc)];
+        for (figure, theirs) in figures {
+            let ours =
+                paired_bootstrap(&case.first, &case.second, &case.truth, resampling, figure)?;
+            for (what, ours, theirs) in [
+                ("difference", ours.difference, theirs.difference),
+                ("first, low", ours.first.low, theirs.first[0]),
+                ("first, high", ours.first.high, theirs.first[1]),
+                ("second, low", ours.second.low, theirs.second[0]),
+                ("second, high", ours.second.high, theirs.second[1]),
+                ("low", ours.interval.low, theirs.interval[0]),
+                ("high", ours.interval.high, theirs.interval[1]),
+                ("p", ours.p_value, theirs.p_value),
+            ] {
+                assert_close(&case.name, what, ours, theirs);
+            }
+        }
+    }
     Ok(())
 }

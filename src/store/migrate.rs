@@ -34,6 +34,10 @@ pub(super) const STEPS: &[Step] = &[
         version: 2,
         sql: &[include_str!("schema/study.sql")],
     },
+    Step {
+        version: 3,
+        sql: &[include_str!("schema/run_test.sql")],
+    },
 ];
 
 /// The version that `steps` lead to.
@@ -80,6 +84,10 @@ mod tests {
         },
         Step {
             version: 3,
+            sql: STEPS[2].sql,
+        },
+        Step {
+            version: 4,
             sql: &["ALTER TABLE image ADD COLUMN note TEXT"],
         },
     ];
@@ -102,7 +110,7 @@ mod tests {
         )
         .unwrap();
         migrate(&mut conn, LATER).unwrap();
-        assert_eq!(version(&conn).unwrap(), 3);
+        assert_eq!(version(&conn).unwrap(), newest(LATER));
         let path: String = conn
             .query_row("SELECT path FROM image WHERE note IS NULL", (), |row| {
                 row.get(0)
@@ -117,11 +125,11 @@ mod tests {
         migrate(&mut conn, STEPS).unwrap();
         let broken = [
             Step {
-                version: 3,
+                version: newest(STEPS) + 1,
                 sql: &["CREATE TABLE half (id INTEGER)"],
             },
             Step {
-                version: 4,
+                version: newest(STEPS) + 2,
                 sql: &["no SQL at all"],
             },
         ];

@@ -24,6 +24,7 @@ mod packed;
 mod predictor;
 mod project;
 mod run;
+mod run_test;
 mod score;
 mod settings;
 mod study;

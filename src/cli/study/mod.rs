@@ -126,7 +126,7 @@ fn record<'a>(catalog: &'a Catalog, study: &'a Study) -> StudyRecord<'a> {
 }
 
 /// The study that is meant: by number or name, or the only one where nothing was said.
-fn choose<'a>(catalog: &'a Catalog, wanted: Option<&str>) -> anyhow::Result<&'a Study> {
+pub(super) fn choose<'a>(catalog: &'a Catalog, wanted: Option<&str>) -> anyhow::Result<&'a Study> {
     let studies = &catalog.studies;
     let names = || {
         let names: Vec<String> = studies
