@@ -7,10 +7,12 @@
 mod batch_norm;
 mod conv;
 mod matmul;
+mod product;
 
 pub use batch_norm::{batch_norm_relu, channel_moments};
 pub use conv::{ConvSpec, conv2d};
 pub use matmul::{Matrix, multiply};
+pub use product::{Hands, Mat, Put, product};
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 

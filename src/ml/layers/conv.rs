@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::Real;
 use super::norm::sum_rows;
 use super::real::contiguous;
-use super::real::values;
+use super::real::with_values;
 
 /// `silu(b + sum_k w[:, k] x[t - K + 1 + k])`: every channel sees its own past only, zeros before the start.
 ///
@@ -68,42 +68,54 @@ impl<T: Real> CustomOp3 for ConvSilu<T> {
         grad_res: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let (_, seq, channels) = arg1.dims3()?;
-        let x = values::<T>(arg1)?;
-        let bias = values::<T>(arg3)?;
-        let taps = by_tap(&values::<T>(arg2)?, channels);
-        let grad = values::<T>(grad_res)?;
-        let mut grad_x = vec![T::zero(); x.len()];
-        let partial: Vec<Vec<T>> = grad_x
-            .par_chunks_mut(seq * channels)
-            .zip(x.par_chunks(seq * channels))
-            .zip(grad.par_chunks(seq * channels))
-            .map(|((grad_x, x), grad)| back_sequence(x, &taps, &bias, grad, grad_x))
-            .collect();
-        let kernel = taps.len() / channels;
-        let total = sum_rows(partial, (kernel + 1) * channels);
-        let (grad_taps, grad_bias) = total.split_at(kernel * channels);
-        let grad_weight: Vec<T> = (0..channels * kernel)
-            .map(|i| grad_taps[i % kernel * channels + i / kernel])
-            .collect();
+        let grad_res = grad_res.contiguous()?;
+        let tensors = [arg1, arg2, arg3, &grad_res];
+        let (grad_x, grad_weight, grad_bias) = with_values(tensors, |[x, weight, bias, grad]| {
+            let taps = by_tap(weight, channels);
+            let mut grad_x = vec![T::zero(); x.len()];
+            let partial: Vec<Vec<T>> = grad_x
+                .par_chunks_mut(seq * channels)
+                .zip(x.par_chunks(seq * channels))
+                .zip(grad.par_chunks(seq * channels))
+                .map(|((grad_x, x), grad)| {
+                    let mut before = vec![T::zero(); x.len()];
+                    convolve(x, &taps, bias, &mut before);
+                    let mut grad_weight = vec![T::zero(); taps.len() + channels];
+                    conv_silu_back((x, &taps), (&mut before, grad), grad_x, &mut grad_weight);
+                    grad_weight
+                })
+                .collect();
+            let total = sum_rows(partial, taps.len() + channels);
+            let (grad_taps, grad_bias) = total.split_at(taps.len());
+            Ok((grad_x, by_channel(grad_taps, channels), grad_bias.to_vec()))
+        })?;
         let device = arg1.device();
         Ok((
             Some(Tensor::from_vec(grad_x, arg1.shape(), device)?),
             Some(Tensor::from_vec(grad_weight, arg2.shape(), device)?),
-            Some(Tensor::from_vec(grad_bias.to_vec(), arg3.shape(), device)?),
+            Some(Tensor::from_vec(grad_bias, arg3.shape(), device)?),
         ))
     }
 }
 
 /// Weights as `(kernel, channels)`, so that the inner loop runs over channels.
-fn by_tap<T: Real>(weight: &[T], channels: usize) -> Vec<T> {
+pub(crate) fn by_tap<T: Real>(weight: &[T], channels: usize) -> Vec<T> {
     let kernel = weight.len() / channels;
     (0..weight.len())
         .map(|i| weight[i % channels * kernel + i / channels])
         .collect()
 }
 
+/// The way back of [`by_tap`].
+pub(crate) fn by_channel<T: Real>(taps: &[T], channels: usize) -> Vec<T> {
+    let kernel = taps.len() / channels;
+    (0..taps.len())
+        .map(|i| taps[i % kernel * channels + i / kernel])
+        .collect()
+}
+
 /// One sequence without the SiLU; `out` is overwritten.
-fn convolve<T: Real>(x: &[T], taps: &[T], bias: &[T], out: &mut [T]) {
+pub(crate) fn convolve<T: Real>(x: &[T], taps: &[T], bias: &[T], out: &mut [T]) {
     let channels = bias.len();
     let kernel = taps.len() / channels;
     for (t, out) in out.chunks_mut(channels).enumerate() {
@@ -118,33 +130,37 @@ fn convolve<T: Real>(x: &[T], taps: &[T], bias: &[T], out: &mut [T]) {
     }
 }
 
-/// Gradient of one sequence; answers that of `[taps, bias]`.
-fn back_sequence<T: Real>(x: &[T], taps: &[T], bias: &[T], grad: &[T], grad_x: &mut [T]) -> Vec<T> {
-    let channels = bias.len();
+/// Gradient of one sequence through SiLU and convolution, added to that of `x` and to `[taps, bias]`. `before` holds what
+/// the SiLU saw, and its gradient afterwards.
+pub(crate) fn conv_silu_back<T: Real>(
+    (x, taps): (&[T], &[T]),
+    (before, grad): (&mut [T], &[T]),
+    grad_x: &mut [T],
+    grad_weight: &mut [T],
+) {
+    let channels = grad_weight.len() - taps.len();
     let kernel = taps.len() / channels;
-    let mut before = vec![T::zero(); x.len()];
-    convolve(x, taps, bias, &mut before);
     for (a, &g) in before.iter_mut().zip(grad) {
         let s = a.sigmoid();
         *a = g * s * (T::one() + *a * (T::one() - s));
     }
-    let mut grad_weight = vec![T::zero(); taps.len() + channels];
+    let (grad_taps, grad_bias) = grad_weight.split_at_mut(taps.len());
     for (t, g) in before.chunks(channels).enumerate() {
-        for (sum, &g) in grad_weight[taps.len()..].iter_mut().zip(g) {
+        for (sum, &g) in grad_bias.iter_mut().zip(g) {
             *sum += g;
         }
         for k in (0..kernel).filter(|k| t + k + 1 >= kernel) {
             let from = (t + k + 1 - kernel) * channels;
             let tap = &taps[k * channels..][..channels];
-            let grad_tap = &mut grad_weight[k * channels..][..channels];
+            let grad_tap = &mut grad_taps[k * channels..][..channels];
             let (x, grad_x) = (&x[from..][..channels], &mut grad_x[from..][..channels]);
+            let g = &g[..channels];
             for c in 0..channels {
                 grad_x[c] = g[c].mul_add(tap[c], grad_x[c]);
                 grad_tap[c] = g[c].mul_add(x[c], grad_tap[c]);
             }
         }
     }
-    grad_weight
 }
 
 #[cfg(test)]

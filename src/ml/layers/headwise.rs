@@ -15,7 +15,7 @@ use super::Real;
 use super::norm::sum_rows;
 use super::real::contiguous;
 use super::real::dot;
-use super::real::values;
+use super::real::with_values;
 
 /// Rows that one task takes.
 const ROWS: usize = 128;
@@ -51,13 +51,7 @@ impl<T: Real> CustomOp2 for Headwise<T> {
         out.par_chunks_mut(ROWS * blocks * num_out)
             .zip(x.par_chunks(ROWS * blocks * num_in))
             .for_each(|(out, x)| {
-                let parts = out.chunks_mut(num_out).zip(x.chunks(num_in));
-                for (i, (out, x)) in parts.enumerate() {
-                    let weight = &weight[i % blocks * num_out * num_in..][..num_out * num_in];
-                    for (y, row) in out.iter_mut().zip(weight.chunks(num_in)) {
-                        *y = dot(x, row);
-                    }
-                }
+                headwise_rows(x, weight, [blocks, num_out, num_in], out);
             });
         let mut dims = l1.dims().to_vec();
         if let Some(last) = dims.last_mut() {
@@ -73,37 +67,66 @@ impl<T: Real> CustomOp2 for Headwise<T> {
         _res: &Tensor,
         grad_res: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (x, weight) = (values::<T>(arg1)?, values::<T>(arg2)?);
-        let grad = values::<T>(grad_res)?;
+        let grad_res = grad_res.contiguous()?;
         let (blocks, num_out, num_in) = arg2.dims3()?;
-        let block = num_out * num_in;
-        let mut grad_x = vec![T::zero(); x.len()];
-        let partial: Vec<Vec<T>> = grad_x
-            .par_chunks_mut(ROWS * blocks * num_in)
-            .zip(x.par_chunks(ROWS * blocks * num_in))
-            .zip(grad.par_chunks(ROWS * blocks * num_out))
-            .map(|((grad_x, x), grad)| {
-                let mut grad_weight = vec![T::zero(); weight.len()];
-                let parts = grad_x.chunks_mut(num_in).zip(x.chunks(num_in));
-                for (i, ((grad_x, x), grad)) in parts.zip(grad.chunks(num_out)).enumerate() {
-                    let at = i % blocks * block;
-                    let rows = weight[at..][..block].chunks(num_in);
-                    let grad_rows = grad_weight[at..][..block].chunks_mut(num_in);
-                    for ((row, grad_row), &g) in rows.zip(grad_rows).zip(grad) {
-                        for j in 0..num_in {
-                            grad_x[j] = g.mul_add(row[j], grad_x[j]);
-                            grad_row[j] = g.mul_add(x[j], grad_row[j]);
-                        }
-                    }
-                }
-                grad_weight
-            })
-            .collect();
-        let grad_weight = sum_rows(partial, weight.len());
+        let dims = [blocks, num_out, num_in];
+        let (grad_x, grad_weight) = with_values([arg1, arg2, &grad_res], |[x, weight, grad]| {
+            let mut grad_x = vec![T::zero(); x.len()];
+            let partial: Vec<Vec<T>> = grad_x
+                .par_chunks_mut(ROWS * blocks * num_in)
+                .zip(x.par_chunks(ROWS * blocks * num_in))
+                .zip(grad.par_chunks(ROWS * blocks * num_out))
+                .map(|((grad_x, x), grad)| {
+                    let mut grad_weight = vec![T::zero(); weight.len()];
+                    headwise_rows_back((x, weight), dims, grad, grad_x, &mut grad_weight);
+                    grad_weight
+                })
+                .collect();
+            Ok((grad_x, sum_rows(partial, weight.len())))
+        })?;
         Ok((
             Some(Tensor::from_vec(grad_x, arg1.shape(), arg1.device())?),
             Some(Tensor::from_vec(grad_weight, arg2.shape(), arg2.device())?),
         ))
+    }
+}
+
+/// The map of rows; `out` is overwritten.
+fn headwise_rows<T: Real>(
+    x: &[T],
+    weight: &[T],
+    [blocks, num_out, num_in]: [usize; 3],
+    out: &mut [T],
+) {
+    let parts = out.chunks_mut(num_out).zip(x.chunks(num_in));
+    for (i, (out, x)) in parts.enumerate() {
+        let weight = &weight[i % blocks * num_out * num_in..][..num_out * num_in];
+        for (y, row) in out.iter_mut().zip(weight.chunks(num_in)) {
+            *y = dot(x, row);
+        }
+    }
+}
+
+/// Its gradients, added.
+fn headwise_rows_back<T: Real>(
+    (x, weight): (&[T], &[T]),
+    [blocks, num_out, num_in]: [usize; 3],
+    grad: &[T],
+    grad_x: &mut [T],
+    grad_weight: &mut [T],
+) {
+    let block = num_out * num_in;
+    let parts = grad_x.chunks_mut(num_in).zip(x.chunks(num_in));
+    for (i, ((grad_x, x), grad)) in parts.zip(grad.chunks(num_out)).enumerate() {
+        let at = i % blocks * block;
+        let rows = weight[at..][..block].chunks(num_in);
+        let grad_rows = grad_weight[at..][..block].chunks_mut(num_in);
+        for ((row, grad_row), &g) in rows.zip(grad_rows).zip(grad) {
+            for j in 0..num_in {
+                grad_x[j] = g.mul_add(row[j], grad_x[j]);
+                grad_row[j] = g.mul_add(x[j], grad_row[j]);
+            }
+        }
     }
 }
 

@@ -12,10 +12,12 @@ mod norm;
 mod real;
 
 pub use conv::causal_conv_silu;
+pub(crate) use conv::{by_channel, by_tap, conv_silu_back, convolve};
 pub use headwise::headwise_linear;
 pub use norm::residual_group_norm;
+pub(crate) use norm::{norm_rows, norm_rows_back};
 pub use real::Real;
-pub(crate) use real::{add_scaled4, contiguous, dot, values};
+pub(crate) use real::{add_scaled4, contiguous, dot, total, values, with_values};
 
 use candle_core::Result;
 use candle_core::Tensor;

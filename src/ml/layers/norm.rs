@@ -13,7 +13,9 @@ use rayon::prelude::*;
 
 use super::Real;
 use super::real::contiguous;
-use super::real::values;
+use super::real::sum_of;
+use super::real::total;
+use super::real::with_values;
 
 /// Epsilon of every norm of xLSTM.
 const EPS: f64 = 1e-5;
@@ -60,19 +62,10 @@ impl<T: Real> CustomOp2 for GroupNorm<T> {
         let x = contiguous::<T>(s1, l1)?;
         let weight = contiguous::<T>(s2, l2)?;
         let width = weight.len();
-        let part = width / self.groups;
         let mut out = vec![T::zero(); x.len()];
         out.par_chunks_mut(ROWS * width)
             .zip(x.par_chunks(ROWS * width))
-            .for_each(|(out, x)| {
-                for (i, (out, x)) in out.chunks_mut(part).zip(x.chunks(part)).enumerate() {
-                    let weight = &weight[i % self.groups * part..][..part];
-                    let (mean, scale) = moments(x);
-                    for ((y, &x), &w) in out.iter_mut().zip(x).zip(weight) {
-                        *y = (x - mean) * scale * (T::one() + w);
-                    }
-                }
-            });
+            .for_each(|(out, x)| norm_rows(x, weight, self.groups, out));
         Ok((T::to_cpu_storage_owned(out), l1.shape().clone()))
     }
 
@@ -83,27 +76,22 @@ impl<T: Real> CustomOp2 for GroupNorm<T> {
         _res: &Tensor,
         grad_res: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (x, weight) = (values::<T>(arg1)?, values::<T>(arg2)?);
-        let grad = values::<T>(grad_res)?;
-        let width = weight.len();
-        let part = width / self.groups;
-        let mut grad_x = vec![T::zero(); x.len()];
-        let partial: Vec<Vec<T>> = grad_x
-            .par_chunks_mut(ROWS * width)
-            .zip(x.par_chunks(ROWS * width))
-            .zip(grad.par_chunks(ROWS * width))
-            .map(|((grad_x, x), grad)| {
-                let mut grad_weight = vec![T::zero(); width];
-                let rows = grad_x.chunks_mut(part).zip(x.chunks(part));
-                for (i, ((grad_x, x), grad)) in rows.zip(grad.chunks(part)).enumerate() {
-                    let at = i % self.groups * part;
-                    let grad_weight = &mut grad_weight[at..][..part];
-                    back_row(x, &weight[at..][..part], grad, grad_x, grad_weight);
-                }
-                grad_weight
-            })
-            .collect();
-        let grad_weight = sum_rows(partial, width);
+        let grad_res = grad_res.contiguous()?;
+        let (grad_x, grad_weight) = with_values([arg1, arg2, &grad_res], |[x, weight, grad]| {
+            let width = weight.len();
+            let mut grad_x = vec![T::zero(); x.len()];
+            let partial: Vec<Vec<T>> = grad_x
+                .par_chunks_mut(ROWS * width)
+                .zip(x.par_chunks(ROWS * width))
+                .zip(grad.par_chunks(ROWS * width))
+                .map(|((grad_x, x), grad)| {
+                    let mut grad_weight = vec![T::zero(); width];
+                    norm_rows_back((x, weight), self.groups, grad, grad_x, &mut grad_weight);
+                    grad_weight
+                })
+                .collect();
+            Ok((grad_x, sum_rows(partial, width)))
+        })?;
         Ok((
             Some(Tensor::from_vec(grad_x, arg1.shape(), arg1.device())?),
             Some(Tensor::from_vec(grad_weight, arg2.shape(), arg2.device())?),
@@ -111,8 +99,37 @@ impl<T: Real> CustomOp2 for GroupNorm<T> {
     }
 }
 
+/// The norm over rows of `weight.len()` values each.
+pub(crate) fn norm_rows<T: Real>(x: &[T], weight: &[T], groups: usize, out: &mut [T]) {
+    let part = weight.len() / groups;
+    for (i, (out, x)) in out.chunks_mut(part).zip(x.chunks(part)).enumerate() {
+        let weight = &weight[i % groups * part..][..part];
+        let (mean, scale) = moments(x);
+        for ((y, &x), &w) in out.iter_mut().zip(x).zip(weight) {
+            *y = (x - mean) * scale * (T::one() + w);
+        }
+    }
+}
+
+/// Gradients of [`norm_rows`], added to those of the rows and of the weight.
+pub(crate) fn norm_rows_back<T: Real>(
+    (x, weight): (&[T], &[T]),
+    groups: usize,
+    grad: &[T],
+    grad_x: &mut [T],
+    grad_weight: &mut [T],
+) {
+    let part = weight.len() / groups;
+    let rows = grad_x.chunks_mut(part).zip(x.chunks(part));
+    for (i, ((grad_x, x), grad)) in rows.zip(grad.chunks(part)).enumerate() {
+        let at = i % groups * part;
+        let grad_weight = &mut grad_weight[at..][..part];
+        back_row(x, &weight[at..][..part], grad, grad_x, grad_weight);
+    }
+}
+
 /// Adds partial sums in their order.
-pub(super) fn sum_rows<T: Real>(partial: Vec<Vec<T>>, width: usize) -> Vec<T> {
+pub(crate) fn sum_rows<T: Real>(partial: Vec<Vec<T>>, width: usize) -> Vec<T> {
     let mut total = vec![T::zero(); width];
     for row in partial {
         for (sum, value) in total.iter_mut().zip(row) {
@@ -122,31 +139,41 @@ pub(super) fn sum_rows<T: Real>(partial: Vec<Vec<T>>, width: usize) -> Vec<T> {
     total
 }
 
+/// Mean and one over the deviation.
 fn moments<T: Real>(x: &[T]) -> (T, T) {
     let n = T::from_f64(x.len() as f64);
-    let mean = x.iter().fold(T::zero(), |sum, &x| sum + x) / n;
-    let square = x
-        .iter()
-        .fold(T::zero(), |sum, &x| sum + (x - mean) * (x - mean));
+    let mean = total(x) / n;
+    let square = sum_of(x, x, |x, _, sum| (x - mean).mul_add(x - mean, sum));
     (mean, T::one() / (square / n + T::from_f64(EPS)).sqrt())
 }
 
 fn back_row<T: Real>(x: &[T], weight: &[T], grad: &[T], grad_x: &mut [T], grad_weight: &mut [T]) {
-    let n = T::from_f64(x.len() as f64);
+    let n = x.len();
+    let count = T::from_f64(n as f64);
     let (mean, scale) = moments(x);
-    let (mut sum, mut along) = (T::zero(), T::zero());
-    for i in 0..x.len() {
-        let unit = (x[i] - mean) * scale;
-        let g = grad[i] * (T::one() + weight[i]);
-        grad_weight[i] += grad[i] * unit;
-        sum += g;
-        along += g * unit;
+    let (weight, grad, grad_x) = (&weight[..n], &grad[..n], &mut grad_x[..n]);
+    let grad_weight = &mut grad_weight[..n];
+    for i in 0..n {
+        grad_weight[i] += grad[i] * ((x[i] - mean) * scale);
     }
-    let (sum, along) = (sum / n, along / n);
-    for i in 0..x.len() {
+    let sum = sum_of(grad, weight, |g, w, sum| g.mul_add(T::one() + w, sum)) / count;
+    let mut along = [T::zero(); 16];
+    let whole = n / 16 * 16;
+    for start in (0..whole).step_by(16) {
+        for (lane, along) in along.iter_mut().enumerate() {
+            let i = start + lane;
+            let g = grad[i] * (T::one() + weight[i]);
+            *along = g.mul_add((x[i] - mean) * scale, *along);
+        }
+    }
+    let rest = (whole..n).fold(T::zero(), |sum, i| {
+        (grad[i] * (T::one() + weight[i])).mul_add((x[i] - mean) * scale, sum)
+    });
+    let along = along.into_iter().fold(rest, |sum, lane| sum + lane) / count;
+    for i in 0..n {
         let unit = (x[i] - mean) * scale;
         let g = grad[i] * (T::one() + weight[i]);
-        grad_x[i] = scale * (g - sum - unit * along);
+        grad_x[i] += scale * (g - sum - unit * along);
     }
 }
 

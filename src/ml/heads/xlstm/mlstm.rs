@@ -58,6 +58,25 @@ impl MlstmLayer {
         })
     }
 
+    /// All weights in the order that the fused block reads them in.
+    pub(super) fn weights(&self) -> [&Tensor; 13] {
+        [
+            &self.proj_up,
+            &self.conv_weight,
+            &self.conv_bias,
+            &self.q_proj,
+            &self.k_proj,
+            &self.v_proj,
+            &self.input_gate.0,
+            &self.forget_gate.0,
+            &self.input_gate.1,
+            &self.forget_gate.1,
+            &self.outnorm,
+            &self.skip,
+            &self.proj_down,
+        ]
+    }
+
     /// `(batch, seq, dim)` to the same shape.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         // 1. Up: the halves of the weight apart, so that both results are contiguous. (batch, seq, inner) each.

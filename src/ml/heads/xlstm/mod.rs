@@ -8,6 +8,7 @@
 
 mod block;
 mod config;
+mod fused;
 mod mlstm;
 mod mlstm_cell;
 #[cfg(test)]

@@ -46,6 +46,22 @@ impl SlstmLayer {
         })
     }
 
+    /// All weights in the order that the fused block reads them in.
+    pub(super) fn weights(&self) -> [&Tensor; 9] {
+        let [i, f, z, o] = &self.gates;
+        [
+            &self.conv_weight,
+            &self.conv_bias,
+            i,
+            f,
+            z,
+            o,
+            &self.recurrent,
+            &self.bias,
+            &self.norm,
+        ]
+    }
+
     /// `(batch, seq, dim)` to the same shape.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let convolved = causal_conv_silu(x, &self.conv_weight, &self.conv_bias)?;
@@ -78,6 +94,11 @@ impl FeedForward {
             proj_down: vb.get((dim, inner), "proj_down.weight")?,
             inner,
         })
+    }
+
+    /// All weights in the order that the fused block reads them in.
+    pub(super) const fn weights(&self) -> [&Tensor; 2] {
+        [&self.proj_up, &self.proj_down]
     }
 
     /// `(batch, seq, dim)` to the same shape.

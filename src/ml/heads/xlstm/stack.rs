@@ -36,4 +36,13 @@ impl XlstmStack {
         }
         residual_group_norm(&x, &self.norm, 1)
     }
+
+    /// The same as a graph of many operations: slower, and what the fused blocks are held against.
+    pub fn forward_by_operations(&self, x: &Tensor) -> Result<Tensor> {
+        let mut x = x.clone();
+        for block in &self.blocks {
+            x = block.forward_by_operations(&x)?;
+        }
+        residual_group_norm(&x, &self.norm, 1)
+    }
 }

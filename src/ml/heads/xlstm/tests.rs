@@ -144,3 +144,72 @@ fn the_stack_equals_the_reference_forward_and_backward() -> Result<()> {
     }
     Ok(())
 }
+
+/// Gradients of `x` and of every weight, of a random weighting of the outputs.
+fn gradients(
+    config: &XlstmConfig,
+    x: &Tensor,
+    forward: impl Fn(&XlstmStack, &Tensor) -> Result<Tensor>,
+) -> Result<Vec<(String, Tensor)>> {
+    let mut vars = vec![("x".to_owned(), Var::from_tensor(x)?)];
+    for (name, weight) in random_weights(config)? {
+        vars.push((name, Var::from_tensor(&weight)?));
+    }
+    vars.sort_by(|a, b| a.0.cmp(&b.0));
+    let tensors = vars
+        .iter()
+        .map(|(name, var)| (name.clone(), var.as_tensor().clone()));
+    let vb = VarBuilder::from_tensors(tensors.collect(), DType::F64, &Device::Cpu);
+    let stack = XlstmStack::new(config, &vb)?;
+    let Some((_, x)) = vars.iter().find(|(name, _)| name == "x") else {
+        bail!("x is missing")
+    };
+    let y = forward(&stack, x.as_tensor())?;
+    let grads = (&y * check::random(y.dims(), 77)?)?.sum_all()?.backward()?;
+    let mut out = vec![("y".to_owned(), y.detach())];
+    for (name, var) in &vars {
+        match grads.get(var) {
+            Some(grad) => out.push((name.clone(), grad.clone())),
+            None => bail!("{name} has no gradient"),
+        }
+    }
+    Ok(out)
+}
+
+#[test]
+fn fused_blocks_equal_the_graph_of_operations() -> Result<()> {
+    let config = small();
+    // One sequence is worked on by all threads, six by one each in groups; 70 steps take two blocks of rows.
+    for (batch, seq) in [(1, 70), (6, 9), (17, 3), (2, 1)] {
+        let x = check::random(&[batch, seq, config.dim], 5)?;
+        let fused = gradients(&config, &x, XlstmStack::forward)?;
+        let plain = gradients(&config, &x, XlstmStack::forward_by_operations)?;
+        for ((name, ours), (_, theirs)) in fused.iter().zip(&plain) {
+            // candle's slope of the GELU holds a constant of seven digits.
+            check::assert_close(ours, theirs, 1e-6).map_err(|e| e.context(name.clone()))?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn fused_blocks_give_the_same_bits_whatever_the_number_of_threads() -> Result<()> {
+    let config = small();
+    for batch in [1, 3, 16] {
+        let x = check::random(&[batch, 80, config.dim], 6)?.to_dtype(DType::F64)?;
+        let with = |threads: usize| -> Result<Vec<Vec<u64>>> {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let pool = pool.map_err(candle_core::Error::wrap)?;
+            let grads = pool.install(|| gradients(&config, &x, XlstmStack::forward))?;
+            let bits = grads.iter().map(|(_, grad)| -> Result<Vec<u64>> {
+                let values: Vec<f64> = grad.flatten_all()?.to_vec1()?;
+                Ok(values.into_iter().map(f64::to_bits).collect())
+            });
+            bits.collect()
+        };
+        let one = with(1)?;
+        assert_eq!(one, with(2)?);
+        assert_eq!(one, with(4)?);
+    }
+    Ok(())
+}
