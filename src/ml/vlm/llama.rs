@@ -3,9 +3,12 @@
 //! Qwen2 is the same but for biases of the attention's first three projections and for its positions, so both are
 //! configuration here. Rounding follows transformers: angles are products of f32 numbers.
 
+use std::ops::Range;
+
 use candle_core::{D, DType, Device, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::backbone::Sequence;
 use super::kv_cache::KvCache;
 use super::ops::{Linear, Mode, causal_mask, grouped_attention, merge_heads, split_heads};
 use super::weights::{Matrix, Weights};
@@ -139,15 +142,34 @@ impl Llama {
     /// # Errors
     /// Missing or wrongly shaped tensors.
     pub fn new(cfg: &LlmConfig, mode: Mode, weights: &Weights) -> Result<Self> {
-        let model = weights.pp("model");
+        let head = weights.pp("lm_head");
+        Self::of_parts(cfg, mode, &weights.pp("model"), Some(&head))
+    }
+
+    /// Loads `embed_tokens`, `layers` and `norm` from one place and the head's `weight` from another; without one, the
+    /// token embedding is the head as well.
+    ///
+    /// # Errors
+    /// Missing or wrongly shaped tensors.
+    pub fn of_parts(
+        cfg: &LlmConfig,
+        mode: Mode,
+        model: &Weights,
+        head: Option<&Weights>,
+    ) -> Result<Self> {
+        let (vocab, width) = (cfg.vocab_size, cfg.hidden_size);
         let layers =
             (0..cfg.num_hidden_layers).map(|index| Layer::new(cfg, &model.pp("layers").pp(index)));
+        let embed_tokens = model.matrix((vocab, width), "embed_tokens.weight")?;
         Ok(Self {
             cfg: cfg.clone(),
-            embed_tokens: model.matrix((cfg.vocab_size, cfg.hidden_size), "embed_tokens.weight")?,
             layers: layers.collect::<Result<_>>()?,
-            norm: model.get(cfg.hidden_size, "norm.weight")?,
-            lm_head: Linear::new(cfg.vocab_size, cfg.hidden_size, &weights.pp("lm_head"))?,
+            norm: model.get(width, "norm.weight")?,
+            lm_head: match head {
+                Some(head) => Linear::new(vocab, width, head)?,
+                None => Linear::of(embed_tokens.clone(), None),
+            },
+            embed_tokens,
             inverse_wavelengths: cfg.inverse_wavelengths(),
             mode,
         })
@@ -164,6 +186,36 @@ impl Llama {
     /// Ids outside the vocabulary.
     pub fn embed(&self, ids: &Tensor) -> Result<Tensor> {
         self.embed_tokens.rows(ids)
+    }
+
+    /// Embeddings `(tokens, hidden)` of the tokens of a sequence in `range`, image tokens in their places.
+    ///
+    /// # Errors
+    /// Ids outside the vocabulary.
+    pub fn embed_sequence(
+        &self,
+        sequence: &Sequence,
+        images: &[Tensor],
+        range: Range<usize>,
+    ) -> Result<Tensor> {
+        let text = |range: Range<usize>| {
+            self.embed(&Tensor::new(&sequence.ids[range], self.norm.device())?)
+        };
+        let (mut parts, mut at) = (Vec::new(), range.start);
+        for (bounds, image) in sequence.image_bounds.iter().zip(images) {
+            let [first, last] = bounds.map(|bound| bound.clamp(at, range.end));
+            if first > at {
+                parts.push(text(at..first)?);
+            }
+            if last > first {
+                parts.push(image.narrow(0, first - bounds[0], last - first)?);
+            }
+            at = last;
+        }
+        if at < range.end {
+            parts.push(text(at..range.end)?);
+        }
+        Tensor::cat(&parts, 0)
     }
 
     /// Last hidden states after the final norm, `(rows, seq, hidden)`, of `embeds (rows, seq, hidden)` that follow
@@ -219,11 +271,24 @@ impl Llama {
         embeds: &Tensor,
         watch: &mut dyn FnMut(&Tensor),
     ) -> Result<Tensor> {
-        let (seq, dtype, device) = (embeds.dim(1)?, embeds.dtype(), embeds.device());
-        let rotary = self.rotary(&[0], seq, dtype, device)?;
-        let mask = causal_mask(seq, 0, dtype, device)?;
+        let rotary = self.rotary(&[0], embeds.dim(1)?, embeds.dtype(), embeds.device())?;
+        self.forward_watched_at(embeds, &rotary, watch)
+    }
+
+    /// The same at positions of the caller's.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn forward_watched_at(
+        &self,
+        embeds: &Tensor,
+        rotary: &Rotary,
+        watch: &mut dyn FnMut(&Tensor),
+    ) -> Result<Tensor> {
+        let seq = embeds.dim(1)?;
+        let mask = causal_mask(seq, 0, embeds.dtype(), embeds.device())?;
         let positions = Positions {
-            rotary: &rotary,
+            rotary,
             mask: (seq > 1).then_some(&mask),
         };
         self.run(embeds, &positions, None, watch)

@@ -2,10 +2,15 @@
 
 pub mod backbone;
 pub mod bicubic;
+#[cfg(test)]
+mod golden;
+pub mod hub_config;
 pub mod kv_cache;
 pub mod llama;
+pub mod llava;
 pub mod minicpm_v;
 pub mod ops;
+pub mod qwen2_5_vl;
 pub mod weights;
 
 mod files;

@@ -112,25 +112,7 @@ impl MiniCpmV {
         images: &[Tensor],
         range: Range<usize>,
     ) -> Result<Tensor> {
-        let text = |range: Range<usize>| {
-            let ids = Tensor::new(&sequence.ids[range], &self.device)?;
-            self.llm.embed(&ids)
-        };
-        let (mut parts, mut at) = (Vec::new(), range.start);
-        for (bounds, image) in sequence.image_bounds.iter().zip(images) {
-            let [first, last] = bounds.map(|bound| bound.clamp(at, range.end));
-            if first > at {
-                parts.push(text(at..first)?);
-            }
-            if last > first {
-                parts.push(image.narrow(0, first - bounds[0], last - first)?);
-            }
-            at = last;
-        }
-        if at < range.end {
-            parts.push(text(at..range.end)?);
-        }
-        Tensor::cat(&parts, 0)
+        self.llm.embed_sequence(sequence, images, range)
     }
 
     /// Last hidden states `(rows, 1, hidden)` of one token of text a row behind what the cache holds.
