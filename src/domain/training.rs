@@ -47,6 +47,18 @@ impl HeadKind {
             Self::Mlp => "MLP",
         }
     }
+
+    /// The width at which a predictor of the embedded model's hidden states has as many weights as an xLSTM of width 96,
+    /// within a twentieth.
+    pub const fn usual_dim(self) -> usize {
+        match self {
+            Self::Xlstm | Self::Mamba2 => 96,
+            Self::Lstm => 52,
+            Self::Gru => 88,
+            Self::Transformer => 60,
+            Self::Mlp => 1440,
+        }
+    }
 }
 
 /// How a sequence becomes one vector. Padding takes part in none of them.
@@ -146,17 +158,24 @@ pub struct HeadSettings {
     pub published_quirks: bool,
 }
 
-impl Default for HeadSettings {
-    /// An xLSTM of a few hundred thousand weights, which suit a few thousand images.
-    fn default() -> Self {
+impl HeadSettings {
+    /// A head of this kind at its usual width, as the published code means it.
+    pub const fn of(kind: HeadKind) -> Self {
         Self {
-            kind: HeadKind::Xlstm,
-            dim: 96,
+            kind,
+            dim: kind.usual_dim(),
             pooling: Pooling::Mean,
             input: HeadInput::Hidden,
             projection: Projection::Folded,
             published_quirks: false,
         }
+    }
+}
+
+impl Default for HeadSettings {
+    /// An xLSTM of a few hundred thousand weights, which suit a few thousand images.
+    fn default() -> Self {
+        Self::of(HeadKind::Xlstm)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The network of a predictor: folded projection, xLSTM stack, mean over the tokens, two-layer head.
+//! The network of a predictor: projection, head, pooling, regression.
 //!
 //! The published predictor projects logits, `P (W h) + b`. Both maps are linear, so one product `P W` reads the hidden
 //! states directly: that is the projection here.
@@ -14,114 +14,124 @@ use half::slice::HalfFloatSliceExt as _;
 use serde::Deserialize;
 use serde::Serialize;
 
-use super::heads::xlstm::Init;
-use super::heads::xlstm::Parameter;
-use super::heads::xlstm::XlstmConfig;
-use super::heads::xlstm::XlstmStack;
+use super::heads;
+use super::heads::Dropout;
+use super::heads::Head;
+use super::heads::HeadConfig;
+use super::heads::Init;
+use super::heads::Parameter;
+use super::heads::Regressor;
 use super::layers::linear;
 use crate::domain::Features;
+use crate::domain::HeadSettings;
+use crate::domain::Pooling;
 
 /// Everything that fixes a predictor's shapes; stored as JSON beside its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PredictorConfig {
     /// Width of the hidden states that it reads.
     pub hidden_in: usize,
-    /// The stack.
-    pub xlstm: XlstmConfig,
-    /// Width of the head's hidden layer.
+    /// The head; in the JSON its kind is a key of this object, as `xlstm` was before there were others.
+    #[serde(flatten)]
+    pub head: HeadConfig,
+    /// From a sequence to one vector.
+    #[serde(default)]
+    pub pooling: Pooling,
+    /// Width of the regression's hidden layer.
     pub head_dim: usize,
 }
 
 impl PredictorConfig {
-    /// The published architecture over hidden states of width `hidden_in`, at a width and length of choice.
+    /// The published xLSTM over hidden states of width `hidden_in`, at a width and length of choice.
     pub fn new(hidden_in: usize, dim: usize, context_length: usize) -> Self {
+        let settings = HeadSettings {
+            dim,
+            ..HeadSettings::default()
+        };
+        Self::of(&settings, hidden_in, context_length)
+    }
+
+    /// The published head of a kind over hidden states of width `hidden_in`.
+    pub fn of(settings: &HeadSettings, hidden_in: usize, context_length: usize) -> Self {
         Self {
             hidden_in,
-            xlstm: XlstmConfig::m3_agiqa(dim, context_length),
-            head_dim: 128,
+            head: HeadConfig::new(settings, context_length),
+            pooling: HeadConfig::pooling(settings),
+            head_dim: heads::hidden_dim(settings.kind, settings.dim),
         }
+    }
+
+    /// Longest sequence; longer ones are cut.
+    pub const fn context_length(&self) -> usize {
+        self.head.context_length()
     }
 
     /// Head and pooling in words, for the card.
     pub fn words(&self) -> String {
-        format!("xLSTM {}, mean pooling", self.xlstm.pattern())
+        format!("{}, {} pooling", self.head.words(), self.pooling.name())
+    }
+
+    /// Why these dimensions do not fit together, if they do not.
+    pub fn problem(&self) -> Option<String> {
+        if self.hidden_in == 0 {
+            return Some("a predictor reads hidden states of width 1 at least".to_owned());
+        }
+        self.head.problem()
     }
 
     /// Every weight with its first values, for targets of this mean and deviation: the last layer starts at the mean
     /// and moves in units of the deviation, so that a scale of 0-100 is learned as fast as one of 0-5.
     pub fn parameters(&self, target_mean: f64, target_deviation: f64) -> Vec<Parameter> {
-        let (dim, hidden) = (self.xlstm.dim, self.hidden_in);
-        let xavier = (6.0 / (dim + hidden) as f64).sqrt();
+        let (dim, hidden) = (self.head.dim(), self.hidden_in);
         let mut list = vec![
-            Parameter::new("W.weight", &[dim, hidden], Init::Uniform(xavier)),
+            Parameter::new("W.weight", &[dim, hidden], heads::xavier(hidden, dim)),
             Parameter::new("W.bias", &[dim], Init::Constant(0.0)),
         ];
-        list.extend(self.xlstm.parameters().into_iter().map(|mut parameter| {
-            parameter.name = format!("{STACK}.{}", parameter.name);
-            parameter
-        }));
-        // PyTorch's default for linear layers.
-        let first = 1.0 / (dim as f64).sqrt();
-        let last = target_deviation / (self.head_dim as f64).sqrt();
-        let inner = self.head_dim;
-        list.push(Parameter::new(
-            "fc.0.weight",
-            &[inner, dim],
-            Init::Uniform(first),
-        ));
-        list.push(Parameter::new("fc.0.bias", &[inner], Init::Uniform(first)));
-        list.push(Parameter::new(
-            "fc.2.weight",
-            &[1, inner],
-            Init::Uniform(last),
-        ));
-        list.push(Parameter::new(
-            "fc.2.bias",
-            &[1],
-            Init::Constant(target_mean),
+        list.extend(self.head.parameters());
+        list.extend(heads::regression(
+            &self.head,
+            self.head_dim,
+            target_mean,
+            target_deviation,
         ));
         list
     }
 }
 
-/// Name of the stack in the published state dict.
-const STACK: &str = "xlstm_pooler.xlstm_stack";
-
 /// The weights at work.
 #[derive(Debug, Clone)]
 pub(crate) struct Network {
     projection: (Tensor, Tensor),
-    stack: XlstmStack,
-    first: (Tensor, Tensor),
-    last: (Tensor, Tensor),
+    head: Head,
+    pooling: Pooling,
+    regressor: Regressor,
 }
 
 impl Network {
     pub(crate) fn new(config: &PredictorConfig, vb: &VarBuilder<'_>) -> Result<Self> {
-        let layer = |name: &str, out: usize, width: usize| -> Result<(Tensor, Tensor)> {
-            let vb = vb.pp(name);
-            Ok((vb.get((out, width), "weight")?, vb.get(out, "bias")?))
-        };
-        let dim = config.xlstm.dim;
+        let dim = config.head.dim();
+        let projection = vb.pp("W");
         Ok(Self {
-            projection: layer("W", dim, config.hidden_in)?,
-            stack: XlstmStack::new(&config.xlstm, &vb.pp(STACK))?,
-            first: layer("fc.0", config.head_dim, dim)?,
-            last: layer("fc.2", 1, config.head_dim)?,
+            projection: (
+                projection.get((dim, config.hidden_in), "weight")?,
+                projection.get(dim, "bias")?,
+            ),
+            head: Head::new(&config.head, vb)?,
+            pooling: config.pooling,
+            regressor: Regressor::new(&config.head, config.head_dim, vb)?,
         })
     }
 
-    /// Scores `(batch)` of a batch.
-    pub(crate) fn forward(&self, batch: &Batch) -> Result<Tensor> {
-        // 1. Hidden states to the width of the stack: (batch, seq, dim).
+    /// Scores `(batch)` of a batch. Padding changes none of them: heads that look ahead are told the lengths, the others
+    /// are causal, and poolings see each sequence's own tokens only.
+    pub(crate) fn forward(&self, batch: &Batch, dropout: &Dropout) -> Result<Tensor> {
+        // 1. Hidden states to the width of the head: (batch, seq, dim).
         let x = linear(&batch.hidden, &self.projection.0, Some(&self.projection.1))?;
-        // 2. The stack; causal, so padding at the end reaches no token before it.
-        let x = self.stack.forward(&x)?;
-        // 3. Mean over each sequence's own tokens: (batch, 1, seq) x (batch, seq, dim).
-        let pooled = batch.mean.matmul(&x)?.squeeze(1)?;
-        // 4. Head: (batch, 1).
-        let x = linear(&pooled, &self.first.0, Some(&self.first.1))?.relu()?;
-        linear(&x, &self.last.0, Some(&self.last.1))?.squeeze(1)
+        // 2. The head: (batch, seq, out_dim).
+        let x = self.head.forward(&x, &batch.lengths, dropout)?;
+        // 3. One vector a sequence, and its score.
+        let pooled = heads::pool(&x, &batch.lengths, self.pooling)?;
+        self.regressor.forward(&pooled, dropout)
     }
 }
 
@@ -130,8 +140,8 @@ impl Network {
 pub(crate) struct Batch {
     /// `(batch, seq, hidden)`, zeros behind each sequence.
     hidden: Tensor,
-    /// `(batch, 1, seq)`: one over the sequence's length on its tokens, 0 on the padding.
-    mean: Tensor,
+    /// Tokens of each sequence.
+    lengths: Vec<usize>,
 }
 
 impl Batch {
@@ -144,16 +154,13 @@ impl Batch {
         let seq = lengths.iter().copied().max().unwrap_or(0);
         let width = features.first().map_or(0, |f| f.hidden);
         let mut hidden = vec![0.0_f32; features.len() * seq * width];
-        let mut mean = vec![0.0_f32; features.len() * seq];
         for (row, (features, &length)) in features.iter().zip(&lengths).enumerate() {
             let out = &mut hidden[row * seq * width..][..length * width];
             features.values[..length * width].convert_to_f32_slice(out);
-            mean[row * seq..][..length].fill(1.0 / length as f32);
         }
-        let device = Device::Cpu;
         Ok(Self {
-            hidden: Tensor::from_vec(hidden, (features.len(), seq, width), &device)?,
-            mean: Tensor::from_vec(mean, (features.len(), 1, seq), &device)?,
+            hidden: Tensor::from_vec(hidden, (features.len(), seq, width), &Device::Cpu)?,
+            lengths,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! card is the caller's to check, who has the hashes.
 
 use super::MlError;
+use super::heads::Dropout;
 use super::network::Batch;
 use super::network::Network;
 use super::network::builder;
@@ -36,7 +37,7 @@ impl Predictor {
 
     /// Puts weights to work.
     pub fn new(config: PredictorConfig, weights: StateDict) -> Result<Self, MlError> {
-        if let Some(problem) = config.xlstm.problem() {
+        if let Some(problem) = config.problem() {
             return Err(MlError::Weights(problem));
         }
         let network = Network::new(&config, &builder(weights.tensors()?))?;
@@ -85,8 +86,8 @@ pub(crate) fn run(
     for positions in by_length.chunks(BATCH) {
         alive()?;
         let group: Vec<&Features> = positions.iter().map(|&at| features[at]).collect();
-        let batch = Batch::new(&group, config.xlstm.context_length)?;
-        let values: Vec<f32> = network.forward(&batch)?.to_vec1()?;
+        let batch = Batch::new(&group, config.context_length())?;
+        let values: Vec<f32> = network.forward(&batch, &Dropout::off())?.to_vec1()?;
         for (&position, &value) in positions.iter().zip(&values) {
             if !value.is_finite() {
                 let why = "the predictor gave no finite score: train it again, or use another one";

@@ -8,16 +8,21 @@
 pub(crate) mod check;
 mod conv;
 mod headwise;
+pub(crate) mod linear_attention;
 mod norm;
+mod panels;
 mod real;
+mod rms;
+pub(crate) mod scan;
 
 pub use conv::causal_conv_silu;
 pub(crate) use conv::{by_channel, by_tap, conv_silu_back, convolve};
 pub use headwise::headwise_linear;
-pub use norm::residual_group_norm;
+pub use norm::{layer_norm, residual_group_norm};
 pub(crate) use norm::{norm_rows, norm_rows_back};
 pub use real::Real;
-pub(crate) use real::{add_scaled4, contiguous, dot, total, values, with_values};
+pub(crate) use real::{add_scaled4, contiguous, dot, parts, parts_mut, total, values, with_values};
+pub use rms::rms_norm;
 
 use candle_core::Result;
 use candle_core::Tensor;

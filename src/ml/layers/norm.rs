@@ -33,6 +33,13 @@ pub fn residual_group_norm(x: &Tensor, weight: &Tensor, groups: usize) -> Result
     }
 }
 
+/// Layer norm with weight and bias over the last dimension, epsilon 1e-5, as PyTorch has it.
+///
+/// `x (..., width)`, `weight (width)`, `bias (width)`.
+pub fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    residual_group_norm(x, &(weight - 1.0)?, 1)?.broadcast_add(bias)
+}
+
 struct GroupNorm<T> {
     groups: usize,
     float: PhantomData<T>,

@@ -320,6 +320,17 @@ pub(crate) fn sum_of<T: Real>(a: &[T], b: &[T], add: impl Fn(T, T, T) -> T) -> T
     sums.into_iter().fold(rest, |total, sum| total + sum)
 }
 
+/// `N` equal parts of a slice, `width` values each.
+pub(crate) fn parts<const N: usize, T>(values: &[T], width: usize) -> [&[T]; N] {
+    std::array::from_fn(|part| &values[part * width..][..width])
+}
+
+/// `N` equal parts of a slice to be written, `width` values each.
+pub(crate) fn parts_mut<const N: usize, T>(values: &mut [T], width: usize) -> [&mut [T]; N] {
+    let mut chunks = values.chunks_exact_mut(width);
+    std::array::from_fn(|_| chunks.next().unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,19 +10,20 @@ use super::order::batches;
 use crate::domain::EpochFigures;
 use crate::domain::Features;
 use crate::domain::Figures;
+use crate::domain::HeadSettings;
 use crate::domain::Interrupted;
 use crate::domain::TrainSettings;
 use crate::ml::MlError;
 use crate::ml::eval::figures;
+use crate::ml::heads::Dropout;
 use crate::ml::network::Batch;
 use crate::ml::predictor::Predictor;
 use crate::ml::predictor::PredictorConfig;
 use crate::ml::predictor::check;
 use crate::ml::predictor::run;
 use crate::ml::state_dict::StateDict;
+use crate::stats::SplitMix64;
 
-/// Width of the stack: a few hundred thousand weights suit a few thousand images.
-const DIM: usize = 96;
 /// Sequence limit of the published pipeline for AGIQA-3K; longer features raise it.
 const CONTEXT: usize = 512;
 /// Share of the steps over which the learning rate rises to its peak.
@@ -100,7 +101,7 @@ pub fn fit(
     on_event: &mut dyn FnMut(TrainEvent) -> Result<(), Interrupted>,
 ) -> Result<Trained, MlError> {
     let targets = Targets::of(data)?;
-    let config = config_for(data)?;
+    let config = config_for(data, &settings.head)?;
     let fresh = Progress::start(config, settings, data);
     let mut session = match resume {
         Some(bytes) => Session::resume(data, targets, bytes, &fresh)?,
@@ -150,14 +151,18 @@ impl Targets {
     }
 }
 
-fn config_for(data: &TrainData) -> Result<PredictorConfig, MlError> {
+fn config_for(data: &TrainData, head: &HeadSettings) -> Result<PredictorConfig, MlError> {
     let hidden = data.train.first().map_or(0, |e| e.features.hidden);
     let mut longest = CONTEXT;
     for example in data.train.iter().chain(&data.val) {
         check(&example.features, hidden)?;
         longest = longest.max(example.features.num_tokens);
     }
-    Ok(PredictorConfig::new(hidden, DIM, longest))
+    let config = PredictorConfig::of(head, hidden, longest);
+    match config.problem() {
+        Some(problem) => Err(MlError::Input(format!("{problem}: choose another width"))),
+        None => Ok(config),
+    }
 }
 
 struct Session<'a> {
@@ -275,10 +280,14 @@ impl<'a> Session<'a> {
         let examples = positions.iter().map(|&at| &self.data.train[at]);
         let features: Vec<&Features> = examples.clone().map(|e| &e.features).collect();
         let targets: Vec<f32> = examples.map(|e| e.mos as f32).collect();
-        let context = self.progress.config.xlstm.context_length;
+        let context = self.progress.config.context_length();
         let batch = Batch::new(&features, context)?;
         let unit = self.targets.variance;
-        self.learner.step(&batch, &targets, unit, learning_rate)
+        // What is left out follows from the seed and the step, so that a resumed run leaves out the same.
+        let steps = self.learner.optimiser.steps;
+        let dropout = Dropout::seeded(mixed(self.progress.settings.seed, steps));
+        self.learner
+            .step(&batch, &targets, unit, learning_rate, &dropout)
     }
 
     /// Rises in a line, then falls as a cosine over the whole run.
@@ -330,6 +339,11 @@ impl<'a> Session<'a> {
             stopped,
         })
     }
+}
+
+/// A seed of its own for every step.
+fn mixed(seed: u64, step: u64) -> u64 {
+    SplitMix64::new(seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15)).next_bits()
 }
 
 /// By rank correlation on the validation part; a defined one beats an undefined one, ties go to the smaller loss.

@@ -4,8 +4,8 @@ use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use crate::ml::heads::xlstm::Init;
-use crate::ml::heads::xlstm::Parameter;
+use crate::ml::heads::Init;
+use crate::ml::heads::Parameter;
 use crate::ml::state_dict::StateDict;
 
 /// Draws every weight in the order of the list; equal seeds give equal weights.
@@ -27,6 +27,12 @@ fn draw(init: &Init, at: usize, random: &mut ChaCha8Rng) -> f64 {
         Init::Values(values) => values[at % values.len()],
         Init::Uniform(bound) => random.random_range(-1.0..1.0) * bound,
         Init::Normal(deviation) => normal(random) * deviation,
+        Init::LogOfUniform(low, high) => random.random_range(*low..*high).ln(),
+        Init::InverseSoftplus(low, high) => {
+            let value = random.random_range(low.ln()..high.ln()).exp();
+            // ln(e^value - 1), without losing a small value beside the 1.
+            value + (-(-value).exp_m1()).ln()
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use candle_core::Var;
 
 use super::AdamW;
 use crate::ml::MlError;
+use crate::ml::heads::Dropout;
 use crate::ml::network::Batch;
 use crate::ml::network::Network;
 use crate::ml::network::PredictorConfig;
@@ -65,8 +66,9 @@ impl Learner {
         targets: &[f32],
         unit: f64,
         learning_rate: f64,
+        dropout: &Dropout,
     ) -> Result<f64, MlError> {
-        let scores = self.network.forward(batch)?;
+        let scores = self.network.forward(batch, dropout)?;
         let targets = Tensor::from_slice(targets, targets.len(), scores.device())?;
         let loss = (scores - targets)?.sqr()?.mean_all()?;
         let value = f64::from(loss.to_scalar::<f32>()?);

@@ -4,6 +4,7 @@ use candle_core::Result;
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
+use super::MlstmForm;
 use super::XlstmConfig;
 use super::fused;
 use super::mlstm::MlstmLayer;
@@ -77,10 +78,10 @@ impl Block {
     }
 
     /// The same as a graph of operations: what the fused form is held against.
-    pub(super) fn forward_by_operations(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward_by_operations(&self, x: &Tensor, form: MlstmForm) -> Result<Tensor> {
         let normed = residual_group_norm(x, &self.norm, 1)?;
         match &self.cell {
-            Cell::Mlstm { layer, .. } => x + layer.forward(&normed)?,
+            Cell::Mlstm { layer, .. } => x + layer.forward(&normed, form)?,
             Cell::Slstm {
                 layer,
                 ffn_norm,

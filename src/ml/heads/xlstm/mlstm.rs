@@ -4,6 +4,7 @@ use candle_core::Result;
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
+use super::MlstmForm;
 use super::XlstmConfig;
 use super::mlstm_cell::mlstm_cell;
 use crate::ml::layers::causal_conv_silu;
@@ -78,7 +79,7 @@ impl MlstmLayer {
     }
 
     /// `(batch, seq, dim)` to the same shape.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor, form: MlstmForm) -> Result<Tensor> {
         // 1. Up: the halves of the weight apart, so that both results are contiguous. (batch, seq, inner) each.
         let memory = linear(x, &self.proj_up.narrow(0, 0, self.inner)?, None)?;
         let output = linear(x, &self.proj_up.narrow(0, self.inner, self.inner)?, None)?;
@@ -93,7 +94,7 @@ impl MlstmLayer {
         let bias = Tensor::cat(&[&self.input_gate.1, &self.forget_gate.1], 0)?;
         let gates = linear(&qkv, &weight, Some(&bias))?;
         // 4. The cell, a norm by head, the skip around it, the output gate, and down.
-        let h = residual_group_norm(&mlstm_cell(&qkv, &gates)?, &self.outnorm, self.heads)?;
+        let h = residual_group_norm(&mlstm_cell(&qkv, &gates, form)?, &self.outnorm, self.heads)?;
         let h = ((h + convolved.broadcast_mul(&self.skip)?)? * output.silu()?)?;
         linear(&h, &self.proj_down, None)
     }

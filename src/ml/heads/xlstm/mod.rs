@@ -21,5 +21,5 @@ mod stack;
 mod tests;
 
 pub use config::XlstmConfig;
-pub use parameters::{Init, Parameter};
+pub use mlstm_cell::MlstmForm;
 pub use stack::XlstmStack;

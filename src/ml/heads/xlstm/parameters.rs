@@ -1,41 +1,8 @@
 //! Names, shapes and first values of a stack's weights, in one list.
 
 use super::XlstmConfig;
-
-/// First values of a weight.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Init {
-    /// All the same.
-    Constant(f64),
-    /// Normal around 0 with this standard deviation.
-    Normal(f64),
-    /// Uniform between minus and plus this bound.
-    Uniform(f64),
-    /// These values, repeated until the weight is full.
-    Values(Vec<f64>),
-}
-
-/// One weight.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parameter {
-    /// Name in the state dict.
-    pub name: String,
-    /// Shape.
-    pub shape: Vec<usize>,
-    /// First values.
-    pub init: Init,
-}
-
-impl Parameter {
-    /// Names one weight.
-    pub fn new(name: impl Into<String>, shape: &[usize], init: Init) -> Self {
-        Self {
-            name: name.into(),
-            shape: shape.to_vec(),
-            init,
-        }
-    }
-}
+use crate::ml::heads::Init;
+use crate::ml::heads::Parameter;
 
 impl XlstmConfig {
     /// Every weight of the stack in the order of the reference's state dict, initialised as there.

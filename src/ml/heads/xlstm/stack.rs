@@ -4,6 +4,7 @@ use candle_core::Result;
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
+use super::MlstmForm;
 use super::XlstmConfig;
 use super::block::Block;
 use crate::ml::layers::residual_group_norm;
@@ -37,11 +38,11 @@ impl XlstmStack {
         residual_group_norm(&x, &self.norm, 1)
     }
 
-    /// The same as a graph of many operations: slower, and what the fused blocks are held against.
-    pub fn forward_by_operations(&self, x: &Tensor) -> Result<Tensor> {
+    /// The same as a graph of operations, with the memory of its mLSTM blocks in a form of choice.
+    pub fn forward_as(&self, x: &Tensor, form: MlstmForm) -> Result<Tensor> {
         let mut x = x.clone();
         for block in &self.blocks {
-            x = block.forward_by_operations(&x)?;
+            x = block.forward_by_operations(&x, form)?;
         }
         residual_group_norm(&x, &self.norm, 1)
     }

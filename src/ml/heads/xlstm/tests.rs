@@ -10,6 +10,7 @@ use candle_core::Var;
 use candle_core::bail;
 use candle_nn::VarBuilder;
 
+use super::MlstmForm;
 use super::XlstmConfig;
 use super::XlstmStack;
 use super::mlstm_cell::mlstm_cell;
@@ -69,22 +70,90 @@ fn slstm_gradients_equal_finite_differences() -> Result<()> {
     check::gradients(&[wx, recurrent], |t| slstm_cell(&t[0], &t[1]))
 }
 
+/// Every way to compute an mLSTM, with chunks that divide 11 steps and that do not.
+const FORMS: [MlstmForm; 5] = [
+    MlstmForm::Parallel,
+    MlstmForm::Chunkwise(11),
+    MlstmForm::Chunkwise(4),
+    MlstmForm::Chunkwise(2),
+    MlstmForm::Recurrent,
+];
+
 #[test]
-fn the_mlstm_cell_equals_its_recurrent_form() -> Result<()> {
-    let qkv = (check::random(&[2, 11, 3 * 8], 1)? * 2.0)?;
-    let gates = (check::random(&[2, 11, 4], 2)? * 4.0)?;
-    let ours = mlstm_cell(&qkv, &gates)?;
-    check::assert_close(&ours, &oracle::mlstm_steps(&qkv, &gates)?, 1e-5)
+fn every_form_of_the_mlstm_cell_equals_its_steps() -> Result<()> {
+    for scale in [1.0, 4.0, 20.0] {
+        let qkv = (check::random(&[2, 11, 3 * 8], 1)? * 2.0)?;
+        let gates = (check::random(&[2, 11, 4], 2)? * scale)?;
+        let steps = oracle::mlstm_steps(&qkv, &gates)?;
+        for form in FORMS {
+            check::assert_close(&mlstm_cell(&qkv, &gates, form)?, &steps, 1e-5)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_form_of_the_mlstm_cell_has_the_gradient_of_its_steps() -> Result<()> {
+    let qkv = Var::from_tensor(&(check::random(&[2, 11, 3 * 8], 1)? * 2.0)?)?;
+    let gates = Var::from_tensor(&(check::random(&[2, 11, 4], 2)? * 4.0)?)?;
+    let weights = check::random(&[2, 11, 8], 3)?;
+    let grads = |y: Tensor| (y * &weights)?.sum_all()?.backward();
+    let theirs = grads(oracle::mlstm_steps(&qkv, &gates)?)?;
+    for form in FORMS {
+        let ours = grads(mlstm_cell(&qkv, &gates, form)?)?;
+        for var in [&qkv, &gates] {
+            let (Some(ours), Some(theirs)) = (ours.get(var), theirs.get(var)) else {
+                bail!("a gradient is missing")
+            };
+            // The steps start from a stabiliser of 0 and ours from none, which the epsilon of 1e-6 sees.
+            check::assert_close(ours, theirs, 1e-4)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn tiles_and_long_chunks_agree() -> Result<()> {
+    // Longer than a tile of rows, so that the parallel form has several and a last one that is not full.
+    let qkv = Var::from_tensor(&(check::random(&[1, 150, 3 * 8], 1)? * 2.0)?)?;
+    let gates = Var::from_tensor(&(check::random(&[1, 150, 4], 2)? * 3.0)?)?;
+    let weights = check::random(&[1, 150, 8], 3)?;
+    let run = |form| -> Result<(Tensor, Tensor, Tensor)> {
+        let y = mlstm_cell(&qkv, &gates, form)?;
+        let grads = (&y * &weights)?.sum_all()?.backward()?;
+        let (Some(a), Some(b)) = (grads.get(&qkv), grads.get(&gates)) else {
+            bail!("a gradient is missing")
+        };
+        Ok((y, a.clone(), b.clone()))
+    };
+    let (y, a, b) = run(MlstmForm::Recurrent)?;
+    for form in [
+        MlstmForm::Parallel,
+        MlstmForm::Chunkwise(100),
+        MlstmForm::Chunkwise(64),
+    ] {
+        let (y2, a2, b2) = run(form)?;
+        check::assert_close(&y2, &y, 1e-5)?;
+        check::assert_close(&a2, &a, 1e-5)?;
+        check::assert_close(&b2, &b, 1e-5)?;
+    }
+    Ok(())
 }
 
 #[test]
 fn mlstm_gradients_equal_finite_differences() -> Result<()> {
     // Negative gates put some rows on the floor of the normaliser, positive ones on its sum.
     for scale in [1.0, 4.0] {
-        let qkv = (check::random(&[2, 6, 3 * 4], 3)? * 2.0)?;
-        let gates = (check::random(&[2, 6, 4], 4)? * scale)?;
-        // The epsilon of 1e-6 beside the normaliser is the part of the stabiliser that does not cancel.
-        check::gradients_within(1e-5, &[qkv, gates], |t| mlstm_cell(&t[0], &t[1]))?;
+        for form in [
+            MlstmForm::Parallel,
+            MlstmForm::Chunkwise(4),
+            MlstmForm::Recurrent,
+        ] {
+            let qkv = (check::random(&[2, 6, 3 * 4], 3)? * 2.0)?;
+            let gates = (check::random(&[2, 6, 4], 4)? * scale)?;
+            // The epsilon of 1e-6 beside the normaliser is the part of the stabiliser that does not cancel.
+            check::gradients_within(1e-5, &[qkv, gates], |t| mlstm_cell(&t[0], &t[1], form))?;
+        }
     }
     Ok(())
 }
@@ -183,7 +252,9 @@ fn fused_blocks_equal_the_graph_of_operations() -> Result<()> {
     for (batch, seq) in [(1, 70), (6, 9), (17, 3), (2, 1)] {
         let x = check::random(&[batch, seq, config.dim], 5)?;
         let fused = gradients(&config, &x, XlstmStack::forward)?;
-        let plain = gradients(&config, &x, XlstmStack::forward_by_operations)?;
+        let plain = gradients(&config, &x, |stack, x| {
+            stack.forward_as(x, MlstmForm::Parallel)
+        })?;
         for ((name, ours), (_, theirs)) in fused.iter().zip(&plain) {
             // candle's slope of the GELU holds a constant of seven digits.
             check::assert_close(ours, theirs, 1e-6).map_err(|e| e.context(name.clone()))?;
