@@ -270,6 +270,10 @@ pub(super) struct FeaturesArgs {
     /// Tokens after which the conversation is cut; the model's own limit if not given
     #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "project")]
     pub(super) max_len: Option<usize>,
+    /// Also write everything on the way: pixels.I, position_ids.I, vision.I and resampler.I of each picture or slice,
+    /// embeds, logits, and the first 32 tokens that the model says (greedy.token_ids, beam.token_ids)
+    #[arg(long, conflicts_with = "project")]
+    pub(super) all: bool,
 }
 
 /// `assay use`.

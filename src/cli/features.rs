@@ -70,6 +70,7 @@ fn of_picture(
         description: args.description.clone(),
         question: args.question.clone(),
         max_len: args.max_len,
+        all: args.all,
     };
     let written = loner.write_features(path, aspect, &wish, out, &mut |_| {
         if stop.is_set() {
@@ -78,6 +79,13 @@ fn of_picture(
             Ok(())
         }
     })?;
+    if written.num_image_tokens_cut > 0 {
+        output::say(&format!(
+            "The limit of {} tokens cuts {} of the picture's own tokens off: raise --max-len, or lower max_slice_nums in \
+             the model's config.json",
+            written.num_tokens, written.num_image_tokens_cut
+        ));
+    }
     let value = json!({
         "image": path,
         "aspect": aspect,
@@ -85,6 +93,8 @@ fn of_picture(
         "tokens": written.num_tokens,
         "hidden": written.hidden,
         "pictures": written.num_images,
+        "tokens_cut": written.num_cut,
+        "image_tokens_cut": written.num_image_tokens_cut,
         "conversation": written.conversation,
         "model": loner.card().tag,
     });

@@ -1,6 +1,5 @@
 //! Pictures without a project: one picture or the rows of a small table, described and scored, nothing kept.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -16,9 +15,6 @@ use crate::domain::Settings;
 use crate::jobs::decode;
 use crate::jobs::error::JobError;
 use crate::jobs::feature_file::FeatureReader;
-use crate::jobs::feature_file::FeatureWriter;
-use crate::jobs::feature_file::HIDDEN;
-use crate::jobs::feature_file::Kind;
 use crate::jobs::feature_file::Scored;
 use crate::jobs::features;
 use crate::jobs::home::Home;
@@ -30,11 +26,11 @@ use crate::jobs::pipeline::Maker;
 use crate::jobs::scoring::Loaded;
 use crate::jobs::scoring::check_fits;
 use crate::jobs::scoring::embedded_predictor;
+use crate::jobs::trace_file;
 use crate::jobs::workers::WorkerOptions;
 use crate::media;
 use crate::ml::predictor::Predictor;
 use crate::ml::vlm::LocalModel;
-use crate::ml::vlm::Trace;
 
 /// The model and the wording, ready for pictures.
 pub struct Loner {
@@ -57,6 +53,8 @@ pub struct FeatureWish {
     pub question: Option<String>,
     /// Tokens after which the conversation is cut; the model's own limit if not given.
     pub max_len: Option<usize>,
+    /// Also everything on the way: pixels, tower, resampler, embeddings, logits, first generated tokens.
+    pub all: bool,
 }
 
 impl FeatureWish {
@@ -76,6 +74,10 @@ pub struct WrittenFeatures {
     pub hidden: usize,
     /// Pictures and slices among them.
     pub num_images: usize,
+    /// Tokens that the limit cut off.
+    pub num_cut: usize,
+    /// Tokens of the picture among those that were cut off.
+    pub num_image_tokens_cut: usize,
 }
 
 /// What was said of a picture.
@@ -217,7 +219,9 @@ impl Loner {
             question,
         };
         let max_len = wish.max_len.unwrap_or(self.model.max_len());
-        let trace = self.model.trace(&picture, &conversation, max_len)?;
+        let trace = self
+            .model
+            .trace(&picture, &conversation, max_len, wish.all)?;
         let maker = Maker {
             tag: self.model.card().tag.clone(),
             preset: self.preset.name.clone(),
@@ -230,12 +234,20 @@ impl Loner {
             facts.remove("preset");
             facts.remove("descriptions");
         }
-        write_trace(&trace, &facts, out)?;
+        trace_file::write(&trace, &facts, out, |file| match wish.all {
+            true => {
+                let about = (&picture, conversation.request.as_str());
+                trace_file::push_all(file, &self.model, about, &trace)
+            }
+            false => Ok(()),
+        })?;
         Ok(WrittenFeatures {
             conversation,
             num_tokens: trace.token_ids.len(),
-            hidden: trace.width,
+            hidden: trace.hidden.shape[1],
             num_images: trace.image_bounds.len(),
+            num_cut: trace.num_cut,
+            num_image_tokens_cut: trace.num_image_tokens_cut,
         })
     }
 }
@@ -246,28 +258,6 @@ fn prompt_of(path: &Path, given: Option<&str>) -> String {
         .map(str::to_owned)
         .or_else(|| media::prompt_in_file(path).map(|(prompt, _)| prompt))
         .unwrap_or_default()
-}
-
-fn write_trace(trace: &Trace, facts: &BTreeMap<&str, String>, out: &Path) -> Result<(), JobError> {
-    let integers = |values: &mut dyn Iterator<Item = usize>| -> Vec<u8> {
-        values
-            .flat_map(|value| (value as i64).to_le_bytes())
-            .collect()
-    };
-    let num_tokens = trace.token_ids.len();
-    let ids = integers(&mut trace.token_ids.iter().map(|id| *id as usize));
-    let bounds = integers(&mut trace.image_bounds.iter().flatten().copied());
-    let hidden: Vec<u8> = trace
-        .hidden
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
-    let mut file = FeatureWriter::create(out)?;
-    file.push("token_ids", Kind::I64, &[num_tokens], &ids)?;
-    let shape = [trace.image_bounds.len(), 2];
-    file.push("image_bounds", Kind::I64, &shape, &bounds)?;
-    file.push(HIDDEN, Kind::F32, &[num_tokens, trace.width], &hidden)?;
-    file.finish(facts)
 }
 
 /// Scores a file of features by a predictor of a file, without any model. Answers the predictor's card, and whether the

@@ -32,6 +32,7 @@ mod store_worker;
 mod study;
 mod study_package;
 mod table;
+mod trace_file;
 mod trainer;
 mod workers;
 

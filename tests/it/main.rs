@@ -5,6 +5,7 @@ mod commands;
 mod datasets;
 mod house_rules;
 mod kill;
+mod minicpm;
 mod pipeline;
 mod project;
 mod ratings;

@@ -22,6 +22,17 @@ pub struct Sequence {
     pub image_bounds: Vec<[usize; 2]>,
 }
 
+impl Sequence {
+    /// Cuts it behind `limit` tokens; what is left of a picture's tokens keeps its place.
+    pub fn cut(&mut self, limit: usize) {
+        self.ids.truncate(limit);
+        self.image_bounds.retain_mut(|[start, end]| {
+            *end = (*end).min(limit);
+            start < end
+        });
+    }
+}
+
 /// A picture as the decoder reads it.
 #[derive(Debug, Clone)]
 pub struct Seen {

@@ -7,6 +7,7 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
+use super::decoding::GenerateSettings;
 use super::fingerprint;
 use super::folder;
 use super::minicpm_v::Config;
@@ -30,28 +31,6 @@ pub struct Manifest {
     /// How it is asked to speak.
     #[serde(default)]
     pub generation: GenerateSettings,
-}
-
-/// How a description is generated.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct GenerateSettings {
-    /// Most tokens of a description.
-    pub max_new_tokens: usize,
-    /// Logits of tokens that were generated already are divided by this (negative ones multiplied); 1 is off.
-    pub repetition_penalty: f32,
-    /// No run of this many tokens is generated twice; 0 is off.
-    pub no_repeat_ngram: usize,
-}
-
-impl Default for GenerateSettings {
-    fn default() -> Self {
-        Self {
-            max_new_tokens: 160,
-            repetition_penalty: 1.0,
-            no_repeat_ngram: 0,
-        }
-    }
 }
 
 /// The architecture that the folder `minicpm_v` beside this file holds.
@@ -87,8 +66,14 @@ impl ModelFiles {
     /// A missing or malformed `config.json`.
     pub fn config(&self) -> Result<Config, MlError> {
         let text = self.text("the configuration", "config.json", MINI_CONFIG)?;
-        serde_json::from_str(&text)
-            .map_err(|error| self.malformed("the configuration", "config.json", error.to_string()))
+        let preprocessor = match self {
+            Self::Embedded => None,
+            Self::Folder(folder) => {
+                std::fs::read_to_string(folder.join("preprocessor_config.json")).ok()
+            }
+        };
+        Config::read(&text, preprocessor.as_deref())
+            .map_err(|reason| self.malformed("the configuration", "config.json", reason))
     }
 
     /// The tokenizer.

@@ -5,9 +5,9 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 
 use super::backbone::{Backbone, Ending, Facts, Seen, Sequence};
-use super::files::{GenerateSettings, ModelFiles};
-use super::kv_cache::KvCache;
-use super::llama::argmax;
+use super::decoding;
+use super::decoding::{Ask, Batch, GenerateSettings, Passed};
+use super::files::ModelFiles;
 use super::minicpm_v::{Chat, MiniCpmBackbone, MiniCpmV};
 use super::ops::Mode;
 use super::weights::Form;
@@ -44,20 +44,47 @@ pub struct Trace {
     pub token_ids: Vec<u32>,
     /// First and one-past-last position of each picture's features; none lies beyond the cut.
     pub image_bounds: Vec<[usize; 2]>,
-    /// Hidden states after the final norm, a row for each token.
-    pub hidden: Vec<f32>,
-    /// Width of a row.
-    pub width: usize,
+    /// Tokens that were cut off.
+    pub num_cut: usize,
+    /// Tokens of the picture among them. The published tool fails there; here what is left is read.
+    pub num_image_tokens_cut: usize,
+    /// Hidden states after the final norm, `(tokens, hidden)`.
+    pub hidden: Values,
+    /// What entered the decoder, `(tokens, hidden)`.
+    pub embeds: Values,
+    /// Logits `(tokens, vocab)`, where they were asked for.
+    pub logits: Option<Values>,
 }
 
-/// Tokens of the one-word answer.
-const ANSWER_TOKENS: usize = 8;
+/// A tensor that left the model: numbers in single precision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Values {
+    /// Lengths of its dimensions.
+    pub shape: Vec<usize>,
+    /// Its numbers, the last dimension fastest.
+    pub numbers: Vec<f32>,
+}
 
-/// Tokens that went through the decoder, with their hidden states.
-struct Passed {
-    ids: Vec<u32>,
-    states: Vec<Tensor>,
-    cache: KvCache,
+impl Values {
+    fn of(tensor: &Tensor) -> Result<Self, MlError> {
+        Ok(Self {
+            shape: tensor.dims().to_vec(),
+            numbers: tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?,
+        })
+    }
+}
+
+/// One picture or slice inside the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parts {
+    /// What entered the tower, `(3, height, width)`.
+    pub pixels: Values,
+    /// Position id of every patch.
+    pub position_ids: Vec<u32>,
+    /// What left the tower, `(patches, vision_hidden)`.
+    pub vision: Values,
+    /// What the decoder reads, `(tokens, hidden)`.
+    pub resampler: Values,
 }
 
 impl LocalModel {
@@ -125,11 +152,19 @@ impl LocalModel {
         self.backbone.facts()
     }
 
+    /// Answers on their way, nobody among them yet.
+    ///
+    /// # Errors
+    /// Settings that make no sense.
+    pub fn batch(&self, settings: &GenerateSettings) -> Result<Batch<'_>, MlError> {
+        Batch::new(&*self.backbone, *settings)
+    }
+
     /// Describes a picture and rates it in one word; `on_text` hears the text so far after every token and may stop.
     ///
     /// One pass: the picture is encoded once, and message 3 goes through the decoder behind the description that was
     /// just generated, so that the hidden states of messages 1 to 3 come for free. Where the description's text does
-    /// not give the generated tokens back, they are taken anew from its text.
+    /// not give the generated tokens back, they are taken anew from the first that differs.
     ///
     /// # Errors
     /// [`MlError::Interrupted`] where `on_text` stops it; failed tensor operations.
@@ -140,48 +175,33 @@ impl LocalModel {
         settings: &GenerateSettings,
         on_text: &mut dyn FnMut(&str) -> Result<(), Interrupted>,
     ) -> Result<Described, MlError> {
+        let mut batch = self.batch(settings)?;
+        let ask = Ask {
+            request: request.to_owned(),
+            question: question.to_owned(),
+        };
+        batch.join(picture, &[ask])?;
+        loop {
+            let done = batch.step(&mut |_, text| on_text(text))?;
+            if let Some((_, described)) = done.into_iter().next() {
+                return described;
+            }
+        }
+    }
+
+    /// Token ids generated behind the first messages of a conversation, the end included where it came.
+    ///
+    /// # Errors
+    /// Settings that make no sense; failed tensor operations.
+    pub fn speak(
+        &self,
+        picture: &Picture,
+        messages: &[&str],
+        settings: &GenerateSettings,
+    ) -> Result<Vec<u32>, MlError> {
         let seen = self.backbone.look(picture)?;
-        // 1. Message 1 and the header behind which the description stands
-        let sequence = self
-            .backbone
-            .sequence(&seen, &[request], Ending::Generate)?;
-        let mut passed = self.prefill(sequence, &seen)?;
-        // 2. The description, token by token
-        let before = passed.ids.len();
-        let finished = self.generate(&mut passed, settings, on_text)?;
-        let num_tokens = passed.ids.len() - before;
-        let text = self.backbone.decode(&passed.ids[before..])?;
-        let text = if finished {
-            text.trim().to_owned()
-        } else {
-            whole_sentences(&text)
-        };
-        // 3. Message 3
-        let messages = [request, &text, question];
-        let whole = self.backbone.sequence(&seen, &messages, Ending::Bare)?;
-        let bare = whole.ids.len();
-        let asked = self.backbone.sequence(&seen, &messages, Ending::Generate)?;
-        let mut passed = self.go_on(passed, asked, &seen)?;
-        let features = self.features_of(&passed, bare)?;
-        // 4. The word
-        let before = passed.ids.len();
-        let short = GenerateSettings {
-            max_new_tokens: ANSWER_TOKENS,
-            ..GenerateSettings::default()
-        };
-        self.generate(&mut passed, &short, &mut |_| Ok(()))?;
-        let answer = self
-            .backbone
-            .decode(&passed.ids[before..])?
-            .trim()
-            .to_owned();
-        Ok(Described {
-            text,
-            answer,
-            features,
-            num_tokens,
-            finished,
-        })
+        let sequence = self.backbone.sequence(&seen, messages, Ending::Generate)?;
+        decoding::speak(&*self.backbone, sequence, &seen, *settings)
     }
 
     /// Last hidden states of messages 1 to 3, cut at [`LocalModel::max_len`].
@@ -195,8 +215,25 @@ impl LocalModel {
     ) -> Result<Features, MlError> {
         let seen = self.backbone.look(picture)?;
         let whole = self.read(&seen, conversation)?;
-        let bare = whole.ids.len();
-        self.features_of(&self.prefill(whole, &seen)?, bare)
+        self.up_to(whole, &seen, self.max_len())?.all_features()
+    }
+
+    /// What happens to a picture before the decoder reads it; pictures and slices in order.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn parts(&self, picture: &Picture) -> Result<Vec<Parts>, MlError> {
+        let inspected = self.backbone.inspect(picture)?.into_iter();
+        inspected
+            .map(|part| {
+                Ok(Parts {
+                    pixels: Values::of(&part.pixels)?,
+                    position_ids: part.position_ids.to_vec1()?,
+                    vision: Values::of(&part.vision)?,
+                    resampler: Values::of(&part.features)?,
+                })
+            })
+            .collect()
     }
 
     /// Tokens and last hidden states of messages 1 to 3 in single precision, cut at `max_len`: what other programs and
@@ -209,23 +246,32 @@ impl LocalModel {
         picture: &Picture,
         conversation: &Conversation,
         max_len: usize,
+        with_logits: bool,
     ) -> Result<Trace, MlError> {
         let seen = self.backbone.look(picture)?;
         let whole = self.read(&seen, conversation)?;
-        let bounds = whole.image_bounds.clone();
-        let passed = self.prefill(whole, &seen)?;
-        let states = Tensor::cat(&passed.states, 1)?.squeeze(0)?;
-        let num_tokens = states.dim(0)?.min(max_len);
-        let hidden = states.narrow(0, 0, num_tokens)?.flatten_all()?;
+        let num_places: usize = whole.image_bounds.iter().map(|[a, b]| b - a).sum();
+        let mut cut = whole.clone();
+        cut.cut(max_len);
+        let num_left: usize = cut.image_bounds.iter().map(|[a, b]| b - a).sum();
+        let image_bounds = cut.image_bounds.clone();
+        let embeds = self.backbone.embeds(&cut, &seen)?;
+        let passed = Passed::start(&*self.backbone, cut, &seen)?;
+        let states = passed.states()?.squeeze(0)?;
         Ok(Trace {
-            token_ids: passed.ids[..num_tokens].to_vec(),
-            image_bounds: bounds
-                .into_iter()
-                .map(|[start, end]| [start, end.min(num_tokens)])
-                .filter(|[start, end]| start < end)
-                .collect(),
-            hidden: hidden.to_dtype(DType::F32)?.to_vec1()?,
-            width: self.facts().hidden_size,
+            token_ids: passed.ids,
+            image_bounds,
+            num_cut: whole.ids.len().saturating_sub(max_len),
+            num_image_tokens_cut: num_places - num_left,
+            hidden: Values::of(&states)?,
+            embeds: Values::of(&embeds)?,
+            logits: if with_logits {
+                Some(Values::of(
+                    &self.backbone.logits(&states.unsqueeze(0)?)?.squeeze(0)?,
+                )?)
+            } else {
+                None
+            },
         })
     }
 
@@ -239,116 +285,11 @@ impl LocalModel {
             .sequence(seen, &[request, description, question], Ending::Bare)
     }
 
-    fn prefill(&self, sequence: Sequence, seen: &Seen) -> Result<Passed, MlError> {
-        let mut cache = KvCache::default();
-        let end = sequence.ids.len();
-        let states = self.backbone.pass(&sequence, end, seen, &mut cache)?;
-        Ok(Passed {
-            ids: sequence.ids,
-            states: vec![states],
-            cache,
-        })
+    /// Puts as much of a sequence through the decoder as is asked for: what stands behind leaves no trace before it.
+    fn up_to(&self, mut whole: Sequence, seen: &Seen, limit: usize) -> Result<Passed, MlError> {
+        whole.cut(limit);
+        Passed::start(&*self.backbone, whole, seen)
     }
-
-    /// Brings `passed` to `whole`: on the same cache where it begins like it, else from the start.
-    fn go_on(&self, mut passed: Passed, whole: Sequence, seen: &Seen) -> Result<Passed, MlError> {
-        if whole.ids.len() <= passed.ids.len() || !whole.ids.starts_with(&passed.ids) {
-            return self.prefill(whole, seen);
-        }
-        let end = whole.ids.len();
-        let states = self.backbone.pass(&whole, end, seen, &mut passed.cache)?;
-        passed.states.push(states);
-        passed.ids = whole.ids;
-        Ok(passed)
-    }
-
-    /// Greedy decoding until an end token or the limit; answers whether the end came.
-    fn generate(
-        &self,
-        passed: &mut Passed,
-        settings: &GenerateSettings,
-        on_text: &mut dyn FnMut(&str) -> Result<(), Interrupted>,
-    ) -> Result<bool, MlError> {
-        let before = passed.ids.len();
-        for _ in 0..settings.max_new_tokens {
-            let Some(last) = passed.states.last() else {
-                return Ok(false);
-            };
-            let last = last.narrow(1, last.dim(1)? - 1, 1)?;
-            let logits = self.backbone.logits(&last)?;
-            let id = argmax(&restrain(&logits, &passed.ids[before..], settings)?)?;
-            if self.backbone.ends().contains(&id) {
-                return Ok(true);
-            }
-            passed
-                .states
-                .push(self.backbone.step(&[id], &mut passed.cache)?);
-            passed.ids.push(id);
-            on_text(self.backbone.decode(&passed.ids[before..])?.trim_start())?;
-        }
-        Ok(false)
-    }
-
-    /// Features of the first `bare` tokens, cut at the limit.
-    fn features_of(&self, passed: &Passed, bare: usize) -> Result<Features, MlError> {
-        let states = Tensor::cat(&passed.states, 1)?.squeeze(0)?;
-        let num_tokens = bare.min(self.max_len());
-        let values = states
-            .narrow(0, 0, num_tokens)?
-            .flatten_all()?
-            .to_dtype(DType::F16)?
-            .to_vec1::<half::f16>()?;
-        Ok(Features {
-            num_tokens,
-            hidden: self.facts().hidden_size,
-            values: values.into(),
-        })
-    }
-}
-
-/// Logits after the repetition rules.
-fn restrain(
-    logits: &Tensor,
-    generated: &[u32],
-    settings: &GenerateSettings,
-) -> candle_core::Result<Tensor> {
-    let n = settings.no_repeat_ngram;
-    if generated.is_empty() || (settings.repetition_penalty - 1.0).abs() < f32::EPSILON && n == 0 {
-        return Ok(logits.clone());
-    }
-    let device = logits.device();
-    let mut values = logits
-        .flatten_all()?
-        .to_dtype(DType::F32)?
-        .to_vec1::<f32>()?;
-    let mut penalised: Vec<u32> = generated.to_vec();
-    penalised.sort_unstable();
-    penalised.dedup();
-    for id in penalised {
-        let value = &mut values[id as usize];
-        *value = if *value > 0.0 {
-            *value / settings.repetition_penalty
-        } else {
-            *value * settings.repetition_penalty
-        };
-    }
-    if n > 1 && generated.len() >= n {
-        let tail = &generated[generated.len() + 1 - n..];
-        for window in generated
-            .windows(n)
-            .filter(|window| window.starts_with(tail))
-        {
-            values[window[n - 1] as usize] = f32::NEG_INFINITY;
-        }
-    }
-    let len = values.len();
-    Tensor::from_vec(values, (1, len), device)
-}
-
-/// Text up to its last full stop; all of it where it has none.
-fn whole_sentences(text: &str) -> String {
-    let end = text.rfind(['.', '!', '?']).map_or(text.len(), |at| at + 1);
-    text[..end].trim().to_owned()
 }
 
 #[cfg(test)]
@@ -412,21 +353,5 @@ mod tests {
         );
         assert!(matches!(stopped, Err(MlError::Interrupted(_))) && heard == 3);
         Ok(())
-    }
-
-    #[test]
-    fn no_run_of_tokens_is_generated_twice() -> candle_core::Result<()> {
-        let logits = Tensor::new(&[[[0f32, 5.0, 1.0]]], &candle_core::Device::Cpu)?;
-        let settings = GenerateSettings {
-            no_repeat_ngram: 2,
-            ..GenerateSettings::default()
-        };
-        assert_eq!(argmax(&restrain(&logits, &[2, 1, 0, 2], &settings)?)?, 2);
-        Ok(())
-    }
-
-    #[test]
-    fn a_cut_answer_ends_with_a_sentence() {
-        assert_eq!(whole_sentences("It is sharp. The sky is"), "It is sharp.");
     }
 }

@@ -13,12 +13,14 @@ pub mod ops;
 pub mod qwen2_5_vl;
 pub mod weights;
 
+mod decoding;
 mod files;
 mod fingerprint;
 mod folder;
 mod local;
 
 pub use backbone::{Backbone, Ending, Facts, Inspected, Seen, Sequence};
-pub use files::{GenerateSettings, Manifest, ModelFiles};
+pub use decoding::{Ask, Batch, GenerateSettings, Sampling, Ticket};
+pub use files::{Manifest, ModelFiles};
 pub use kv_cache::KvCache;
-pub use local::{Described, LocalModel, Trace};
+pub use local::{Described, LocalModel, Parts, Trace, Values};

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::config::Config;
 use super::resampler::Resampler;
-use super::vision::{VisionTower, pixels};
+use super::vision::{VisionTower, longest, pixels};
 use crate::domain::Picture;
 use crate::ml::vlm::backbone::{Inspected, Sequence};
 use crate::ml::vlm::kv_cache::KvCache;
@@ -73,12 +73,22 @@ impl MiniCpmV {
     /// # Errors
     /// Failed tensor operations.
     pub fn encode(&self, pictures: &[Picture]) -> Result<Vec<Tensor>> {
+        let patches = self.patches_of_all(pictures)?;
+        let features = self.vision.forward_all(&patches)?;
+        let pairs = features.iter().zip(&patches);
+        pairs
+            .map(|(features, (_, grid))| {
+                self.resampler
+                    .forward(&features.unsqueeze(0)?, *grid)?
+                    .squeeze(0)
+            })
+            .collect()
+    }
+
+    fn patches_of_all(&self, pictures: &[Picture]) -> Result<Vec<(Tensor, [usize; 2])>> {
         pictures
             .iter()
-            .map(|picture| {
-                let (patches, grid) = self.patches(picture)?;
-                self.image_tokens(&patches, grid)?.squeeze(0)
-            })
+            .map(|picture| self.patches(picture))
             .collect()
     }
 
@@ -87,19 +97,24 @@ impl MiniCpmV {
     /// # Errors
     /// Failed tensor operations.
     pub fn inspect(&self, pictures: &[Picture]) -> Result<Vec<Inspected>> {
-        let inspect = |picture: &Picture| {
-            let (patches, grid) = self.patches(picture)?;
-            let vision = self.vision.forward(&patches, grid)?;
-            let features = self.resampler.forward(&vision, grid)?;
+        let patches = self.patches_of_all(pictures)?;
+        let (features, longest) = (self.vision.forward_all(&patches)?, longest(&patches));
+        let read = self.encode(pictures)?;
+        let all = pictures
+            .iter()
+            .zip(&patches)
+            .zip(features.into_iter().zip(read));
+        all.map(|((picture, (_, grid)), (vision, features))| {
             let pixels = pixels(picture, &self.device)?.squeeze(0)?;
+            let ids = self.vision.position_ids(*grid, longest);
             Ok(Inspected {
                 pixels: pixels.permute((2, 0, 1))?.contiguous()?,
-                position_ids: Tensor::new(self.vision.position_ids(grid), &self.device)?,
-                vision: vision.squeeze(0)?,
-                features: features.squeeze(0)?,
+                position_ids: Tensor::new(ids, &self.device)?,
+                vision,
+                features,
             })
-        };
-        pictures.iter().map(inspect).collect()
+        })
+        .collect()
     }
 
     /// Embeddings `(tokens, hidden)` of the tokens of a sequence in `range`, image tokens in their places.

@@ -107,9 +107,12 @@ fn position_2d(
 ) -> Result<Tensor> {
     let quarter = width / 4;
     let mut values = Vec::with_capacity(rows * cols * width);
+    let omega: Vec<f32> = (0..quarter)
+        .map(|i| 1.0 / 10_000f32.powf(i as f32 / quarter as f32))
+        .collect();
     for patch in 0..rows * cols {
         for place in [patch % cols, patch / cols] {
-            let angle = |i: usize| place as f32 / 10_000f32.powf(i as f32 / quarter as f32);
+            let angle = |i: usize| place as f32 * omega[i];
             values.extend((0..quarter).map(|i| angle(i).sin()));
             values.extend((0..quarter).map(|i| angle(i).cos()));
         }

@@ -98,12 +98,47 @@ impl VisionTower {
         Ok((patches.reshape((1, grid[0] * grid[1], ()))?, grid))
     }
 
-    /// Patches `(batch, rows * cols, values)` of pictures of one size to features `(batch, rows * cols, hidden)`.
+    /// Patches `(batch, rows * cols, values)` of pictures of one size to features `(batch, rows * cols, hidden)`; each
+    /// picture is alone in its conversation.
     ///
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, patches: &Tensor, grid: [usize; 2]) -> Result<Tensor> {
-        let ids = Tensor::new(self.position_ids(grid), patches.device())?;
+        self.attend_all(patches, &self.position_ids(grid, grid[0] * grid[1]))
+    }
+
+    /// Features `(rows * cols, hidden)` of all pictures of one conversation, each patches `(1, rows * cols, values)` with
+    /// its rows and columns, in order.
+    ///
+    /// # Errors
+    /// Shapes that do not fit.
+    pub fn forward_all(&self, pictures: &[(Tensor, [usize; 2])]) -> Result<Vec<Tensor>> {
+        if self.cfg.position_ids == PositionIds::Published {
+            return self.forward_padded(pictures);
+        }
+        let alone =
+            |(patches, grid): &(Tensor, [usize; 2])| self.forward(patches, *grid)?.squeeze(0);
+        pictures.iter().map(alone).collect()
+    }
+
+    /// One batch, padded to the longest picture with patches of zeros that are attended to like any other.
+    fn forward_padded(&self, pictures: &[(Tensor, [usize; 2])]) -> Result<Vec<Tensor>> {
+        let longest = longest(pictures);
+        let padded = |(patches, _): &(Tensor, [usize; 2])| {
+            patches.pad_with_zeros(1, 0, longest - patches.dim(1)?)
+        };
+        let padded: Vec<Tensor> = pictures.iter().map(padded).collect::<Result<_>>()?;
+        // All patches stand in one row, so their ids are the batch's and not a picture's.
+        let ids = self.position_ids([1, longest], longest);
+        let features = self.attend_all(&Tensor::cat(&padded, 0)?, &ids)?;
+        let own = |(index, (_, [rows, cols])): (usize, &(Tensor, [usize; 2]))| {
+            features.get(index)?.narrow(0, 0, rows * cols)
+        };
+        pictures.iter().enumerate().map(own).collect()
+    }
+
+    fn attend_all(&self, patches: &Tensor, ids: &[u32]) -> Result<Tensor> {
+        let ids = Tensor::new(ids, patches.device())?;
         let positions = self.position_embedding.index_select(&ids, 0)?;
         let mut x = self
             .patch_embedding
@@ -133,25 +168,34 @@ impl VisionTower {
             .forward(&merge_heads(&attention(self.mode, &q?, &k?, &v?, None)?)?)
     }
 
-    /// Position id of every patch.
-    pub fn position_ids(&self, [rows, cols]: [usize; 2]) -> Vec<u32> {
+    /// Position id of every patch of a picture in a conversation whose longest picture has `longest` patches.
+    pub fn position_ids(&self, [rows, cols]: [usize; 2], longest: usize) -> Vec<u32> {
         let side = self.cfg.position_grid;
-        match self.cfg.position_ids {
-            PositionIds::Grid => (0..rows * cols)
-                .map(|patch| {
-                    (bucket(patch / cols, rows, side) * side + bucket(patch % cols, cols, side))
-                        as u32
-                })
-                .collect(),
-            PositionIds::Published => (0..rows * cols)
-                .map(|patch| bucket(patch, rows * cols, side) as u32)
-                .collect(),
-        }
+        let count = match self.cfg.position_ids {
+            PositionIds::Grid => {
+                let id = |patch: usize| {
+                    bucket(patch / cols, rows, side) * side + bucket(patch % cols, cols, side)
+                };
+                return (0..rows * cols).map(|patch| id(patch) as u32).collect();
+            }
+            PositionIds::Published => longest,
+            PositionIds::Masked => rows * cols,
+        };
+        (0..rows * cols)
+            .map(|patch| bucket(patch, count, side) as u32)
+            .collect()
     }
 }
 
+/// Patches of the longest picture.
+pub fn longest(pictures: &[(Tensor, [usize; 2])]) -> usize {
+    let lengths = pictures.iter().map(|(_, [rows, cols])| rows * cols);
+    lengths.max().unwrap_or(0)
+}
+
 /// The bucket of position `index` of `count` among `side`: the fraction `index * f32(1 / count)` cut at
-/// `1/side, 2/side, ...`, right-closed as torch's `bucketize(right=True)`.
+/// `1/side, 2/side, ...`, right-closed as torch's `bucketize(right=True)`. At a count of 1036, torch's own fractions
+/// depend on the width of the CPU's vectors; this is the plain product.
 fn bucket(index: usize, count: usize, side: usize) -> usize {
     let fraction = index as f32 * (1.0 / count as f32);
     (1..side)
@@ -178,7 +222,7 @@ pub fn pixels(picture: &crate::domain::Picture, device: &Device) -> Result<Tenso
     let values: Vec<f32> = picture
         .rgb
         .iter()
-        .map(|byte| f32::from(*byte) / 127.5 - 1.0)
+        .map(|byte| (f32::from(*byte) / 255.0 - 0.5) / 0.5)
         .collect();
     Tensor::from_vec(
         values,
