@@ -163,6 +163,11 @@ impl JobContext {
         Ok(())
     }
 
+    /// Whether the user cancelled the job; leaving the program is not that.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.flags.is_cancelled() && !self.is_leaving()
+    }
+
     /// Whether the job was cancelled because the program is going down.
     pub(super) fn is_leaving(&self) -> bool {
         self.flags.leaving.load(Ordering::Relaxed)

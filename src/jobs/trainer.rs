@@ -43,9 +43,20 @@ const SCORES_AT_ONCE: usize = 64;
 pub(super) fn start(tasks: Receiver<TrainTask>) -> Result<JoinHandle<()>, JobError> {
     spawn("assay-trainer", move || {
         for TrainTask { prepared, context } in tasks {
+            if context.is_cancelled() {
+                note_stopped(&prepared);
+            }
             context.run(|context| train(&prepared, context));
         }
     })
+}
+
+/// A run that was cancelled while it waited is stopped, and not one that was cut off.
+fn note_stopped(prepared: &Prepared) {
+    let mut run = prepared.run.clone();
+    run.status = RunStatus::Stopped;
+    // Where it cannot be saved it stays as it is, and can go on.
+    save_run(&prepared.pinned, run).ok();
 }
 
 fn train(prepared: &Prepared, context: &mut JobContext) -> Result<JobReport, JobError> {

@@ -32,6 +32,7 @@ pub fn apply(state: &mut AppState, event: Event) {
         Event::JobDone(job, report) => end(state, job, Ok(report)),
         Event::JobFailed(job, reason) => {
             rate::job_failed(state, job, &reason);
+            train::reports::job_failed(state, job, &reason);
             end(state, job, Err(reason));
         }
         Event::Notice(text) => state.notices.say(Tone::Info, text),
@@ -61,6 +62,7 @@ pub fn apply(state: &mut AppState, event: Event) {
                 loss,
             });
         }
+        Event::RunsReported(report) => state.train.reports.take(report),
         Event::Thumbnail { .. } | Event::FullPicture { .. } => {}
         Event::Strip {
             project, is_there, ..
@@ -78,6 +80,8 @@ fn change(state: &mut AppState, event: Event) {
     if let Event::RunChanged(run) = &event {
         train::run_changed(state, run);
     }
+    // Scores change nothing of what can be learned from, and come by the hundred.
+    let is_of_data = !matches!(event, Event::Scored(_));
     let Some(project) = &mut state.project else {
         return;
     };
@@ -131,7 +135,9 @@ fn change(state: &mut AppState, event: Event) {
     state.view.is_stale |= state.view.depends_on_results();
     state.compare.is_stale = true;
     state.recount();
-    train::refresh_if_shown(state);
+    if is_of_data {
+        train::refresh_if_shown(state);
+    }
 }
 
 fn open(state: &mut AppState, catalog: Catalog) {
@@ -145,7 +151,7 @@ fn open(state: &mut AppState, catalog: Catalog) {
         state.project = Some(project);
         state.refresh_view();
     } else {
-        train::forget_runs(state);
+        train::project_changed(state);
         state.view = View::default();
         state.view.refresh(&project);
         state.selection.images.clear();

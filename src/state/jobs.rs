@@ -162,6 +162,8 @@ impl JobsState {
             None if matches!(self.job(id), Some(Job::Vote(_) | Job::TakeBackVote(_))) => {
                 "Save a vote".to_owned()
             }
+            // Figures of runs are not listed either.
+            None if matches!(self.job(id), Some(Job::ReportRuns(_))) => "Compare runs".to_owned(),
             None => "Job".to_owned(),
         };
         self.ended.insert(0, EndedJob { id, title, outcome });

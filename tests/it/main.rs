@@ -10,6 +10,7 @@ mod pipeline;
 mod project;
 mod ratings;
 mod study;
+mod train_choices;
 mod votes;
 mod window;
 mod world;

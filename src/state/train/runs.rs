@@ -1,7 +1,10 @@
 //! Runs in words: when, how it ended, what it brought, and what going back would mean.
 
-use crate::domain::{EpochFigures, Figures, RunRecord, RunStatus};
+use crate::domain::{
+    EpochFigures, Figures, HeadInput, PairedFigure, RunRecord, RunReport, RunStatus, TrainSettings,
+};
 use crate::state::project::Project;
+use crate::stats;
 
 use super::data::images;
 
@@ -85,6 +88,40 @@ pub fn verdict(run: &RunRecord) -> String {
     }
 }
 
+/// Below this p-value a difference counts as shown.
+pub const SURE: f64 = 0.05;
+
+/// A difference of SRCC with its interval, e.g. "a difference of +0.130 (95 % interval +0.090 to +0.170, p < 0.001)".
+pub fn difference_words(paired: &PairedFigure) -> String {
+    let difference = paired.difference;
+    let p_value = match paired.p_value {
+        p if p < 0.001 => "p < 0.001".to_owned(),
+        p => format!("p = {p:.3}"),
+    };
+    format!(
+        "a difference of {:+.3} (95 % interval {:+.3} to {:+.3}, {p_value})",
+        difference.value, difference.range.low, difference.range.high
+    )
+}
+
+/// What the run brought, in a sentence, and how sure that is once the workers found out.
+pub fn verdict_with(run: &RunRecord, report: Option<&RunReport>) -> String {
+    let sentence = verdict(run);
+    let srcc = report.and_then(|report| report.figures.iter().find(|figure| figure.name == "SRCC"));
+    let Some(Ok(paired)) = srcc.map(|figure| &figure.paired) else {
+        return sentence;
+    };
+    let sure = match paired.p_value < SURE {
+        true => "",
+        false => "; that may be chance",
+    };
+    format!(
+        "{}, {}{sure}.",
+        sentence.trim_end_matches('.'),
+        difference_words(paired)
+    )
+}
+
 /// What going back to the predictor in use before the run would mean.
 pub fn roll_back_words(project: &Project, run: &RunRecord) -> String {
     let aspect = run.settings.aspect;
@@ -104,16 +141,108 @@ pub fn roll_back_words(project: &Project, run: &RunRecord) -> String {
     }
 }
 
-/// Seconds that training may take, from the newest run of the project; `None` before any ran.
-pub fn train_seconds(project: &Project, num_train: usize, epochs: u32) -> Option<f64> {
-    let run = project
-        .runs
+/// The head and what it reads, e.g. "xLSTM 96, mean pooling, hidden states".
+pub fn head_words(settings: &TrainSettings) -> String {
+    let head = &settings.head;
+    let projection = match head.input {
+        HeadInput::Logits => format!(", {} projection", head.projection.name()),
+        HeadInput::Hidden => String::new(),
+    };
+    let quirks = match head.published_quirks {
+        true => ", published quirks",
+        false => "",
+    };
+    format!(
+        "{} of width {}, {} pooling, reads {}{projection}{quirks}",
+        head.kind.name(),
+        head.dim,
+        head.pooling.name(),
+        head.input.name()
+    )
+}
+
+/// How a run was trained, in a line.
+pub fn settings_words(settings: &TrainSettings) -> String {
+    let clipped = settings.max_norm.map_or_else(
+        || "not clipped".to_owned(),
+        |norm| format!("clipped at {norm}"),
+    );
+    let patience = settings.patience.map_or_else(String::new, |patience| {
+        format!(", ends after {patience} epochs without a better one")
+    });
+    format!(
+        "Loss {}, batches of {}, {} learning rate {}, weight decay {}, gradients {clipped}, seed {}{patience}",
+        settings.loss.name(),
+        settings.batch_size,
+        settings.schedule.name(),
+        settings.learning_rate,
+        settings.weight_decay,
+        settings.seed
+    )
+}
+
+/// The runs of the cross-validation that a run is part of, in the order of their parts: of each part the newest.
+pub fn folds<'a>(project: &'a Project, run: &'a RunRecord) -> Vec<&'a RunRecord> {
+    let Some(fold) = run.settings.fold else {
+        return Vec::new();
+    };
+    let plain = |settings: &TrainSettings| TrainSettings {
+        fold: None,
+        ..settings.clone()
+    };
+    let wanted = plain(&run.settings);
+    let is_sibling = |other: &&RunRecord| {
+        let part = other.settings.fold;
+        part.is_some_and(|part| part.of == fold.of) && plain(&other.settings) == wanted
+    };
+    let siblings: Vec<&RunRecord> = project.runs.iter().filter(is_sibling).collect();
+    (0..fold.of)
+        .filter_map(|number| {
+            let of_part = |other: &&&RunRecord| {
+                other
+                    .settings
+                    .fold
+                    .is_some_and(|part| part.number == number)
+            };
+            siblings.iter().rev().find(of_part).copied()
+        })
+        .collect()
+}
+
+/// Mean and spread over the parts of a cross-validation, in sentences; empty for a run by itself.
+pub fn folds_words(project: &Project, run: &RunRecord) -> Vec<String> {
+    let (Some(fold), runs) = (run.settings.fold, folds(project, run)) else {
+        return Vec::new();
+    };
+    let part = format!(
+        "Part {} of {} of a cross-validation; its predictor is not taken into use by itself.",
+        fold.number + 1,
+        fold.of
+    );
+    let val: Vec<&Figures> = runs
         .iter()
-        .rev()
-        .find(|run| !run.epochs.is_empty())?;
-    let seconds: f64 = run.epochs.iter().map(|epoch| epoch.seconds).sum();
-    let passes = run.epochs.len() as f64 * run.num_images[0].max(1) as f64;
-    Some(seconds / passes * num_train as f64 * f64::from(epochs))
+        .filter_map(|run| best(run))
+        .map(|best| &best.val)
+        .collect();
+    let test: Vec<&Figures> = runs
+        .iter()
+        .filter_map(|run| run.test_after.as_ref())
+        .collect();
+    let mut words = vec![part];
+    for (name, figures) in [("validation part", val), ("test list", test)] {
+        let of = |pick: fn(&Figures) -> Option<f64>| {
+            let values: Vec<f64> = figures.iter().copied().filter_map(pick).collect();
+            let spread = stats::mean_and_deviation(&values);
+            spread.map(|(mean, deviation)| (mean, deviation, values.len()))
+        };
+        if let (Ok(srcc), Ok(plcc)) = (of(|f| f.srcc), of(|f| f.plcc)) {
+            words.push(format!(
+                "On the {name}, over {} of {} parts: SRCC {:.3} \u{b1} {:.3}, PLCC {:.3} \u{b1} {:.3} (mean and standard deviation).",
+                srcc.2, fold.of, srcc.0, srcc.1, plcc.0, plcc.1
+            ));
+        }
+    }
+    words
 }
 
 /// A moment as "2026-11-23 05:58", in UTC.

@@ -12,7 +12,7 @@ use egui_plot::PlotUi;
 use egui_plot::Points;
 use egui_plot::VLine;
 
-use crate::domain::{EpochFigures, Figures, RunRecord};
+use crate::domain::{EpochFigures, RunRecord, RunStatus};
 use crate::state::train::LiveStep;
 use crate::state::train::runs::reason;
 use crate::ui::tokens::Palette;
@@ -23,62 +23,61 @@ const HEIGHT: f32 = 200.0;
 
 /// A curve with its name and look.
 struct Curve {
-    name: &'static str,
+    name: String,
     points: Vec<[f64; 2]>,
     ink: Color32,
     is_dashed: bool,
 }
 
-/// Draws both plots; `live` is where the run stands within its epoch.
-pub(super) fn show(ui: &mut Ui, run: &RunRecord, live: Option<LiveStep>) {
-    let palette = Palette::in_use(ui);
-    let ink = palette.aspect(run.settings.aspect);
-    let live = live.filter(|live| live.run == run.id);
-    let curve = |name, ink, is_dashed, value: &dyn Fn(&EpochFigures) -> Option<f64>| Curve {
-        name,
-        points: points(&run.epochs, value),
-        ink,
-        is_dashed,
-    };
-    let of_val = |pick: fn(&Figures) -> Option<f64>| move |epoch: &EpochFigures| pick(&epoch.val);
-    let mut training = curve("Training loss", palette.faint, true, &|epoch| {
-        Some(epoch.train_loss)
-    });
-    if let Some(live) = live {
-        let within = f64::from(live.step) / f64::from(live.steps.max(1));
-        let epoch = f64::from(live.epoch.saturating_sub(1)) + within;
-        training.points.push([epoch, live.loss]);
-    }
-    let losses = [
-        training,
-        curve("Validation loss", ink, false, &|epoch| Some(epoch.val_loss)),
-    ];
-    let correlations = [
-        curve("Validation SRCC", ink, false, &of_val(|val| val.srcc)),
-        curve(
-            "Validation PLCC",
-            palette.faint,
-            true,
-            &of_val(|val| val.plcc),
-        ),
-    ];
+/// A figure of an epoch.
+type Value = fn(&EpochFigures) -> Option<f64>;
+
+/// One of the two plots: its title, its curves, and where its legend and its axis stand.
+struct Panel {
+    name: &'static str,
+    title: &'static str,
+    /// The second curve of each is drawn dashed.
+    solid: (&'static str, Value),
+    dashed: (&'static str, Value),
+    corner: Corner,
+    bounds: [f64; 2],
+}
+
+// Losses fall and correlations rise: each legend stands where its curves are not.
+const PANELS: [Panel; 2] = [
+    Panel {
+        name: "loss",
+        title: "Loss by epoch",
+        solid: ("validation loss", |epoch| Some(epoch.val_loss)),
+        dashed: ("training loss", |epoch| Some(epoch.train_loss)),
+        corner: Corner::RightTop,
+        bounds: [0.0, 0.0],
+    },
+    Panel {
+        name: "correlation",
+        title: "Correlation with people on the validation part, by epoch",
+        solid: ("validation SRCC", |epoch| epoch.val.srcc),
+        dashed: ("validation PLCC", |epoch| epoch.val.plcc),
+        corner: Corner::RightBottom,
+        bounds: [0.0, 1.0],
+    },
+];
+
+/// Draws both plots of one run, or of two over each other; `live` is where a run stands within its epoch.
+pub(super) fn show(ui: &mut Ui, runs: &[&RunRecord], live: Option<LiveStep>) {
     ui.columns(2, |columns| {
-        let [left, right] = columns else {
-            return;
-        };
-        left.weak("Loss (mean squared error) by epoch");
-        // Losses fall and correlations rise: each legend stands where its curves are not.
-        plot(left, ("loss", Corner::LeftBottom), run, losses, [0.0, 0.0]);
-        right.weak("Correlation with people on the validation part, by epoch");
-        let corner = Corner::RightBottom;
-        plot(
-            right,
-            ("correlation", corner),
-            run,
-            correlations,
-            [0.0, 1.0],
-        );
-        if let Some(last) = run.epochs.last()
+        for (column, panel) in columns.iter_mut().zip(&PANELS) {
+            let title = match (panel.name, runs) {
+                ("correlation", [run, ..]) if run.settings.selects_on_test() => {
+                    "Correlation with people on the test list, which chooses the epoch"
+                }
+                _ => panel.title,
+            };
+            column.weak(title);
+            plot(column, panel, runs, live);
+        }
+        if let ([run], Some(right)) = (runs, columns.get_mut(1))
+            && let Some(last) = run.epochs.last()
             && last.val.srcc.is_none()
         {
             right.weak(format!("SRCC is undefined: {}", reason(&last.val)));
@@ -86,38 +85,82 @@ pub(super) fn show(ui: &mut Ui, run: &RunRecord, live: Option<LiveStep>) {
     });
 }
 
-fn points(epochs: &[EpochFigures], value: &dyn Fn(&EpochFigures) -> Option<f64>) -> Vec<[f64; 2]> {
+/// The curves of a panel: of each run a solid one and a dashed one.
+fn curves(
+    palette: &Palette,
+    panel: &Panel,
+    runs: &[&RunRecord],
+    live: Option<LiveStep>,
+) -> Vec<Curve> {
+    let mut curves = Vec::new();
+    for (idx, run) in runs.iter().enumerate() {
+        let is_first_of_two = runs.len() > 1 && idx == 0;
+        let aspect = palette.aspect(run.settings.aspect);
+        let (solid, dashed) = match (runs.len() > 1, is_first_of_two) {
+            (false, _) => (aspect, palette.faint),
+            (true, true) => (palette.faint, palette.faint.gamma_multiply(0.6)),
+            (true, false) => (aspect, aspect.gamma_multiply(0.6)),
+        };
+        let name = |words: &str| match runs.len() {
+            1 => capital(words),
+            _ => format!("Run {}, {words}", run.id.0),
+        };
+        let mut dashed = Curve {
+            name: name(panel.dashed.0),
+            points: points(&run.epochs, panel.dashed.1),
+            ink: dashed,
+            is_dashed: true,
+        };
+        if panel.name == "loss"
+            && let Some(live) = live.filter(|live| live.run == run.id)
+        {
+            let within = f64::from(live.step) / f64::from(live.steps.max(1));
+            let epoch = f64::from(live.epoch.saturating_sub(1)) + within;
+            dashed.points.push([epoch, live.loss]);
+        }
+        curves.push(dashed);
+        curves.push(Curve {
+            name: name(panel.solid.0),
+            points: points(&run.epochs, panel.solid.1),
+            ink: solid,
+            is_dashed: false,
+        });
+    }
+    curves
+}
+
+fn capital(words: &str) -> String {
+    let mut chars = words.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(chars).collect()
+    })
+}
+
+fn points(epochs: &[EpochFigures], value: Value) -> Vec<[f64; 2]> {
     epochs
         .iter()
         .filter_map(|epoch| Some([f64::from(epoch.epoch), value(epoch)?]))
         .collect()
 }
 
-fn plot<const N: usize>(
-    ui: &mut Ui,
-    (name, corner): (&str, Corner),
-    run: &RunRecord,
-    curves: [Curve; N],
-    [low, high]: [f64; 2],
-) {
+fn plot(ui: &mut Ui, panel: &Panel, runs: &[&RunRecord], live: Option<LiveStep>) {
     let palette = Palette::in_use(ui);
-    let line_ink = palette.line;
     let best_ink = palette.accent;
-    let epochs = f64::from(run.settings.epochs.max(2));
-    let best = run.best_epoch.map(f64::from);
-    let response = Plot::new((name, run.id.0))
+    let longest = runs.iter().map(|run| length(run)).max().unwrap_or(2);
+    let ids: Vec<i64> = runs.iter().map(|run| run.id.0).collect();
+    let response = Plot::new((panel.name, &ids))
         .height(HEIGHT)
         .include_x(1.0)
-        .include_x(epochs)
-        .include_y(low)
-        .include_y(high)
+        .include_x(f64::from(longest.max(2)))
+        .include_y(panel.bounds[0])
+        .include_y(panel.bounds[1])
         .allow_drag(false)
         .allow_zoom(false)
         .allow_scroll(false)
         .allow_boxed_zoom(false)
         .allow_axis_zoom_drag(false)
-        .legend(Legend::default().position(corner))
-        .grid_color(line_ink)
+        .legend(Legend::default().position(panel.corner))
+        .grid_color(palette.line)
         .x_axis_formatter(|mark, _| {
             let is_whole = (mark.value - mark.value.round()).abs() < 1e-6;
             match is_whole {
@@ -126,17 +169,30 @@ fn plot<const N: usize>(
             }
         })
         .show(ui, |plot| {
-            if let Some(best) = best {
-                let line = VLine::new(format!("Best epoch, {best:.0}"), best);
+            if let ([run], Some(best)) = (runs, runs.first().and_then(|run| run.best_epoch)) {
+                let is_over = run.status != RunStatus::Running;
+                let words = if is_over { "Best epoch" } else { "Best so far" };
+                let line = VLine::new(format!("{words}, {best}"), f64::from(best));
                 plot.vline(line.color(best_ink).width(1.0));
             }
-            for curve in curves {
+            for curve in curves(palette, panel, runs, live) {
                 draw(plot, curve);
             }
         })
         .response;
-    response.accessible_name(format!("Curves of run {}: {name}", run.id.0));
+    let words: Vec<String> = ids.iter().map(i64::to_string).collect();
+    let noun = if ids.len() > 1 { "runs" } else { "run" };
+    let name = format!("Curves of {noun} {}: {}", words.join(" and "), panel.name);
+    response.accessible_name(name);
     ui.add_space(STEP);
+}
+
+/// Epochs on the axis: all that were wanted while a run goes on, those that were done once it is over.
+fn length(run: &RunRecord) -> u32 {
+    match run.status {
+        RunStatus::Running => run.settings.epochs,
+        _ => u32::try_from(run.epochs.len()).unwrap_or(u32::MAX),
+    }
 }
 
 fn draw(plot: &mut PlotUi<'_>, curve: Curve) {
@@ -147,7 +203,7 @@ fn draw(plot: &mut PlotUi<'_>, curve: Curve) {
         is_dashed,
     } = curve;
     // A first epoch is a point before it is a line.
-    let dots = Points::new(name, PlotPoints::from(points.clone()));
+    let dots = Points::new(name.clone(), PlotPoints::from(points.clone()));
     plot.points(dots.color(ink).radius(2.5));
     let style = match is_dashed {
         true => LineStyle::dashed_dense(),

@@ -1,4 +1,4 @@
-//! A training that runs: where it stands, its curves, and the button that ends it.
+//! A training that runs: where it stands among those that were asked for, its curves, and the buttons that end it.
 
 use egui::Button;
 use egui::ProgressBar;
@@ -14,21 +14,26 @@ use crate::state::jobs::RunningJob;
 use crate::state::train;
 use crate::state::train::LiveStep;
 use crate::state::train::TrainCommand;
+use crate::state::train::plan;
 use crate::ui::tokens::Palette;
 
 use super::curves;
 
 /// Draws the training that runs.
 pub(super) fn show(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command>) {
-    let run = state.train.active.and_then(|run| project.run(run));
+    let run = train::active(state).and_then(|run| project.run(run));
     let job = train::training_job(state);
     let live = state.train.live;
+    let num_jobs = train::training_jobs(state).count();
     ui.label(place(state, run, job));
     bar(ui, state, run, job);
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         stop(ui, run, job, out);
-        if let Some(seconds) = job.and_then(|job| job.progress.seconds_left) {
-            ui.label(format!("{} left", duration_in_words(seconds)));
+        if num_jobs > 1 {
+            stop_all(ui, num_jobs, out);
+        }
+        if let Some(words) = time_left(project, run, (job, num_jobs)) {
+            ui.label(words);
         }
         if let Some(live) = live {
             ui.weak(format!(
@@ -38,12 +43,12 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, project: &Project, out: &mut V
         }
     });
     if let Some(run) = run {
-        curves::show(ui, run, live);
+        curves::show(ui, &[run], live);
     }
 }
 
 fn place(state: &AppState, run: Option<&RunRecord>, job: Option<&RunningJob>) -> String {
-    match (run, job, state.train.live) {
+    let words = match (run, job, state.train.live) {
         (Some(run), _, Some(live)) => format!(
             "Run {}: epoch {} of {}",
             run.id.0, live.epoch, run.settings.epochs
@@ -57,7 +62,33 @@ fn place(state: &AppState, run: Option<&RunRecord>, job: Option<&RunningJob>) ->
         ),
         (None, Some(job), _) if !job.progress.stage.is_empty() => job.progress.stage.clone(),
         _ => "Waiting for the model".to_owned(),
+    };
+    let more = train::training_jobs(state).count().saturating_sub(1);
+    match (run, more) {
+        (Some(run), 1..) => format!("{words} ({}); {more} more to come", run.settings.aspect),
+        (None, 1..) => format!("{words}; {more} more to come"),
+        (_, 0) => words,
     }
+}
+
+/// What is left of this run, and of all where others follow: those take as long as this one, as far as one knows.
+fn time_left(
+    project: &Project,
+    run: Option<&RunRecord>,
+    (job, num_jobs): (Option<&RunningJob>, usize),
+) -> Option<String> {
+    let left = job?.progress.seconds_left?;
+    let words = format!("{} left", duration_in_words(left));
+    let run = run.filter(|_| num_jobs > 1);
+    let of_all = run.and_then(|run| {
+        let speed = plan::speed(project, &run.settings.head)?;
+        let each = speed.seconds * run.num_images[0] as f64 * f64::from(run.settings.epochs);
+        Some(left + each * (num_jobs - 1) as f64)
+    });
+    Some(match of_all {
+        Some(seconds) => format!("{words} of this run, {} of all", duration_in_words(seconds)),
+        None => words,
+    })
 }
 
 fn bar(ui: &mut Ui, state: &AppState, run: Option<&RunRecord>, job: Option<&RunningJob>) {
@@ -107,5 +138,13 @@ fn stop(ui: &mut Ui, run: Option<&RunRecord>, job: Option<&RunningJob>, out: &mu
         .clicked()
     {
         out.push(Command::Train(TrainCommand::Stop));
+    }
+}
+
+fn stop_all(ui: &mut Ui, num_jobs: usize, out: &mut Vec<Command>) {
+    let hint = "Runs that are done stay; of the one in hand the best epoch is kept, the others do not begin";
+    let words = format!("Stop all {num_jobs}");
+    if ui.button(words).on_hover_text(hint).clicked() {
+        out.push(Command::Train(TrainCommand::StopAll));
     }
 }

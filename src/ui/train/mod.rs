@@ -1,9 +1,16 @@
 //! Train: what to learn from, what to train, the button; then the live curves, and the runs to compare.
 
+mod chosen;
 mod curves;
+mod figures;
+mod learn_from;
 mod live;
+mod pictures;
 mod runs;
-mod steps;
+mod scatter;
+mod settings;
+mod start;
+mod versus;
 
 use egui::Frame;
 use egui::Margin;
@@ -11,9 +18,12 @@ use egui::RichText;
 use egui::ScrollArea;
 use egui::Ui;
 
+use crate::domain::{ImageId, TrainSettings};
 use crate::state::AppState;
 use crate::state::Command;
+use crate::state::selection::SelectionCommand;
 use crate::state::train;
+use crate::state::train::TrainCommand;
 
 use super::textures::Textures;
 use super::tokens::BODY;
@@ -22,16 +32,20 @@ use super::tokens::GROUP_GAP;
 use super::tokens::Palette;
 use super::tokens::RADIUS;
 use super::tokens::STEP;
+use super::widgets::chip;
 
 /// Wider than this, sentences are hard to follow.
 const WIDEST: f32 = 1240.0;
 
 /// Draws the screen.
-pub fn show(ui: &mut Ui, state: &AppState, _textures: &mut Textures, out: &mut Vec<Command>) {
+pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Vec<Command>) {
     let Some(project) = &state.project else {
         ui.weak("Open a project to train a predictor.");
         return;
     };
+    if let Some(contest) = train::reports::wanted(state) {
+        out.push(Command::Train(TrainCommand::Report(contest)));
+    }
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         page(ui, |ui| {
             ui.heading("Train a predictor");
@@ -40,22 +54,44 @@ pub fn show(ui: &mut Ui, state: &AppState, _textures: &mut Textures, out: &mut V
                     return;
                 };
                 card(left, "1  What to learn from", |ui| {
-                    steps::data(ui, state, project, out);
+                    learn_from::show(ui, state, project, out);
                 });
                 card(right, "2  What to train", |ui| {
-                    steps::settings(ui, state, out);
+                    settings::show(ui, state, out);
                 });
             });
             if train::is_busy(state) {
                 card(ui, "3  Train", |ui| live::show(ui, state, project, out));
             } else {
-                card(ui, "3  Train", |ui| steps::start(ui, state, project, out));
+                card(ui, "3  Train", |ui| start::show(ui, state, out));
             }
             ui.add_space(GAP);
-            runs::show(ui, state, project, out);
+            runs::show(ui, state, project, (textures, out));
             ui.add_space(GROUP_GAP);
         });
     });
+}
+
+/// What a click on a picture asks for: with the command key it adds to the selection.
+fn select(ui: &Ui, image: ImageId) -> Command {
+    let is_adding = ui.input(|input| input.modifiers.command);
+    Command::Selection(match is_adding {
+        true => SelectionCommand::Toggle(image),
+        false => SelectionCommand::Only(image),
+    })
+}
+
+/// Says of a run that the test list chose its epoch.
+fn test_list_chip(ui: &mut Ui) {
+    let hint = "The test list chose the best epoch, as the published code does it: its test figures are too good";
+    chip::warning(ui, "chosen on test", hint);
+}
+
+/// Asks for the settings with a change.
+fn set(settings: &TrainSettings, out: &mut Vec<Command>, change: impl FnOnce(&mut TrainSettings)) {
+    let mut settings = settings.clone();
+    change(&mut settings);
+    out.push(Command::Train(TrainCommand::SetSettings(settings)));
 }
 
 /// Room around a screen's content, no wider than can be read.

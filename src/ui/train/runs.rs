@@ -2,42 +2,38 @@
 
 use egui::Align;
 use egui::Button;
-use egui::Grid;
+use egui::Checkbox;
 use egui::Layout;
-use egui::RichText;
 use egui::Ui;
-use egui::vec2;
 use egui_extras::Column;
 use egui_extras::TableBuilder;
 use egui_extras::TableRow;
 
-use crate::domain::{Figures, RunRecord};
+use crate::domain::{Figures, RunRecord, RunStatus};
 use crate::state::AppState;
 use crate::state::Command;
 use crate::state::Project;
 use crate::state::actions::grouped;
 use crate::state::train;
 use crate::state::train::TrainCommand;
-use crate::state::train::data::images;
 use crate::state::train::runs as words;
-use crate::ui::tokens::GAP;
+use crate::ui::textures::Textures;
 use crate::ui::tokens::Palette;
 use crate::ui::tokens::ROW_HEIGHT;
-use crate::ui::tokens::STEP;
 use crate::ui::widgets::chip;
 
 use super::card;
-use super::curves;
-
-/// Height of a line of figures.
-const FIGURE_HEIGHT: f32 = 20.0;
+use super::chosen;
+use super::versus;
 
 /// Most rows before the table scrolls on its own.
 const MOST_ROWS: f32 = 8.0;
 
 /// Headings of the table with the width of their columns.
-const COLUMNS: [(&str, f32); 9] = [
+const COLUMNS: [(&str, f32); 11] = [
+    ("Compare", 64.0),
     ("Aspect", 112.0),
+    ("Head", 92.0),
     ("Images", 64.0),
     ("Epochs", 60.0),
     ("Best", 48.0),
@@ -51,22 +47,38 @@ const COLUMNS: [(&str, f32); 9] = [
 /// A figure of a set.
 type Pick = fn(&Figures) -> Option<f64>;
 
-/// Draws table and chosen run.
-pub(super) fn show(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command>) {
+/// Draws the table, and below it the two runs that are compared or the chosen one.
+pub(super) fn show(
+    ui: &mut Ui,
+    state: &AppState,
+    project: &Project,
+    (textures, out): (&mut Textures, &mut Vec<Command>),
+) {
     if project.runs.is_empty() {
         ui.weak("Runs will be listed here, with their figures before and after.");
         return;
     }
     card(ui, "Runs", |ui| table(ui, state, project, out));
-    let is_live = |run: &RunRecord| state.train.active == Some(run.id);
+    let pair = state.train.reports.pair();
+    let pair = pair.and_then(|(a, b)| Some((project.run(a)?, project.run(b)?)));
+    if let Some((first, second)) = pair {
+        let title = format!("Run {} against run {}", second.id.0, first.id.0);
+        card(ui, &title, |ui| {
+            versus::two_runs(ui, (state, project), (first, second), (textures, out));
+        });
+        return;
+    }
+    let is_live = |run: &RunRecord| train::active(state) == Some(run.id);
     if let Some(run) = train::shown_run(state).filter(|run| !is_live(run)) {
         let title = format!(
             "Run {}: {}, {}",
             run.id.0,
             run.settings.aspect,
-            words::status_words(run, false)
+            words::status_words(run, state.train.working.contains(&run.id))
         );
-        card(ui, &title, |ui| chosen(ui, state, (project, run), out));
+        card(ui, &title, |ui| {
+            chosen::show(ui, (state, project), run, (textures, out));
+        });
     }
 }
 
@@ -120,9 +132,14 @@ fn table_row(
             out.push(Command::Train(TrainCommand::Choose(run.id)));
         }
     });
+    row.col(|ui| mark(ui, state, run, out));
     row.col(|ui| {
         let aspect = run.settings.aspect;
         ui.colored_label(Palette::in_use(ui).aspect(aspect), aspect.title());
+    });
+    row.col(|ui| {
+        let hint = words::head_words(&run.settings);
+        ui.label(run.settings.head.kind.name()).on_hover_text(hint);
     });
     row.col(|ui| {
         let [train, val, test] = run.num_images;
@@ -149,13 +166,31 @@ fn table_row(
         row.col(|ui| before_after(ui, run, pick));
     }
     row.col(|ui| {
-        let is_active = state.train.active == Some(run.id);
+        let is_active = state.train.working.contains(&run.id);
         if words::is_in_use(project, run) {
             chip::chip(ui, "in use", "Its predictor gives the scores on screen");
+        } else if let (RunStatus::Done, Some(fold)) = (&run.status, run.settings.fold) {
+            ui.label(format!("part {} of {}", fold.number + 1, fold.of));
         } else {
             ui.label(words::status_words(run, is_active));
         }
+        if run.settings.selects_on_test() {
+            super::test_list_chip(ui);
+        }
     });
+}
+
+/// The box that marks a run to be compared.
+fn mark(ui: &mut Ui, state: &AppState, run: &RunRecord, out: &mut Vec<Command>) {
+    let mut is_on = state.train.reports.marked.contains(&run.id);
+    let box_ = Checkbox::without_text(&mut is_on);
+    let response = ui
+        .add(box_)
+        .accessible_name(format!("Compare run {}", run.id.0))
+        .on_hover_text("Mark two runs to hold them against each other");
+    if response.clicked() {
+        out.push(Command::Train(TrainCommand::Mark(run.id)));
+    }
 }
 
 /// A figure; where it is undefined, the reason for the pointer.
@@ -181,131 +216,4 @@ fn before_after(ui: &mut Ui, run: &RunRecord, pick: Pick) {
         ui.weak("to");
     }
     figure(ui, after, pick);
-}
-
-fn chosen(
-    ui: &mut Ui,
-    state: &AppState,
-    (project, run): (&Project, &RunRecord),
-    out: &mut Vec<Command>,
-) {
-    ui.label(words::verdict(run));
-    ui.horizontal(|ui| buttons(ui, state, (project, run), out));
-    if run.test_after.is_some() {
-        figures_table(ui, run);
-    }
-    if run.epochs.is_empty() {
-        ui.weak("No epoch was done, so there is no curve.");
-    } else {
-        curves::show(ui, run, None);
-    }
-    let settings = &run.settings;
-    ui.weak(format!(
-        "{} to learn from, {} for the best epoch, {} for testing. Read by {} with the wording {}. \
-         Batches of {}, learning rate {}, weight decay {}, seed {}.",
-        images(run.num_images[0]),
-        grouped(run.num_images[1]),
-        grouped(run.num_images[2]),
-        run.model.name,
-        run.preset,
-        settings.batch_size,
-        settings.learning_rate,
-        settings.weight_decay,
-        settings.seed
-    ));
-}
-
-fn buttons(
-    ui: &mut Ui,
-    state: &AppState,
-    (project, run): (&Project, &RunRecord),
-    out: &mut Vec<Command>,
-) {
-    let aspect = run.settings.aspect;
-    let is_busy = train::is_busy(state);
-    if train::is_cut_off(state, run) {
-        let hint = "Goes on after the last epoch that was saved";
-        if ui
-            .add_enabled(!is_busy, Button::new("Go on"))
-            .on_hover_text(hint)
-            .on_disabled_hover_text("A training runs already; wait for it or stop it")
-            .clicked()
-        {
-            out.push(Command::Train(TrainCommand::Resume(run.id)));
-        }
-        return;
-    }
-    let Some(predictor) = run.predictor else {
-        return;
-    };
-    if words::is_in_use(project, run) {
-        chip::chip(ui, "in use", "Its predictor gives the scores on screen");
-        let hint = words::roll_back_words(project, run);
-        if ui.button("Roll back").on_hover_text(&hint).clicked() {
-            out.push(Command::Train(TrainCommand::Use {
-                aspect,
-                predictor: run.previous,
-            }));
-        }
-        ui.weak(hint);
-    } else {
-        let hint = format!("Gives the scores of {aspect} from now on. Can be undone.");
-        if ui.button("Use").on_hover_text(&hint).clicked() {
-            out.push(Command::Train(TrainCommand::Use {
-                aspect,
-                predictor: Some(predictor),
-            }));
-        }
-        ui.weak(hint);
-    }
-}
-
-fn figures_table(ui: &mut Ui, run: &RunRecord) {
-    let rows: [(&str, Pick); 5] = [
-        ("SRCC", |figures| figures.srcc),
-        ("PLCC", |figures| figures.plcc),
-        ("PLCC, 4-parameter fit", |figures| figures.plcc_fit4),
-        ("KRCC", |figures| figures.krcc),
-        ("RMSE", |figures| figures.rmse),
-    ];
-    let Some(after) = &run.test_after else {
-        return;
-    };
-    let before = run.test_before.as_ref();
-    Grid::new(("before_after", run.id.0))
-        .num_columns(4)
-        .min_col_width(88.0)
-        .min_row_height(FIGURE_HEIGHT)
-        .spacing(vec2(GAP, STEP))
-        .show(ui, |ui| {
-            for name in ["Test list", "Before", "After", "Change"] {
-                ui.weak(name);
-            }
-            ui.end_row();
-            for (name, pick) in rows {
-                ui.label(name);
-                match before {
-                    Some(before) => figure(ui, before, pick),
-                    None => {
-                        ui.weak("no predictor");
-                    }
-                }
-                figure(ui, after, pick);
-                if let (Some(old), Some(new)) = (before.and_then(pick), pick(after)) {
-                    ui.label(format!("{:+.3}", new - old));
-                }
-                ui.end_row();
-            }
-            ui.label("Images");
-            ui.label(before.map_or_else(String::new, |before| grouped(before.n)));
-            ui.label(grouped(after.n));
-            ui.end_row();
-        });
-    for (when, figures) in [("Before", before), ("After", Some(after))] {
-        if let Some(figures) = figures
-            && let Some(reason) = &figures.reason
-        {
-            ui.label(RichText::new(format!("{when}: {reason}")).weak());
-        }
-    }
 }

@@ -1,18 +1,15 @@
 //! What a run would learn from: counts over the rows of an aspect, and what is doubtful about them in sentences.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+mod sentences;
 
-use crate::domain::{Aspect, ModelTag, Split, TrainSettings};
-use crate::state::actions::grouped;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::domain::study;
+use crate::domain::{Aspect, ContentHash, Descriptions, ModelTag, Origin, Split, TrainSettings};
 use crate::state::project::Project;
 use crate::state::project::Row;
 
-/// Fewest training pictures that the workers accept.
-const LEAST_TO_TRAIN: usize = 8;
-
-/// Below so many training pictures the outcome is mostly chance.
-const FEW: usize = 30;
+pub use sentences::images;
 
 /// Part of the prompts that is set aside for testing where a dataset comes without a split, as the workers do it.
 const TEST_FRACTION: f64 = 0.2;
@@ -31,16 +28,28 @@ pub struct DataSummary {
     pub num_val: usize,
     /// Rows of the split `test`.
     pub num_test: usize,
+    /// Rows of `train` and `val` that the choice of generators or the tag leaves out.
+    pub num_filtered: usize,
     /// Rows without a split while others have one: they take no part.
     pub num_left_out: usize,
     /// Rows with an opinion score whose file is missing or cannot be read.
     pub num_without_file: usize,
     /// Rows that take part and are described by the model in use.
     pub num_described: usize,
+    /// Rows that would take part and have no published description, where those are read.
+    pub num_lacking: usize,
+    /// Rows that take part and were described by another model or in another wording alone.
+    pub num_of_others: usize,
+    /// Who described those, e.g. "mini with the wording assay".
+    pub others: Option<String>,
     /// Training rows that will choose the best epoch, about.
     pub num_cut: usize,
     /// Whether the dataset has a split for the aspect.
     pub has_split: bool,
+    /// Whether the test list chooses the best epoch.
+    pub selects_on_test: bool,
+    /// Parts of the cross-validation, where one is wanted.
+    pub folds: Option<u32>,
     /// Different prompts of the training rows.
     pub num_prompts: usize,
     /// Prompts that stand in both train and test.
@@ -51,57 +60,138 @@ pub struct DataSummary {
     pub is_constant: bool,
 }
 
+/// Rows that take part, by role.
+struct Roles<'a> {
+    train: Vec<&'a Row>,
+    val: Vec<&'a Row>,
+    test: Vec<&'a Row>,
+}
+
 impl DataSummary {
     /// Counts. `model` is the one in use, where it is known: descriptions of another one must be made anew.
     pub fn count(project: &Project, settings: &TrainSettings, model: Option<&ModelTag>) -> Self {
-        let aspect = settings.aspect;
         let mut summary = Self {
-            aspect: Some(aspect),
+            aspect: Some(settings.aspect),
+            selects_on_test: settings.selects_on_test(),
+            folds: settings.fold.map(|fold| fold.of),
             ..Self::default()
         };
+        let truth = Truths::of(project, settings);
+        let mut roles = summary.roles(project, settings, &truth);
+        summary.drop_lacking(&mut roles, settings);
+        let Roles { train, val, test } = &roles;
+        (summary.num_train, summary.num_val, summary.num_test) =
+            (train.len(), val.len(), test.len());
+        summary.descriptions(project, &roles, settings, model);
+        summary.overlaps(train, val, test);
+        summary.is_constant = is_constant(train, &truth);
+        if !summary.has_split {
+            summary.num_test = (summary.num_train as f64 * TEST_FRACTION).round() as usize;
+            summary.num_train -= summary.num_test;
+        }
+        summary.num_cut = match (summary.folds, summary.selects_on_test) {
+            (Some(folds), _) => summary.num_train / folds.max(1) as usize,
+            (None, true) => 0,
+            (None, false) if summary.num_val > 0 => 0,
+            (None, false) => {
+                let part = settings.val_fraction.clamp(0.0, 1.0);
+                (summary.num_train as f64 * part).round() as usize
+            }
+        };
+        summary
+    }
+
+    /// Parts the rows by their split, and counts those that take no part.
+    fn roles<'a>(
+        &mut self,
+        project: &'a Project,
+        settings: &TrainSettings,
+        truth: &Truths,
+    ) -> Roles<'a> {
+        let aspect = settings.aspect;
         let mut by_split: BTreeMap<Option<Split>, Vec<&Row>> = BTreeMap::new();
         for row in &project.rows {
-            if row.record.mos(aspect).is_none() {
+            if truth.mos(row).is_none() {
                 continue;
             }
             if row.record.file.is_present() {
                 let split = *row.record.split.get(aspect);
                 by_split.entry(split).or_default().push(row);
             } else {
-                summary.num_without_file += 1;
+                self.num_without_file += 1;
             }
         }
-        summary.has_split = by_split.keys().any(Option::is_some);
-        if !summary.has_split
+        self.has_split = by_split.keys().any(Option::is_some);
+        if !self.has_split
             && let Some(rows) = by_split.remove(&None)
         {
             by_split.insert(Some(Split::Train), rows);
         }
-        let rows_of = |split| by_split.get(&split).map_or(&[][..], Vec::as_slice);
-        let train = rows_of(Some(Split::Train));
-        let val = rows_of(Some(Split::Val));
-        let test = rows_of(Some(Split::Test));
-        summary.num_left_out = rows_of(None).len();
-        (summary.num_train, summary.num_val, summary.num_test) =
-            (train.len(), val.len(), test.len());
+        let mut rows_of = |split| by_split.remove(&split).unwrap_or_default();
+        let mut roles = Roles {
+            train: rows_of(Some(Split::Train)),
+            val: rows_of(Some(Split::Val)),
+            test: rows_of(Some(Split::Test)),
+        };
+        self.num_left_out = rows_of(None).len();
+        let before = roles.train.len() + roles.val.len();
+        let from = &settings.learn_from;
+        roles.train.retain(|row| from.takes(&row.record));
+        roles.val.retain(|row| from.takes(&row.record));
+        self.num_filtered = before - roles.train.len() - roles.val.len();
+        roles
+    }
+
+    /// Where published descriptions are read, rows without one take no part; a training image may read its teacher's.
+    fn drop_lacking(&mut self, roles: &mut Roles<'_>, settings: &TrainSettings) {
+        if settings.descriptions != Descriptions::Published {
+            return;
+        }
+        let aspect = settings.aspect;
+        let has = |row: &Row, origin| row.newest_description(aspect, origin).is_some();
+        let before = roles.train.len() + roles.val.len() + roles.test.len();
+        roles
+            .train
+            .retain(|row| has(row, Origin::Published) || has(row, Origin::Teacher));
+        roles.val.retain(|row| has(row, Origin::Published));
+        roles.test.retain(|row| has(row, Origin::Published));
+        self.num_lacking = before - roles.train.len() - roles.val.len() - roles.test.len();
+    }
+
+    /// Counts rows that are described, and those that only another model or wording described.
+    fn descriptions(
+        &mut self,
+        project: &Project,
+        roles: &Roles<'_>,
+        settings: &TrainSettings,
+        model: Option<&ModelTag>,
+    ) {
+        let Roles { train, val, test } = roles;
+        if settings.descriptions == Descriptions::Published {
+            self.num_described = train.len() + val.len() + test.len();
+            return;
+        }
         let preset = project.settings.preset.as_deref();
-        summary.num_described = train
-            .iter()
-            .chain(val)
-            .chain(test)
-            .filter(|row| is_described(row, aspect, model, preset))
-            .count();
-        summary.overlaps(train, val, test);
-        summary.is_constant = is_constant(train, aspect);
-        if !summary.has_split {
-            summary.num_test = (summary.num_train as f64 * TEST_FRACTION).round() as usize;
-            summary.num_train -= summary.num_test;
+        for row in train.iter().chain(val).chain(test) {
+            let Some(description) = row.local_description(settings.aspect) else {
+                continue;
+            };
+            let made = &description.made;
+            let is_of_model = model.is_none_or(|model| made.model.as_ref() == Some(model));
+            let is_of_preset = preset.is_none_or(|preset| made.preset.as_deref() == Some(preset));
+            if is_of_model && is_of_preset {
+                self.num_described += 1;
+                continue;
+            }
+            self.num_of_others += 1;
+            self.others.get_or_insert_with(|| {
+                let name = made.model.as_ref().map_or("another model", |tag| &tag.name);
+                match &made.preset {
+                    Some(preset) => format!("{name} with the wording {preset}"),
+                    None => name.to_owned(),
+                }
+            });
         }
-        if summary.num_val == 0 {
-            let part = settings.val_fraction.clamp(0.0, 1.0);
-            summary.num_cut = (summary.num_train as f64 * part).round() as usize;
-        }
-        summary
     }
 
     fn overlaps(&mut self, train: &[&Row], val: &[&Row], test: &[&Row]) {
@@ -126,133 +216,41 @@ impl DataSummary {
     pub const fn num_learned(&self) -> usize {
         self.num_train.saturating_sub(self.num_cut)
     }
-
-    /// Why training is not possible with these rows, and what to do; `None` where it is.
-    pub fn obstacle(&self) -> Option<String> {
-        let aspect = self.aspect?;
-        if self.num_train + self.num_val + self.num_test == 0 {
-            return Some(match self.num_without_file {
-                0 => format!(
-                    "No picture has an opinion score of {aspect}; choose another aspect, or import a table with scores"
-                ),
-                number => format!(
-                    "All {} pictures with a score of {aspect} have no file; put the files back and import again",
-                    grouped(number)
-                ),
-            });
-        }
-        if self.num_learned() < LEAST_TO_TRAIN {
-            return Some(format!(
-                "Only {} training images; training needs at least {LEAST_TO_TRAIN}",
-                self.num_learned()
-            ));
-        }
-        if self.num_val == 0 && self.num_cut == 0 {
-            return Some(
-                "No image is left to choose the best epoch; make the validation part larger"
-                    .to_owned(),
-            );
-        }
-        if self.num_val == 0 && self.num_prompts < 2 {
-            return Some(
-                "All training images have the same prompt (or none is known), so no validation part can be cut by prompt; import prompts, or a split with val rows"
-                    .to_owned(),
-            );
-        }
-        None
-    }
-
-    /// What takes part, in sentences.
-    pub fn sentences(&self) -> Vec<String> {
-        let mut sentences = vec![match self.num_val {
-            0 => format!(
-                "Learns from {}; about {} more, cut from the training images by prompt, choose the best epoch.",
-                images(self.num_learned()),
-                grouped(self.num_cut)
-            ),
-            number => format!(
-                "Learns from {}; the {} of the validation list choose the best epoch.",
-                images(self.num_train),
-                images(number)
-            ),
-        }];
-        sentences.push(match (self.num_test, self.has_split) {
-            (0, _) => "There is no test image, so nothing can be reported but validation figures.".to_owned(),
-            (number, true) => format!(
-                "{} of the test list are only reported, never learned from.",
-                capital(&images(number))
-            ),
-            (number, false) => format!(
-                "The dataset has no split: about {} will be set aside by prompt for testing, the same ones in every run.",
-                images(number)
-            ),
-        });
-        if self.num_without_file > 0 {
-            sentences.push(format!(
-                "{} with a score but without a usable file are left out.",
-                capital(&images(self.num_without_file))
-            ));
-        }
-        if self.num_left_out > 0 {
-            sentences.push(format!(
-                "{} stand in no list and are left out.",
-                capital(&images(self.num_left_out))
-            ));
-        }
-        sentences
-    }
-
-    /// What is doubtful about the data, in sentences.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.shared_with_test > 0 {
-            warnings.push(format!(
-                "{} in both train and test: test figures will look better than they are.",
-                prompts_stand(self.shared_with_test)
-            ));
-        }
-        if self.shared_with_val > 0 {
-            warnings.push(format!(
-                "{} in both train and validation: the best epoch may be chosen too late.",
-                prompts_stand(self.shared_with_val)
-            ));
-        }
-        if self.is_constant {
-            warnings.push(
-                "All training images have the same score: there is nothing to learn from them."
-                    .to_owned(),
-            );
-        }
-        if (1..FEW).contains(&self.num_learned()) {
-            warnings.push(format!(
-                "Only {} to learn from: with fewer than {FEW} the outcome is mostly chance.",
-                images(self.num_learned())
-            ));
-        }
-        warnings
-    }
 }
 
-fn prompts_stand(number: usize) -> String {
-    match number {
-        1 => "1 prompt stands".to_owned(),
-        number => format!("{} prompts stand", grouped(number)),
-    }
+/// The opinions that a run takes for the truth: the project's, or those of one study alone.
+enum Truths {
+    Project(Aspect),
+    Study(HashMap<ContentHash, f64>),
 }
 
-/// "1 image", "2,982 images".
-pub fn images(number: usize) -> String {
-    match number {
-        1 => "1 image".to_owned(),
-        number => format!("{} images", grouped(number)),
+impl Truths {
+    fn of(project: &Project, settings: &TrainSettings) -> Self {
+        let id = settings.learn_from.study;
+        let chosen = id.and_then(|id| project.studies.iter().find(|study| study.id == id));
+        let Some(chosen) = chosen else {
+            return Self::Project(settings.aspect);
+        };
+        // Plain means suffice to count: screening leaves pictures rated, and equal scores equal.
+        let tally = study::tally(chosen, project.votes_of(chosen.id), settings.aspect);
+        let means = tally.pictures.iter().zip(&tally.scores);
+        Self::Study(
+            means
+                .filter_map(|(hash, scores)| {
+                    let given = || scores.iter().filter(|score| !score.is_nan());
+                    let num = given().count();
+                    (num > 0).then(|| (*hash, given().sum::<f64>() / num as f64))
+                })
+                .collect(),
+        )
     }
-}
 
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
+    fn mos(&self, row: &Row) -> Option<f64> {
+        match self {
+            Self::Project(aspect) => row.record.mos(*aspect),
+            Self::Study(means) => means.get(&row.record.file.hash()?).copied(),
+        }
+    }
 }
 
 /// Prompts as the workers compare them: case and outer blanks do not count.
@@ -262,21 +260,12 @@ fn prompts(rows: &[&Row]) -> BTreeSet<String> {
         .collect()
 }
 
-fn is_constant(rows: &[&Row], aspect: Aspect) -> bool {
-    let mut values = rows.iter().filter_map(|row| row.record.mos(aspect));
+fn is_constant(rows: &[&Row], truth: &Truths) -> bool {
+    let mut values = rows.iter().filter_map(|row| truth.mos(row));
     let Some(first) = values.next() else {
         return false;
     };
     rows.len() > 1 && values.all(|value| (value - first).abs() < SAME_MOS)
-}
-
-fn is_described(row: &Row, aspect: Aspect, model: Option<&ModelTag>, preset: Option<&str>) -> bool {
-    row.local_description(aspect).is_some_and(|description| {
-        let made = &description.made;
-        let is_of_model = model.is_none_or(|model| made.model.as_ref() == Some(model));
-        let is_of_preset = preset.is_none_or(|preset| made.preset.as_deref() == Some(preset));
-        is_of_model && is_of_preset
-    })
 }
 
 #[cfg(test)]

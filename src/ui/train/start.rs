@@ -1,0 +1,78 @@
+//! Step 3: the button with what it will do, and why it cannot be pressed where it cannot.
+
+use egui::Button;
+use egui::RichText;
+use egui::Ui;
+use egui::vec2;
+
+use crate::state::AppState;
+use crate::state::Command;
+use crate::state::train;
+use crate::state::train::DataSummary;
+use crate::state::train::TrainCommand;
+use crate::state::train::data::images;
+use crate::state::train::plan;
+use crate::ui::tokens::GAP;
+use crate::ui::tokens::Palette;
+use crate::ui::tokens::ROW_HEIGHT;
+
+/// Draws the step.
+pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let obstacle = train::obstacle(state);
+    ui.horizontal_wrapped(|ui| {
+        let button = Button::new(RichText::new(button_words(state)).strong())
+            .min_size(vec2(200.0, ROW_HEIGHT + GAP))
+            .fill(Palette::in_use(ui).accent_ground);
+        let reason = obstacle.clone().unwrap_or_default();
+        if ui
+            .add_enabled(obstacle.is_none(), button)
+            .on_disabled_hover_text(reason)
+            .clicked()
+        {
+            out.push(Command::Train(TrainCommand::Start));
+        }
+        match &obstacle {
+            Some(reason) => ui.colored_label(Palette::in_use(ui).warning, reason),
+            None => ui.weak(plan::estimate(state)),
+        };
+        let num_cut_off = train::cut_off(state).count();
+        if num_cut_off > 1 {
+            let words = format!("Go on with {num_cut_off} runs that were cut off");
+            let hint = "Each goes on after the last epoch that was saved";
+            if ui.button(words).on_hover_text(hint).clicked() {
+                out.push(Command::Train(TrainCommand::ResumeAll));
+            }
+        }
+    });
+    ui.weak(after_words(state));
+}
+
+fn button_words(state: &AppState) -> String {
+    let data = &state.train.data;
+    let learned: Vec<usize> = data.iter().map(DataSummary::num_learned).collect();
+    let num_runs = plan::runs(&state.train).len();
+    match (num_runs, learned.as_slice()) {
+        (0 | 1, [one]) => format!("Train on {}", images(*one)),
+        (_, [first, rest @ ..]) if rest.iter().all(|other| other == first) => {
+            format!("Train {num_runs} predictors on {} each", images(*first))
+        }
+        _ => format!("Train {num_runs} predictors"),
+    }
+}
+
+fn after_words(state: &AppState) -> &'static str {
+    match (state.train.num_folds, state.train.aspects.len()) {
+        (Some(_), _) => {
+            "Nothing is overwritten and nothing taken into use: the runs of a cross-validation are there to be compared. \
+             Runs and predictors are kept in the project."
+        }
+        (None, 0 | 1) => {
+            "Nothing is overwritten. The new predictor is taken into use when the run ends; one click brings the former one \
+             back. Runs and predictors are kept in the project."
+        }
+        (None, _) => {
+            "Nothing is overwritten. The runs follow one another, and each predictor is taken into use when its run ends; \
+             one click brings the former one back. Runs and predictors are kept in the project."
+        }
+    }
+}
