@@ -16,6 +16,7 @@ pub mod raters;
 #[cfg(test)]
 mod reference;
 mod spread;
+mod words;
 
 pub use agreement::{Agreement, agreement};
 pub use bootstrap::{Interval, Resampling, SplitMix64, bootstrap_interval};
@@ -26,3 +27,4 @@ pub use error::StatsError;
 pub use fit::{Logistic4, Logistic5, Polynomial, plcc_fit4, plcc_fit5, polynomial_fit};
 pub use paired::{Paired, paired_bootstrap};
 pub use spread::mean_and_deviation;
+pub use words::{fixed, signed};

@@ -6,6 +6,7 @@ use super::bias::means;
 use super::bias::need_raters;
 use super::matrix::mean;
 use super::matrix::present;
+use super::matrix::settled;
 use super::matrix::std;
 use crate::stats::StatsError;
 
@@ -64,9 +65,9 @@ pub fn p910_annex_e(matrix: &RatingMatrix) -> Result<AnnexE, StatsError> {
     };
     let shift = mean(bias.iter().copied()).unwrap_or(0.0);
     Ok(AnnexE {
-        mos: psi.iter().map(|psi| psi + shift).collect(),
+        mos: psi.iter().map(|psi| settled(psi + shift)).collect(),
         sos: residual.rows().map(sos).collect(),
-        bias: bias.iter().map(|bias| bias - shift).collect(),
+        bias: bias.iter().map(|bias| settled(bias - shift)).collect(),
         inconsistency: column_stds(&residual),
         num_iterations,
     })
@@ -126,6 +127,25 @@ mod tests {
         assert!((estimate.bias[1] - 0.5).abs() < 1e-12);
         assert!(estimate.inconsistency.iter().all(|sigma| *sigma < 1e-12));
         assert!((estimate.mos[2] - 3.5).abs() < 1e-12);
+        Ok(())
+    }
+
+    #[test]
+    fn equal_ratings_stay_tied_whoever_gave_them() -> Result<(), StatsError> {
+        // One rater a picture, as in a study that has just begun: nothing tells raters apart, and nothing may tell
+        // equal answers apart.
+        let rows: Vec<Vec<f64>> = (0..60)
+            .map(|picture: usize| {
+                let mut row = vec![f64::NAN; 7];
+                row[picture % 7] = (picture * 5 % 11) as f64 / 10.0 + 1.0;
+                row
+            })
+            .collect();
+        let matrix = RatingMatrix::from_rows(&rows)?;
+        let estimate = p910_annex_e(&matrix)?;
+        let plain = means(&matrix);
+        let srcc = crate::stats::srcc(&estimate.mos, &plain)?;
+        assert!((srcc - 1.0).abs() < 1e-12, "{srcc}");
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::RatingMatrix;
 use super::Z95;
 use super::matrix::mean;
+use super::matrix::settled;
 use super::matrix::std;
 use crate::stats::StatsError;
 
@@ -37,7 +38,7 @@ pub(super) fn opinion(scores: &[f64]) -> Result<Opinion, StatsError> {
         got: scores.len(),
     });
     Ok(Opinion {
-        mos,
+        mos: settled(mos),
         ci95: std
             .clone()
             .map(|std| Z95 * std / (scores.len() as f64).sqrt()),

@@ -17,6 +17,7 @@ use super::matrix::std;
 use super::mos_ci95;
 use super::rejection::bt500;
 use crate::stats::StatsError;
+use crate::stats::signed;
 
 /// How ratings become scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -232,7 +233,7 @@ fn by_bias(matrix: &RatingMatrix) -> Result<Screened, StatsError> {
     let verdict = |rater: usize| {
         Verdict::kept(result.bias[rater].map_or_else(
             || "no ratings".to_owned(),
-            |bias| format!("a bias of {bias:+.2} was taken off"),
+            |bias| format!("a bias of {} was taken off", signed(bias, 2)),
         ))
     };
     Ok(Screened {
