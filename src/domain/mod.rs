@@ -8,6 +8,7 @@ mod aspect;
 mod catalog;
 mod columns;
 mod conversation;
+mod count;
 mod filter;
 mod image;
 mod import;
@@ -26,6 +27,7 @@ pub use conversation::{
     Conversation, Description, DescriptionId, Descriptions, Origin, Preset, PresetAspect,
     Provenance,
 };
+pub use count::grouped;
 pub use filter::{Filter, SortKey};
 pub use image::{ContentHash, FileState, ImageId, ImageRecord, Picture, Truth};
 pub use import::{

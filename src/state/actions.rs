@@ -1,5 +1,6 @@
 //! What the action bar says: how many pictures an action would be about, and how long it may take.
 
+pub use crate::domain::grouped;
 use crate::domain::{Aspect, AspectMap, ImageId};
 
 use super::jobs::JobsState;
@@ -87,17 +88,4 @@ pub fn duration_in_words(seconds: f64) -> String {
         s if s < 5400.0 => format!("about {:.0} min", s / 60.0),
         s => format!("about {:.1} h", s / 3600.0),
     }
-}
-
-/// A count with thin groups of three digits: "2,982".
-pub fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (idx, digit) in digits.chars().enumerate() {
-        if idx > 0 && (digits.len() - idx).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

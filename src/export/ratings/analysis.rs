@@ -1,14 +1,17 @@
-//! What a study's votes come to under one aspect: the one computation behind report and command line.
+//! What a study's votes come to under one aspect: the one computation behind window, report and command line.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use super::Sides;
 use super::StudyRecord;
+use super::sides::sides;
 use crate::domain::Aspect;
 use crate::domain::ContentHash;
 use crate::domain::Vote;
 use crate::domain::study::SceneTally;
 use crate::domain::study::Tally;
+use crate::domain::study::opinions;
 use crate::domain::study::scene_tallies;
 use crate::domain::study::standing;
 use crate::domain::study::tally;
@@ -23,10 +26,12 @@ use crate::stats::raters::panel;
 use crate::stats::raters::strengths;
 
 /// A study under one aspect.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
     /// The aspect.
     pub aspect: Aspect,
+    /// Votes under it that count.
+    pub num_votes: usize,
     /// Scores as a table; without rows of interest in a pair comparison.
     pub tally: Tally,
     /// The panel's figures; an error where nobody scored anything.
@@ -35,10 +40,12 @@ pub struct Analysis {
     pub scenes: Vec<Scene>,
     /// How each rater went about it, by name.
     pub habits: Vec<Habits>,
+    /// How each rater compared, by name; empty where pictures were scored.
+    pub sides: Vec<Sides>,
 }
 
 /// Comparisons of one prompt and the strengths that they give.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Scene {
     /// The prompt.
     pub prompt: String,
@@ -98,6 +105,8 @@ pub fn analyse(record: &StudyRecord<'_>, aspect: Aspect, screening: Screening) -
         panel,
         scenes: scenes.into_iter().map(scene).collect(),
         habits: habits(record, aspect),
+        sides: sides(&votes, aspect),
+        num_votes: opinions(&votes, aspect).len(),
         tally,
     }
 }
@@ -186,7 +195,7 @@ mod tests {
         let world = World::scores();
         let analysis = analyse(&world.record(), Aspect::Quality, Screening::None);
         let panel = analysis.panel.unwrap();
-        assert!((panel.plain[0].clone().unwrap().mos - 13.0 / 3.0).abs() < 1e-12);
+        assert!((panel.plain[0].clone().unwrap().mos - 13.0 / 3.0).abs() < 1e-9);
         assert_eq!(panel.repeat_mae, Ok(1.0));
         assert!(analysis.scenes.is_empty());
         let ada = &analysis.habits[0];
@@ -203,6 +212,7 @@ mod tests {
         let world = World::pairs();
         let analysis = analyse(&world.record(), Aspect::Quality, Screening::None);
         assert!(analysis.panel.is_err());
+        assert_eq!(analysis.num_votes, 4);
         let [first, second] = analysis.scenes.as_slice() else {
             panic!("expected two prompts");
         };

@@ -15,6 +15,7 @@ mod matrix;
 mod pairs;
 mod record;
 mod report;
+mod sides;
 mod sureal;
 #[cfg(test)]
 mod testing;
@@ -25,6 +26,7 @@ use std::path::Path;
 pub use analysis::{Analysis, Habits, Scene, analyse};
 pub use long::COLUMNS as LONG_COLUMNS;
 pub use record::StudyRecord;
+pub use sides::Sides;
 
 use super::write::ExportError;
 use super::write::replace;

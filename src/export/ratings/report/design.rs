@@ -10,6 +10,7 @@ use super::html::number;
 use crate::domain::Method;
 use crate::domain::Protocol;
 use crate::domain::Vote;
+use crate::domain::grouped;
 use crate::domain::study::Presentation;
 use crate::domain::study::standing;
 use crate::export::ratings::StudyRecord;
@@ -91,8 +92,8 @@ fn pictures(record: &StudyRecord<'_>) -> String {
     let prompts: BTreeSet<&str> = rated.iter().map(|picture| picture.prompt.trim()).collect();
     format!(
         "{} pictures of {} prompts from {}",
-        rated.len(),
-        prompts.len(),
+        grouped(rated.len()),
+        grouped(prompts.len()),
         record.dataset
     )
 }
@@ -141,10 +142,19 @@ fn training(record: &StudyRecord<'_>) -> String {
     if protocol.num_discarded_training == 0 && protocol.training.is_empty() {
         return "none".to_owned();
     }
+    let num = protocol.num_discarded_training.max(protocol.training.len());
+    let of = match protocol.training.len() {
+        0 => "of pictures of the study before their turn".to_owned(),
+        training if training >= num => "of pictures for training alone".to_owned(),
+        training => format!("{training} of them of pictures for training alone"),
+    };
+    let each = match protocol.aspects.len() {
+        1 => "",
+        _ => " of each aspect",
+    };
     format!(
-        "{} presentations at the beginning do not count, {} of them of training pictures; {num_votes} such votes",
-        protocol.num_discarded_training.max(protocol.training.len()),
-        protocol.training.len()
+        "{num} presentations at the beginning{each} do not count, {of}; {} such votes",
+        grouped(num_votes)
     )
 }
 
@@ -217,12 +227,13 @@ fn votes(record: &StudyRecord<'_>) -> String {
         _ => String::new(),
     };
     format!(
-        "{} votes stand{times}: {} count, {} are training, {} hidden repeats. {num_back} were taken back by their \
-         raters and are kept in the record.",
-        standing.len(),
-        count(|vote| !vote.is_training && !vote.is_repeat),
-        count(|vote| vote.is_training),
-        count(|vote| vote.is_repeat && !vote.is_training),
+        "{} votes stand{times}: {} count, {} are training, {} hidden repeats. {} were taken back by their raters and \
+         are kept in the record.",
+        grouped(standing.len()),
+        grouped(count(|vote| !vote.is_training && !vote.is_repeat)),
+        grouped(count(|vote| vote.is_training)),
+        grouped(count(|vote| vote.is_repeat && !vote.is_training)),
+        grouped(num_back),
     )
 }
 
@@ -269,9 +280,11 @@ pub(super) fn conditions(page: &mut Page, record: &StudyRecord<'_>) {
         );
         let num_zoomed = standing.iter().filter(|vote| vote.zoom_max > 1.0).count();
         page.paragraph(&format!(
-            "A picture was magnified beyond one screen pixel a picture pixel for {num_zoomed} of {} votes.",
-            standing.len()
+            "A picture was magnified beyond one screen pixel a picture pixel for {} of {} votes.",
+            grouped(num_zoomed),
+            grouped(standing.len())
         ));
+        shrunk(page, record.study.protocol.presentation, &standing);
     }
     page.paragraph("To be filled in by whoever ran the study; no program can record it:");
     page.raw("<dl>\n");
@@ -288,6 +301,24 @@ pub(super) fn conditions(page: &mut Page, record: &StudyRecord<'_>) {
         ));
     }
     page.raw("</dl>\n");
+}
+
+/// How often the window was too small for the size that the protocol asks for.
+fn shrunk(page: &mut Page, presentation: Presentation, standing: &[&Vote]) {
+    if presentation != Presentation::OneToOne {
+        return;
+    }
+    // Zero is a vote that came from a table.
+    let is_shrunk = |vote: &&&Vote| vote.zoom_max > 0.0 && vote.zoom_max < 0.999;
+    let num = standing.iter().filter(is_shrunk).count();
+    if num > 0 {
+        page.note(&format!(
+            "For {} of {} votes the window was too small for one screen pixel a picture pixel, and the picture was \
+             shown smaller.",
+            grouped(num),
+            grouped(standing.len())
+        ));
+    }
 }
 
 fn screen_words(size: [u32; 2]) -> String {

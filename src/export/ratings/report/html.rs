@@ -2,7 +2,12 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::grouped;
 use crate::stats::StatsError;
+pub(super) use crate::stats::fixed as number;
+
+/// Characters of a name that stands on one line.
+const LONGEST_NAME: usize = 28;
 
 /// A page that grows.
 #[derive(Debug, Default)]
@@ -15,6 +20,10 @@ pub(super) struct Page {
 pub(super) enum Cell {
     /// Text, to the left.
     Text(String),
+    /// A name on one line, to the left.
+    Name(String),
+    /// A path, to the left; it may break after the marks that part it.
+    Path(String),
     /// A number, to the right.
     Number(String),
     /// Markup that is made here: a chart.
@@ -105,6 +114,13 @@ impl Page {
             for cell in row {
                 match cell {
                     Cell::Text(text) => self.add(format_args!("<td>{}</td>", escape(text))),
+                    Cell::Name(text) => self.add(format_args!(
+                        "<td class=\"name\">{}</td>",
+                        escape(&shortened(text, LONGEST_NAME))
+                    )),
+                    Cell::Path(text) => {
+                        self.add(format_args!("<td class=\"path\">{}</td>", breakable(text)));
+                    }
                     Cell::Number(text) => {
                         self.add(format_args!("<td class=\"n\">{}</td>", escape(text)));
                     }
@@ -156,7 +172,7 @@ impl Cell {
     }
 
     pub(super) fn number(number: usize) -> Self {
-        Self::Number(number.to_string())
+        Self::Number(grouped(number))
     }
 
     /// A figure with its decimals, or "undefined".
@@ -170,14 +186,22 @@ pub(super) fn figure(figure: Result<&f64, &StatsError>, decimals: usize) -> Stri
     figure.map_or_else(|_| "undefined".to_owned(), |value| number(*value, decimals))
 }
 
-/// A number with its decimals; no minus stands before a zero.
-pub(super) fn number(value: f64, decimals: usize) -> String {
-    let text = format!("{value:.decimals$}");
-    let is_zero = text.bytes().all(|byte| matches!(byte, b'-' | b'0' | b'.'));
-    match text.strip_prefix('-') {
-        Some(rest) if is_zero => rest.to_owned(),
-        _ => text,
+/// A path whose lines break after the marks that part it, and nowhere within a word.
+fn breakable(path: &str) -> String {
+    let mut markup = escape(path);
+    for mark in ["/", "_", "-"] {
+        markup = markup.replace(mark, &format!("{mark}<wbr>"));
     }
+    markup
+}
+
+/// The beginning of a text that is too long.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(most - 1).collect();
+    format!("{}\u{2026}", start.trim_end())
 }
 
 /// Text that is no markup.
@@ -193,16 +217,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn paths_break_at_their_marks_and_names_do_not_break() {
+        assert_eq!(breakable("a_b/c&.png"), "a_<wbr>b/<wbr>c&amp;.png");
+        assert_eq!(shortened("rehearsal 01", 28), "rehearsal 01");
+        assert_eq!(shortened("a very long prompt", 7), "a very\u{2026}");
+    }
+
+    #[test]
     fn markup_in_text_is_text() {
         assert_eq!(
             escape("<a href=\"x\">&"),
             "&lt;a href=&quot;x&quot;&gt;&amp;"
         );
-    }
-
-    #[test]
-    fn a_negative_nothing_is_nothing() {
-        assert_eq!(number(-0.001, 2), "0.00");
-        assert_eq!(number(-0.01, 2), "-0.01");
     }
 }

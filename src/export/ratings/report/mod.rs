@@ -19,6 +19,7 @@ use super::analysis::Analysis;
 use super::analysis::analyse;
 use crate::domain::Aspect;
 use crate::domain::Method;
+use crate::domain::grouped;
 use crate::domain::study::standing;
 use crate::export::write::ExportError;
 use html::Page;
@@ -119,9 +120,9 @@ fn front(page: &mut Page, record: &StudyRecord<'_>, analyses: &[Analysis], now: 
         protocol.rated_pictures().len()
     };
     let mut facts = vec![
-        ("Pictures".to_owned(), num_pictures.to_string()),
-        ("Raters".to_owned(), raters.len().to_string()),
-        ("Votes that count".to_owned(), counted.count().to_string()),
+        ("Pictures".to_owned(), grouped(num_pictures)),
+        ("Raters".to_owned(), grouped(raters.len())),
+        ("Votes that count".to_owned(), grouped(counted.count())),
     ];
     for analysis in analyses {
         if let Ok(panel) = &analysis.panel {
@@ -170,8 +171,8 @@ mod tests {
 
     /// Tags that are opened and never closed, or closed in the wrong order.
     fn unbalanced(page: &str) -> Vec<String> {
-        const ALONE: [&str; 9] = [
-            "meta", "br", "line", "circle", "rect", "path", "!doctype", "hr", "col",
+        const ALONE: [&str; 10] = [
+            "meta", "br", "wbr", "line", "circle", "rect", "path", "!doctype", "hr", "col",
         ];
         let (mut open, mut faults) = (Vec::new(), Vec::new());
         for tag in page.split('<').skip(1) {

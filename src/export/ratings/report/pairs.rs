@@ -5,6 +5,7 @@ use super::charts::Mean;
 use super::html::Cell;
 use super::html::Page;
 use super::html::number;
+use crate::domain::grouped;
 use crate::export::ratings::Analysis;
 use crate::export::ratings::Scene;
 use crate::export::ratings::StudyRecord;
@@ -21,11 +22,14 @@ pub(super) fn section(page: &mut Page, record: &StudyRecord<'_>, analysis: &Anal
     let num_ties = total(|scene| scene.num_ties);
     let num_left = total(|scene| scene.num_left);
     page.paragraph(&format!(
-        "{num} comparisons of {} prompts by {} raters; {num_ties} ended in a tie. Of the others the left picture won \
-         {num_left} and the right one {}.",
-        analysis.scenes.len(),
+        "{} comparisons of {} prompts by {} raters; {} ended in a tie. Of the others the left picture won {} and the \
+         right one {}.",
+        grouped(num),
+        grouped(analysis.scenes.len()),
         analysis.habits.len(),
-        num - num_ties - num_left
+        grouped(num_ties),
+        grouped(num_left),
+        grouped(num - num_ties - num_left)
     ));
     raters(page, analysis);
     for scene in &analysis.scenes {
@@ -40,7 +44,7 @@ fn raters(page: &mut Page, analysis: &Analysis) {
         .iter()
         .map(|habits| {
             vec![
-                Cell::text(&habits.rater),
+                Cell::Name(habits.rater.clone()),
                 Cell::number(habits.num_votes),
                 Cell::number(habits.num_training),
                 Cell::number(habits.num_repeats),
@@ -112,7 +116,7 @@ fn prompt(page: &mut Page, record: &StudyRecord<'_>, scene: &Scene) {
         .iter()
         .map(|at| {
             vec![
-                Cell::Text(record.path(scene.pictures[*at])),
+                Cell::Path(record.path(scene.pictures[*at])),
                 Cell::Number(number(fitted.strength[*at], 3)),
                 Cell::Number(number(fitted.ci95[*at], 3)),
                 win_rate(scene, *at),
@@ -130,7 +134,7 @@ fn win_rates(page: &mut Page, record: &StudyRecord<'_>, scene: &Scene) {
     let rows: Vec<Vec<Cell>> = (0..scene.pictures.len())
         .map(|at| {
             vec![
-                Cell::Text(record.path(scene.pictures[at])),
+                Cell::Path(record.path(scene.pictures[at])),
                 win_rate(scene, at),
                 Cell::Number(number(scene.counts.num_comparisons(at), 0)),
             ]

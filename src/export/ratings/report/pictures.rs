@@ -6,8 +6,10 @@ use super::html::Cell;
 use super::html::Page;
 use super::html::figure;
 use super::html::number;
+use super::html::shortened;
 use crate::domain::Method;
 use crate::domain::OpinionScale;
+use crate::domain::grouped;
 use crate::export::ratings::Analysis;
 use crate::export::ratings::StudyRecord;
 use crate::export::ratings::analysis::median;
@@ -15,6 +17,9 @@ use crate::stats::StatsError;
 use crate::stats::raters::Opinion;
 use crate::stats::raters::Panel;
 use crate::stats::raters::Screening;
+
+/// Characters of a prompt that a row of the table shows.
+const LONGEST_PROMPT: usize = 160;
 
 /// Votes and means at a glance.
 pub(super) fn overview(
@@ -33,7 +38,7 @@ pub(super) fn overview(
     let most = per_picture.iter().copied().fold(0.0, f64::max);
     page.paragraph(&format!(
         "{} pictures, {} raters; {} votes a picture in the median, from {} to {}. Scale {scale}.",
-        scores.len(),
+        grouped(scores.len()),
         analysis.tally.raters.len(),
         number(median(&mut per_picture), 0),
         number(fewest, 0),
@@ -108,8 +113,8 @@ pub(super) fn table(page: &mut Page, record: &StudyRecord<'_>, analysis: &Analys
             };
             let opinion = screened.as_ref();
             vec![
-                Cell::Text(record.path(*hash)),
-                Cell::text(record.prompt(*hash)),
+                Cell::Path(record.path(*hash)),
+                Cell::Text(shortened(record.prompt(*hash), LONGEST_PROMPT)),
                 of(screened, 3),
                 Cell::Number(opinion.map_or_else(
                     |_| "undefined".to_owned(),

@@ -6,6 +6,9 @@ use super::html::number;
 use crate::export::ratings::Analysis;
 use crate::stats::StatsError;
 use crate::stats::raters::Panel;
+use crate::stats::raters::RatingMatrix;
+use crate::stats::raters::Screening;
+use crate::stats::raters::screen;
 
 /// The raters and what the screening says of each.
 pub(super) fn section(page: &mut Page, analysis: &Analysis, panel: &Panel) {
@@ -37,7 +40,7 @@ pub(super) fn section(page: &mut Page, analysis: &Analysis, panel: &Panel) {
                 "Kept"
             };
             vec![
-                Cell::text(name),
+                Cell::Name(name.clone()),
                 Cell::number(rater.num_ratings),
                 Cell::number(sessions),
                 Cell::Number(seconds),
@@ -63,11 +66,39 @@ pub(super) fn section(page: &mut Page, analysis: &Analysis, panel: &Panel) {
         ],
         &rows,
     );
+    others(page, analysis, panel);
     page.paragraph(
         "Bias is how much higher than the panel a rater scores, inconsistency the standard deviation of what bias \
          leaves unexplained, both on the scale of the votes; seconds are medians; correlation is Pearson's, with the \
          panel's means.",
     );
+}
+
+/// Whom the screenings that reject would leave out, where another was chosen: nobody should have to take one for it.
+fn others(page: &mut Page, analysis: &Analysis, panel: &Panel) {
+    let Ok(matrix) = RatingMatrix::from_rows(&analysis.tally.scores) else {
+        return;
+    };
+    for screening in [Screening::Bt500, Screening::Correlation] {
+        if panel.screened.screening == screening {
+            continue;
+        }
+        let words = match screen(&matrix, screening) {
+            Ok(other) if other.not_screened.is_none() => {
+                let raters = analysis.tally.raters.iter().zip(&other.raters);
+                let rejected: Vec<String> = raters
+                    .filter(|(_, rater)| rater.verdict.is_rejected)
+                    .map(|(name, rater)| format!("{name} ({})", rater.verdict.reason))
+                    .collect();
+                match rejected.is_empty() {
+                    true => "nobody".to_owned(),
+                    false => rejected.join("; "),
+                }
+            }
+            _ => continue,
+        };
+        page.paragraph(&format!("{} would reject {words}.", screening.label()));
+    }
 }
 
 fn result_words(panel: &Panel) -> String {
