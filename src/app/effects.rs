@@ -25,6 +25,7 @@ impl Window {
         let wake = ctx.clone();
         let started = match effect {
             Effect::Submit(job) => {
+                self.note_submitted(&job);
                 let id = self.workers.submit(job.clone());
                 self.state.jobs.submitted(id, job);
                 Ok(())

@@ -82,7 +82,10 @@ fn ask(pick: Pick) -> Option<PathBuf> {
         Pick::StudyFile => dialog.set_title("Write about the study").save_file(),
         Pick::VotesFile => dialog
             .set_title("Take votes in")
-            .add_filter("Packages and projects", &["assaystudy", "assay"])
+            .add_filter(
+                "Packages, projects and tables of votes",
+                &["assaystudy", "assay", "csv", "tsv", "txt", "json"],
+            )
             .pick_file(),
         Pick::ImageRoot => dialog.set_title("Where the pictures are").pick_folder(),
     }

@@ -22,6 +22,8 @@ use crate::state::Theme;
 use crate::state::keys::Keymap;
 use crate::state::models::ModelsCommand;
 use crate::state::rate::Moment;
+use crate::state::rate::RateCommand;
+use crate::state::rate::SittingCommand;
 use crate::state::start::RecentProject;
 use crate::ui::shell;
 use crate::ui::textures::Textures;
@@ -131,7 +133,20 @@ impl Window {
                 state::apply(&mut self.state, Event::ProjectOpened(catalog));
                 self.remember_project();
             }
+            Event::Voted(vote) => {
+                if let Some(timings) = &mut self.timings {
+                    timings.committed(vote.token);
+                }
+                state::apply(&mut self.state, Event::Voted(vote));
+            }
             other => state::apply(&mut self.state, other),
+        }
+    }
+
+    /// Times what raters wait for, where that is asked for.
+    pub(super) fn note_submitted(&mut self, job: &Job) {
+        if let (Some(timings), Job::Vote(vote)) = (&mut self.timings, job) {
+            timings.handed_in(vote.token);
         }
     }
 
@@ -147,12 +162,7 @@ impl Window {
 
     /// Names the project in the title, but never to somebody who rates: names of datasets and folders tell much.
     fn show_title(&mut self, ctx: &egui::Context) {
-        let title = match &self.state.project {
-            Some(project) if self.state.rate.sitting.is_none() => {
-                format!("{} - Assay", project.info.dataset)
-            }
-            _ => "Assay".to_owned(),
-        };
+        let title = title(&self.state);
         if title != self.title_shown {
             ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
             self.title_shown = title;
@@ -220,6 +230,9 @@ fn dropped(files: &[egui::DroppedFileHandle]) -> Option<Command> {
 
 impl eframe::App for Window {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        if let Some(timings) = &mut self.timings {
+            timings.begin(ctx.input(|input| input.events.iter().any(is_press)));
+        }
         self.read_clocks();
         let since = Instant::now();
         while let Ok(event) = self.workers.events().try_recv() {
@@ -246,8 +259,12 @@ impl eframe::App for Window {
         if let Some(timings) = &mut self.timings {
             let has_project = self.state.project.is_some();
             timings.frame(has_project, &self.textures, frame.info().cpu_usage);
+            if commands.iter().any(is_next_shown) {
+                timings.next_shown();
+            }
         }
-        for wish in self.textures.take_wishes() {
+        let figures = self.state.take_wish();
+        for wish in self.textures.take_wishes().into_iter().chain(figures) {
             self.workers.wish(wish);
         }
         let ctx = ui.ctx().clone();
@@ -268,6 +285,32 @@ impl eframe::App for Window {
             timings.write().ok();
         }
     }
+}
+
+/// The words of the operating system's title bar.
+fn title(state: &AppState) -> String {
+    match &state.project {
+        Some(project) if state.rate.sitting.is_none() => {
+            format!("{} - Assay", project.info.dataset)
+        }
+        _ => "Assay".to_owned(),
+    }
+}
+
+/// Whether a key or a button went down.
+fn is_press(event: &egui::Event) -> bool {
+    matches!(
+        event,
+        egui::Event::Key { pressed: true, .. } | egui::Event::PointerButton { .. }
+    )
+}
+
+/// Whether a trial's pictures were painted for the first time in this frame.
+fn is_next_shown(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Rate(RateCommand::Sitting(SittingCommand::Shown { .. }))
+    )
 }
 
 fn remembered(settings: &Settings) -> AppState {
@@ -308,6 +351,10 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::domain::{
+        Catalog, ContentHash, Method, OpinionScale, ProjectInfo, Protocol, Study, StudyId,
+        StudyPicture,
+    };
 
     #[derive(Debug)]
     struct Dropped(PathBuf);
@@ -338,6 +385,61 @@ mod tests {
     fn nothing_dropped_asks_for_nothing() {
         assert_eq!(dropped(&[]), None);
         assert_eq!(dropped(&handles(&[""])), None);
+    }
+
+    /// A project whose name and folder tell what raters must not know.
+    fn telling() -> AppState {
+        let protocol = Protocol {
+            pictures: vec![StudyPicture {
+                hash: ContentHash([1; 32]),
+                path: "midjourney/best.png".to_owned(),
+                prompt: String::new(),
+            }],
+            ..Protocol::new("Midjourney wins", Method::Acr5)
+        };
+        let info = ProjectInfo {
+            path: "/lab/midjourney-wins.assay".to_owned(),
+            dataset: "Midjourney wins".to_owned(),
+            layout: "table".to_owned(),
+            root: "/lab".to_owned(),
+            scale: OpinionScale::ZERO_TO_FIVE,
+            is_demo: false,
+        };
+        let catalog = Catalog {
+            info,
+            settings: crate::domain::Settings::default(),
+            images: Vec::new(),
+            descriptions: Vec::new(),
+            scores: Vec::new(),
+            predictors: Vec::new(),
+            runs: Vec::new(),
+            studies: vec![Study {
+                id: StudyId(1),
+                hash: protocol.hash(),
+                protocol,
+                created_at: 0,
+                is_frozen: false,
+                is_quick: false,
+            }],
+            votes: Vec::new(),
+            undo: None,
+            redo: None,
+        };
+        let mut state = AppState::default();
+        state::apply(&mut state, Event::ProjectOpened(Box::new(catalog)));
+        state
+    }
+
+    #[test]
+    fn the_title_bar_tells_a_rater_nothing() {
+        let mut state = telling();
+        assert_eq!(title(&state), "Midjourney wins - Assay");
+        let rate = |command| Command::Rate(command);
+        state::update(&mut state, rate(RateCommand::Sit(StudyId(1))));
+        assert_eq!(title(&state), "Assay");
+        let leave = RateCommand::Sitting(SittingCommand::Leave);
+        state::update(&mut state, rate(leave));
+        assert_eq!(title(&state), "Midjourney wins - Assay");
     }
 
     #[test]

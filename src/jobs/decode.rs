@@ -8,14 +8,13 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Receiver;
-use crossbeam_channel::Sender;
-use crossbeam_channel::TrySendError;
-use crossbeam_channel::bounded;
 
 use crate::domain::ImageId;
 use crate::domain::Picture;
 use crate::jobs::context::EventSender;
 use crate::jobs::error::JobError;
+use crate::jobs::latest::Latest;
+use crate::jobs::latest::latest;
 use crate::jobs::message::Event;
 use crate::jobs::message::Wish;
 use crate::jobs::store_worker::Place;
@@ -87,29 +86,8 @@ impl Decoders {
             Wish::FullPicture(image) => self.full.replace(image),
             Wish::Preload(images) => self.ahead.replace(images),
             Wish::Strips(projects) => self.strips.replace(projects),
-        }
-    }
-}
-
-/// A queue of one: a newer value pushes the older one out.
-struct Latest<T> {
-    sender: Sender<T>,
-    receiver: Receiver<T>,
-}
-
-fn latest<T>() -> (Latest<T>, Receiver<T>) {
-    let (sender, receiver) = bounded(1);
-    let wanted = receiver.clone();
-    (Latest { sender, receiver }, wanted)
-}
-
-impl<T> Latest<T> {
-    fn replace(&self, value: T) {
-        let mut value = value;
-        while let Err(TrySendError::Full(back)) = self.sender.try_send(value) {
-            value = back;
-            // Empty by now if the worker was quicker: the next try succeeds either way.
-            self.receiver.try_recv().ok();
+            // Figures are no pictures; another thread has them.
+            Wish::Results(_) => {}
         }
     }
 }
@@ -239,19 +217,4 @@ fn thumbnail(place: &Place, cache: Option<&ThumbnailCache>) -> Result<Picture, J
 /// Decodes a picture.
 pub(super) fn load(path: &Path) -> Result<Picture, JobError> {
     Ok(media::load(path)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_newest_wish_wins() {
-        let (wishes, wanted) = latest();
-        for wish in 1..=5 {
-            wishes.replace(wish);
-        }
-        assert_eq!(wanted.try_recv(), Ok(5));
-        assert!(wanted.try_recv().is_err());
-    }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::message::Job;
+use crate::domain::grouped;
 
 /// The workers that jobs go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::CreateStudy(_)
         | Job::ChangeStudy { .. }
         | Job::Vote(_)
+        | Job::QuickVotes(_)
         | Job::TakeBackVote(_)
         | Job::UseStudyAsTruth { .. }
         | Job::Undo
@@ -64,7 +66,7 @@ pub(super) const fn can_pause(job: &Job) -> bool {
 pub(super) const fn is_quiet(job: &Job) -> bool {
     matches!(
         job,
-        Job::Vote(_) | Job::TakeBackVote(_) | Job::ReportRuns(_)
+        Job::Vote(_) | Job::QuickVotes(_) | Job::TakeBackVote(_) | Job::ReportRuns(_)
     )
 }
 
@@ -90,7 +92,7 @@ pub(super) fn title(job: &Job) -> String {
         Job::Relocate { root } => format!("Look for pictures in {}", file_name(root)),
         Job::CreateStudy(protocol) => format!("New study {}", protocol.name),
         Job::ChangeStudy { protocol, .. } => format!("Change study {}", protocol.name),
-        Job::Vote(_) => "Vote".to_owned(),
+        Job::Vote(_) | Job::QuickVotes(_) => "Vote".to_owned(),
         Job::TakeBackVote(_) => "Take a vote back".to_owned(),
         Job::UseStudyAsTruth { aspect, .. } => format!("Change the ground truth of {aspect}"),
         Job::ExportRatings(request) => format!("Write {}", file_name(&request.out)),
@@ -108,7 +110,7 @@ pub(super) fn title(job: &Job) -> String {
 pub(super) fn images_words(count: usize) -> String {
     match count {
         1 => "1 image".to_owned(),
-        count => format!("{count} images"),
+        count => format!("{} images", grouped(count)),
     }
 }
 
@@ -134,5 +136,6 @@ mod tests {
         };
         assert_eq!(title(&job(1)), "Describe 1 image");
         assert_eq!(title(&job(597)), "Describe 597 images");
+        assert_eq!(title(&job(2_506)), "Describe 2,506 images");
     }
 }

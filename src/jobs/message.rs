@@ -10,6 +10,7 @@ use crate::domain::{
     Protocol, RatingsFormat, RunId, RunRecord, RunReport, Score, Settings, Study, StudyId,
     TrainSettings, Vote,
 };
+pub use crate::export::ratings::{Analysis, Scene, Sides};
 use crate::stats::raters::Screening;
 
 /// A running piece of work, as the jobs strip lists it.
@@ -93,6 +94,9 @@ pub enum Job {
     },
     /// Save a vote. Listed nowhere; answered by [`Event::Voted`] once it is on disk, or by [`Event::JobFailed`].
     Vote(Vote),
+    /// Save what one key of quick rating gave: one change, taken back as one. Listed nowhere; answered by one
+    /// [`Event::Voted`] a vote once all are on disk, or by [`Event::JobFailed`].
+    QuickVotes(Vec<Vote>),
     /// Save the record that takes a vote back ([`Vote::taken_back`]). Listed and answered as a vote is.
     TakeBackVote(Vote),
     /// Take a study's MOS as the ground truth of an aspect (`None`: the dataset's own again); can be undone.
@@ -143,6 +147,8 @@ pub enum Wish {
     Preload(Vec<ImageId>),
     /// Some pictures of these projects, which are not open; replaces the wish before.
     Strips(Vec<PathBuf>),
+    /// What a study's votes come to; replaces the wish before. Answered by [`Event::StudyResults`].
+    Results(ResultsRequest),
 }
 
 /// What to do with a running job.
@@ -208,6 +214,28 @@ pub struct RatingsExport {
     pub screening: Screening,
     /// File to write; replaced only once the new one is whole.
     pub out: PathBuf,
+}
+
+/// Results to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResultsRequest {
+    /// Tells the answer to this request from one to an older request.
+    pub serial: u64,
+    /// Study.
+    pub study: StudyId,
+    /// Aspect.
+    pub aspect: Aspect,
+    /// How ratings become scores.
+    pub screening: Screening,
+}
+
+/// What a study's votes come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StudyResults {
+    /// What was asked.
+    pub request: ResultsRequest,
+    /// The figures, or why there are none.
+    pub outcome: Result<Analysis, String>,
 }
 
 /// A file of votes to read.
@@ -313,6 +341,8 @@ pub enum Event {
     StudiesChanged(Vec<Study>),
     /// A vote, or the record that takes one back, was saved.
     Voted(Vote),
+    /// A study's figures were computed.
+    StudyResults(Box<StudyResults>),
     /// The project's choices changed.
     SettingsChanged(Settings),
     /// What undo and redo would do now.

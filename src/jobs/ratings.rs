@@ -6,6 +6,7 @@ use crate::domain::Problem;
 use crate::domain::ProblemKind;
 use crate::domain::Study;
 use crate::domain::StudyId;
+use crate::domain::grouped;
 use crate::export::ratings::RatingsRequest;
 use crate::export::ratings::StudyRecord;
 use crate::export::ratings::write_ratings_file;
@@ -76,6 +77,9 @@ pub(super) fn import(
     let merged = pinned.call(move |project, _| Ok(project.merge_votes(id, &votes)?))?;
     store.call(study::refresh_all_truth)?;
     pinned.announce()?;
+    if let Some(words) = study::twice_words(&merged) {
+        context.events().send(Event::Notice(words));
+    }
     let mut failed: Vec<FailedItem> = Vec::new();
     for problem in batch.problems {
         match problem.kind {
@@ -97,10 +101,10 @@ pub(super) fn import(
         skipped: merged.known as u64,
         summary: format!(
             "{} votes came in from the {} table, {} were here already, {} rows did not",
-            merged.added,
+            grouped(merged.added),
             batch.format,
-            merged.known,
-            failed.len()
+            grouped(merged.known),
+            grouped(failed.len())
         ),
         failed,
         ..JobReport::default()

@@ -17,6 +17,10 @@ pub(super) fn run(state: &mut StoreState, job: Job, context: JobContext) {
         context.run_quietly(|| study::vote(state, vote));
         return;
     }
+    if let Job::QuickVotes(votes) = &job {
+        context.run_quietly(|| study::quick_votes(state, votes));
+        return;
+    }
     context.run(|_| match job {
         Job::SetTag { images, tag, on } => set_tag(state, &images, &tag, on),
         Job::CreateStudy(protocol) => study::create(state, &protocol),

@@ -12,6 +12,7 @@ use crate::domain::Study;
 use crate::domain::StudyId;
 use crate::domain::StudyMos;
 use crate::domain::Vote;
+use crate::domain::grouped;
 use crate::domain::study::tally;
 use crate::jobs::error::JobError;
 use crate::jobs::files_worker::now_ms;
@@ -48,6 +49,21 @@ pub(super) fn change(
 pub(super) fn vote(state: &mut StoreState, vote: &Vote) -> Result<(), JobError> {
     let stored = state.work(|project, _| Ok(project.append_vote(vote)?))?;
     state.events().send(Event::Voted(stored.clone()));
+    follow(state, &stored)
+}
+
+/// Saves what one key of quick rating gave, as one change.
+pub(super) fn quick_votes(state: &mut StoreState, votes: &[Vote]) -> Result<(), JobError> {
+    let stored = state.work(|project, _| Ok(project.append_quick_votes(votes)?))?;
+    for vote in &stored {
+        state.events().send(Event::Voted(vote.clone()));
+    }
+    // All are of one study and one aspect, so what follows from one follows from all.
+    stored.last().map_or(Ok(()), |vote| follow(state, vote))
+}
+
+/// What follows from a vote.
+fn follow(state: &mut StoreState, stored: &Vote) -> Result<(), JobError> {
     let (is_first, is_quick, is_truth) = state.work(|project, _| {
         let settings = project.settings()?;
         Ok((
@@ -199,6 +215,20 @@ fn announce_pictures(state: &mut StoreState, hashes: &[ContentHash]) -> Result<(
     Ok(())
 }
 
+/// What is said where two people may have voted under one name; `None` where nobody has.
+pub(super) fn twice_words(merged: &MergedVotes) -> Option<String> {
+    let num: usize = merged.twice.values().sum();
+    let names: Vec<&str> = merged.twice.keys().map(String::as_str).collect();
+    (num > 0).then(|| {
+        format!(
+            "{} answers are to trials that the same names had answered here ({}): both are kept, and of two answers to \
+             one picture the newer counts. If these are two people, let one rate under another name",
+            grouped(num),
+            names.join(", ")
+        )
+    })
+}
+
 /// What came of votes that another file brought.
 pub(super) fn merge_report(merged: MergedVotes, path: &Path) -> JobReport {
     JobReport {
@@ -206,7 +236,8 @@ pub(super) fn merge_report(merged: MergedVotes, path: &Path) -> JobReport {
         skipped: merged.known as u64,
         summary: format!(
             "{} votes came in, {} were here already",
-            merged.added, merged.known
+            grouped(merged.added),
+            grouped(merged.known)
         ),
         failed: merged
             .refused

@@ -23,6 +23,7 @@ use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::files_worker::unix_time;
 use crate::jobs::home::make_parent;
+use crate::jobs::message::Event;
 use crate::jobs::message::JobReport;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
@@ -134,6 +135,9 @@ pub(super) fn merge(
     })?;
     store.call(study::refresh_all_truth)?;
     pinned.announce()?;
+    if let Some(words) = study::twice_words(&merged) {
+        context.events().send(Event::Notice(words));
+    }
     Ok(study::merge_report(merged, path))
 }
 

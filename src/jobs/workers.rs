@@ -21,12 +21,16 @@ use crate::jobs::dispatch::Place;
 use crate::jobs::error::JobError;
 use crate::jobs::files_worker;
 use crate::jobs::home::Home;
+use crate::jobs::latest::Latest;
+use crate::jobs::latest::latest;
 use crate::jobs::message::Control;
 use crate::jobs::message::Event;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobId;
+use crate::jobs::message::ResultsRequest;
 use crate::jobs::message::Wish;
 use crate::jobs::model_worker;
+use crate::jobs::results;
 use crate::jobs::store_jobs;
 use crate::jobs::store_worker;
 use crate::jobs::store_worker::StoreHandle;
@@ -85,6 +89,7 @@ pub(super) struct Task {
 pub struct Workers {
     tasks: Option<Sender<Task>>,
     decoders: Option<Decoders>,
+    results: Option<Latest<ResultsRequest>>,
     events: Receiver<Event>,
     sender: EventSender,
     register: Register,
@@ -101,6 +106,12 @@ impl Workers {
         let (decoders, decoder_threads) = Decoders::start(&store, &sender)?;
         let mut threads = vec![store_thread];
         threads.extend(decoder_threads);
+        let (results, wanted_results) = latest();
+        threads.push(results::start(
+            wanted_results,
+            store.clone(),
+            sender.clone(),
+        )?);
 
         let (files, files_tasks) = bounded(MAX_WAITING_JOBS);
         let (model, model_tasks) = bounded(MAX_WAITING_JOBS);
@@ -123,6 +134,7 @@ impl Workers {
         Ok(Self {
             tasks: Some(tasks),
             decoders: Some(decoders),
+            results: Some(results),
             events,
             sender,
             register: Register::default(),
@@ -152,9 +164,13 @@ impl Workers {
         self.register.leave_all();
     }
 
-    /// Asks for pictures for the screen. Newer wishes replace older ones.
+    /// Asks for pictures or figures for the screen. Newer wishes replace older ones.
     pub fn wish(&self, wish: Wish) {
-        if let Some(decoders) = &self.decoders {
+        if let Wish::Results(request) = wish {
+            if let Some(results) = &self.results {
+                results.replace(request);
+            }
+        } else if let Some(decoders) = &self.decoders {
             decoders.wish(wish);
         }
     }
@@ -170,6 +186,7 @@ impl Drop for Workers {
         self.register.leave_all();
         self.tasks = None;
         self.decoders = None;
+        self.results = None;
         // Whoever waits to send to a full queue is let go by this.
         self.events = never();
         for thread in self.threads.drain(..) {

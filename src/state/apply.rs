@@ -10,6 +10,7 @@ use super::command::Screen;
 use super::notices::Tone;
 use super::project::Project;
 use super::rate;
+use super::rate::intake;
 use super::selection::SelectionCommand;
 use super::train;
 use super::train::LiveStep;
@@ -63,6 +64,7 @@ pub fn apply(state: &mut AppState, event: Event) {
             });
         }
         Event::RunsReported(report) => state.train.reports.take(report),
+        Event::StudyResults(results) => rate::results_came(state, *results),
         Event::Thumbnail { .. } | Event::FullPicture { .. } => {}
         Event::Strip {
             project, is_there, ..
@@ -176,6 +178,7 @@ fn open(state: &mut AppState, catalog: Catalog) {
 
 fn end(state: &mut AppState, job: JobId, outcome: Result<JobReport, String>) {
     train::job_ended(state, job);
+    intake::job_ended(state, job, &outcome);
     state.jobs.end(job, outcome);
     if state.jobs.running.is_empty()
         && let Some(project) = &mut state.project

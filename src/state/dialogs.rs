@@ -11,6 +11,7 @@ use crate::stats::raters::Screening;
 
 use super::command::Effect;
 use super::command::Pick;
+use super::rate::intake::TakeVotes;
 
 /// Columns of ours that a table's own columns can be mapped to, with what they hold.
 pub const COLUMNS: [(&str, &str); 11] = [
@@ -137,11 +138,10 @@ pub enum Dialog {
     },
     /// Write a file about a study.
     Study(StudyChoices),
-    /// Take in the votes of a package that came back, or of another project.
-    TakeVotes {
-        /// What stands in the path field.
-        path_text: String,
-    },
+    /// Take in votes from a package that came back, another project or a table.
+    TakeVotes(TakeVotes),
+    /// What came of them.
+    VotesReport,
     /// Keys of the screen.
     Keys,
     /// What an import did, row by row.
@@ -176,6 +176,10 @@ pub enum DialogCommand {
     WriteStudy,
     /// Show where votes are to be taken from.
     TakeVotes,
+    /// Other choices of what votes are taken from.
+    SetVotes(TakeVotes),
+    /// Show what came of the last votes from a file.
+    VotesReport,
     /// Take the votes in.
     ConfirmTakeVotes,
     /// Show the keys of the screen.
@@ -250,11 +254,10 @@ impl Dialog {
                 }
             }
             DialogCommand::WriteStudy => return self.write_study(),
-            DialogCommand::TakeVotes => {
-                *self = Self::TakeVotes {
-                    path_text: String::new(),
-                };
-            }
+            // Which study the votes are for hangs on the project: `update` opens it.
+            DialogCommand::TakeVotes => {}
+            DialogCommand::SetVotes(choices) => *self = Self::TakeVotes(choices),
+            DialogCommand::VotesReport => *self = Self::VotesReport,
             DialogCommand::ConfirmTakeVotes => return self.take_votes(),
             DialogCommand::Keys => *self = Self::Keys,
             DialogCommand::ImportReport => *self = Self::ImportReport,
@@ -282,12 +285,11 @@ impl Dialog {
 
     fn set_path(&mut self, text: String) {
         match self {
-            Self::Open { path_text }
-            | Self::Relocate { path_text }
-            | Self::TakeVotes { path_text } => *path_text = text,
+            Self::Open { path_text } | Self::Relocate { path_text } => *path_text = text,
+            Self::TakeVotes(choices) => choices.path_text = text,
             Self::Export(choices) => choices.path_text = text,
             Self::Study(choices) => choices.path_text = text,
-            Self::None | Self::Map(_) | Self::Keys | Self::ImportReport => {}
+            Self::None | Self::Map(_) | Self::Keys | Self::ImportReport | Self::VotesReport => {}
         }
     }
 
@@ -352,15 +354,11 @@ impl Dialog {
     }
 
     fn take_votes(&mut self) -> Vec<Effect> {
-        let Self::TakeVotes { path_text } = self else {
+        let Self::TakeVotes(choices) = self else {
             return Vec::new();
         };
-        let path = path_text.trim();
-        if path.is_empty() {
+        let Some(job) = choices.job() else {
             return Vec::new();
-        }
-        let job = Job::MergeStudies {
-            path: PathBuf::from(path),
         };
         *self = Self::None;
         vec![Effect::Submit(job)]

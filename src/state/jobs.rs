@@ -84,7 +84,6 @@ impl JobsState {
     /// Remembers what was handed to the workers, for Retry and for rates.
     pub fn submitted(&mut self, id: JobId, job: Job) {
         // Votes come by the hundred and are never retried from the strip: they crowd out only one another.
-        let is_vote = |job: &Job| matches!(job, Job::Vote(_) | Job::TakeBackVote(_));
         let of_kind = is_vote(&job);
         self.submitted.push((id, job));
         let same = |(_, known): &&(JobId, Job)| is_vote(known) == of_kind;
@@ -156,16 +155,19 @@ impl JobsState {
     }
 
     pub(super) fn end(&mut self, id: JobId, outcome: Result<JobReport, String>) {
+        let is_told_elsewhere = matches!(self.job(id), Some(Job::ListModels)) && outcome.is_ok();
         let title = match self.running.iter().position(|job| job.id == id) {
             Some(idx) => self.running.remove(idx).title,
             // Votes are listed only when they fail.
-            None if matches!(self.job(id), Some(Job::Vote(_) | Job::TakeBackVote(_))) => {
-                "Save a vote".to_owned()
-            }
+            None if self.job(id).is_some_and(is_vote) => "Save a vote".to_owned(),
             // Figures of runs are not listed either.
             None if matches!(self.job(id), Some(Job::ReportRuns(_))) => "Compare runs".to_owned(),
             None => "Job".to_owned(),
         };
+        // A list that was read shows itself: as a report of work it would stand where one is looked for.
+        if is_told_elsewhere {
+            return;
+        }
         self.ended.insert(0, EndedJob { id, title, outcome });
         self.ended.truncate(KEPT_REPORTS);
     }
@@ -194,6 +196,14 @@ impl JobsState {
         self.unfolded = None;
         vec![Effect::Submit(narrowed(job, failed))]
     }
+}
+
+/// What people do many times a minute, and what is listed only when it fails.
+fn is_vote(job: &Job) -> bool {
+    matches!(
+        job,
+        Job::Vote(_) | Job::QuickVotes(_) | Job::TakeBackVote(_)
+    )
 }
 
 /// The same job for the failed images only; jobs that name no images run whole.

@@ -27,6 +27,7 @@ pub mod view;
 use std::collections::BTreeMap;
 
 use crate::domain::{ImageId, ImportSummary, PredictorCard};
+use crate::jobs::message::Wish;
 
 pub use apply::apply;
 pub use command::Command;
@@ -136,6 +137,11 @@ impl AppState {
     /// Tells the user of something that went wrong in the window itself.
     pub fn say_error(&mut self, text: String) {
         self.notices.say(notices::Tone::Error, text);
+    }
+
+    /// What the screens wish to have computed, each wish once; the app hands it to the workers.
+    pub fn take_wish(&mut self) -> Option<Wish> {
+        self.rate.results.take_wish().map(Wish::Results)
     }
 
     /// Computes the list shown anew, and the counts that hang on it.

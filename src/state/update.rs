@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Aspect, ImageId};
+use crate::domain::{Aspect, ImageId, RatingsFormat};
 use crate::jobs::message::Job;
 
 use super::AppState;
@@ -23,6 +23,7 @@ use super::palette::PaletteCommand;
 use super::rate;
 use super::rate::RateCommand;
 use super::rate::SittingCommand;
+use super::rate::intake;
 use super::selection::SelectionCommand;
 use super::tags::TagsCommand;
 use super::train;
@@ -90,9 +91,7 @@ fn work(state: &mut AppState, command: Command) -> Vec<Effect> {
     let job = match command {
         Command::Open(path) => return open(state, path),
         Command::Drop(paths) => return dropped(state, paths),
-        Command::TableColumns { path, columns } => {
-            return state.dialog.table_columns(path, columns);
-        }
+        Command::TableColumns { path, columns } => return table(state, path, columns),
         Command::Picked { pick, path } => return picked(state, pick, path),
         Command::NoPicker(pick) => {
             no_picker(state, pick);
@@ -224,6 +223,10 @@ fn toggle_palette(state: &mut AppState, command: PaletteCommand) {
 }
 
 fn dialog(state: &mut AppState, command: DialogCommand) -> Vec<Effect> {
+    if command == DialogCommand::TakeVotes {
+        intake::open(state, None);
+        return Vec::new();
+    }
     let scope = match command {
         DialogCommand::ConfirmExport => images(state, Target::Scope),
         _ => Vec::new(),
@@ -246,6 +249,16 @@ fn open(state: &mut AppState, path: PathBuf) -> Vec<Effect> {
     }
 }
 
+/// Reads a table whose columns are known by now. One of votes goes to a study of the open project.
+fn table(state: &mut AppState, path: PathBuf, columns: Vec<String>) -> Vec<Effect> {
+    let format = RatingsFormat::of_columns(columns.iter().map(String::as_str));
+    if state.project.is_some() && format.is_some() {
+        intake::open(state, Some(&path));
+        return Vec::new();
+    }
+    state.dialog.table_columns(path, columns)
+}
+
 /// Opens what was let go over the window; a model folder, known by its manifest, is taken into use.
 fn dropped(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
     let num_things = paths.len();
@@ -254,9 +267,12 @@ fn dropped(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
     };
     if num_things > 1 {
         let words = format!(
-            "Opened the first of {num_things} things; drop the folder that they are in for all of them"
+            "Took the first of {num_things} things; drop the folder that they are in for all of them"
         );
         state.notices.say(Tone::Info, words);
+    }
+    if intake::dropped(state, &path) {
+        return Vec::new();
     }
     let is_manifest = path.file_name().is_some_and(|name| name == "model.toml");
     match path.parent().filter(|_| is_manifest) {

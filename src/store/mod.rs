@@ -40,4 +40,5 @@ pub use features::{FeatureCache, FeatureKey};
 pub use project::Project;
 pub use project::cache_folder;
 pub use study::MergedVotes;
+pub use study::StudyReader;
 pub use thumbnails::ThumbnailCache;

@@ -23,6 +23,7 @@ use crate::state::dialogs::StudyChoices;
 use crate::state::dialogs::StudyFile;
 
 use super::keys_list;
+use super::rate;
 use super::tokens::GAP;
 use super::tokens::Palette;
 
@@ -81,11 +82,16 @@ pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
                 Dialog::Export(choices) => export(ui, state, choices, out),
                 Dialog::Relocate { path_text } => relocate(ui, state, path_text, out),
                 Dialog::Study(choices) => study(ui, choices, out),
-                Dialog::TakeVotes { path_text } => take_votes(ui, path_text, out),
+                Dialog::TakeVotes(choices) => rate::take_votes(ui, state, choices, out),
+                Dialog::VotesReport => rate::votes_report(ui, state, out),
                 Dialog::Keys => keys_list::show(ui, state, out),
                 Dialog::ImportReport => import_report(ui, state),
             }
-            if matches!(state.dialog, Dialog::Keys | Dialog::ImportReport) {
+            let is_read_only = matches!(
+                state.dialog,
+                Dialog::Keys | Dialog::ImportReport | Dialog::VotesReport
+            );
+            if is_read_only {
                 ui.add_space(GAP);
                 close(ui, "Close", out);
             }
@@ -95,13 +101,13 @@ pub fn show(ui: &Ui, state: &AppState, out: &mut Vec<Command>) {
     }
 }
 
-fn close(ui: &mut Ui, words: &str, out: &mut Vec<Command>) {
+pub(super) fn close(ui: &mut Ui, words: &str, out: &mut Vec<Command>) {
     if ui.button(words).clicked() {
         out.push(Command::Dialog(DialogCommand::Close));
     }
 }
 
-fn path_field(ui: &mut Ui, text: &str, hint: &str, out: &mut Vec<Command>) -> bool {
+pub(super) fn path_field(ui: &mut Ui, text: &str, hint: &str, out: &mut Vec<Command>) -> bool {
     let mut text = text.to_owned();
     let field = TextEdit::singleline(&mut text)
         .hint_text(hint.to_owned())
@@ -305,26 +311,7 @@ fn study(ui: &mut Ui, choices: &StudyChoices, out: &mut Vec<Command>) {
     });
 }
 
-fn take_votes(ui: &mut Ui, path_text: &str, out: &mut Vec<Command>) {
-    ui.heading("Take votes in");
-    ui.label(
-        "From a package that came back from another machine, or from another project. Every vote is taken once, \
-         however often it comes.",
-    );
-    path_field(ui, path_text, "Path of a package or project", out);
-    pick_button(ui, Pick::VotesFile, out);
-    ui.add_space(GAP);
-    ui.horizontal(|ui| {
-        let is_ready = !path_text.trim().is_empty();
-        let button = ui.add_enabled(is_ready, Button::new("Take the votes in"));
-        if button.clicked() {
-            out.push(Command::Dialog(DialogCommand::ConfirmTakeVotes));
-        }
-        close(ui, "Cancel", out);
-    });
-}
-
-fn pick_button(ui: &mut Ui, pick: Pick, out: &mut Vec<Command>) {
+pub(super) fn pick_button(ui: &mut Ui, pick: Pick, out: &mut Vec<Command>) {
     if ui.button("Choose a file…").clicked() {
         out.push(Command::Dialog(DialogCommand::Pick(pick)));
     }

@@ -14,6 +14,7 @@ use assay::domain::Method;
 use assay::domain::Protocol;
 use assay::domain::Shown;
 use assay::domain::Study;
+use assay::domain::StudyId;
 use assay::domain::StudyPicture;
 use assay::domain::Trial;
 use assay::domain::Vote;
@@ -22,14 +23,19 @@ use assay::domain::VoteToken;
 use assay::domain::VoteValue;
 use assay::domain::study::order;
 use assay::domain::study::standing;
+use assay::export::ratings::StudyRecord;
+use assay::export::ratings::analyse;
 use assay::jobs::Home;
 use assay::jobs::WorkerOptions;
 use assay::jobs::Workers;
+use assay::jobs::message::Analysis;
 use assay::jobs::message::Event;
 use assay::jobs::message::ImportRequest;
 use assay::jobs::message::Job;
 use assay::jobs::message::JobReport;
+use assay::jobs::message::ResultsRequest;
 use assay::jobs::message::Wish;
+use assay::stats::raters::Screening;
 
 use crate::world::World;
 
@@ -268,6 +274,95 @@ fn a_rehearsal_gives_as_many_votes_as_asked_for_and_goes_on_from_there() {
     }
 }
 
+#[test]
+fn rehearsed_people_sit_a_whole_study_and_the_careless_one_shows() {
+    let world = World::with_pictures(24);
+    let mut desk = Desk::open(&world, "demo.assay");
+    desk.new_study();
+    drop(desk);
+    let mut rehearse = vec!["rehearse", "--project", "demo.assay", "--json"];
+    rehearse.extend(["--people", "5", "--careless", "1"]);
+    let answer = world.run(&rehearse);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let mut desk = Desk::open(&world, "demo.assay");
+    let study = desk.catalog.studies.iter().find(|study| !study.is_quick);
+    let study = study.expect("the study").clone();
+    let analysis = desk.results(&study, Screening::default());
+    assert_eq!(analysis.num_votes, 5 * 24);
+    let panel = analysis.panel.expect("figures");
+    let spread = |rater: usize| panel.screened.raters[rater].inconsistency.clone();
+    let worst = spread(4).expect("an inconsistency");
+    for rater in 0..4 {
+        assert!(spread(rater).expect("an inconsistency") < worst);
+    }
+}
+
+#[test]
+fn what_votes_come_to_is_counted_by_a_worker_and_told_once() {
+    let world = World::with_pictures(24);
+    let mut desk = Desk::open(&world, "demo.assay");
+    let study = desk.new_study();
+    for rater in ["Ada", "Bo"] {
+        for trial in order(&study.protocol, rater).into_iter().take(12) {
+            desk.vote(vote(&study, rater, trial, (trial.index % 5) as f64 + 1.0));
+        }
+    }
+    let analysis = desk.results(&study, Screening::Bt500);
+    let catalog = desk.reopened(&world, "demo.assay");
+    let record = StudyRecord::new(&study, &catalog.votes, &[], "");
+    let same = analyse(&record, Aspect::Quality, Screening::Bt500);
+    assert_eq!(analysis.num_votes, same.num_votes);
+    // Compared as text, because a picture that nobody rated is NaN.
+    assert_eq!(format!("{analysis:?}"), format!("{same:?}"));
+    let unknown = ResultsRequest {
+        serial: 9,
+        study: StudyId(99),
+        aspect: Aspect::Quality,
+        screening: Screening::Bt500,
+    };
+    let reason = desk.told(unknown).expect_err("there is no such study");
+    assert!(reason.contains("no study 99"), "{reason}");
+}
+
+#[test]
+fn many_ratings_of_one_key_are_taken_back_and_brought_again_as_one() {
+    let world = World::with_pictures(40);
+    let mut desk = Desk::open(&world, "demo.assay");
+    let study = desk.catalog.studies.iter().find(|study| study.is_quick);
+    let study = study.expect("quick rating").clone();
+    let given: Vec<Vote> = desk
+        .catalog
+        .images
+        .iter()
+        .enumerate()
+        .map(|(index, row)| {
+            let trial = Trial {
+                index,
+                aspect: Aspect::Quality,
+                what: Shown::One(row.file.hash().expect("a picture")),
+                is_training: false,
+                is_repeat: false,
+            };
+            vote(&study, "Ada", trial, 4.0)
+        })
+        .collect();
+    desk.workers.submit(Job::QuickVotes(given));
+    let mut num_voted = 0;
+    desk.listen(|event| {
+        num_voted += usize::from(matches!(event, Event::Voted(_)));
+        matches!(event, Event::UndoChanged { undo: Some(_), .. })
+    });
+    assert_eq!(num_voted, 40);
+    let num_standing = |desk: &Desk| standing(&desk.catalog.votes).len();
+    desk.done(Job::Undo);
+    assert_eq!((num_standing(&desk), desk.catalog.votes.len()), (0, 80));
+    desk.done(Job::Redo);
+    assert_eq!((num_standing(&desk), desk.catalog.votes.len()), (40, 120));
+    desk.done(Job::Undo);
+    assert_eq!(num_standing(&desk), 0);
+    assert_eq!(desk.catalog.undo, None, "it was one step");
+}
+
 /// Workers with a project open, and the newest that they said of it.
 struct Desk {
     workers: Workers,
@@ -312,6 +407,30 @@ impl Desk {
         let token = vote.token;
         self.workers.submit(Job::Vote(vote));
         self.listen(|event| matches!(event, Event::Voted(vote) if vote.token == token));
+    }
+
+    /// What the votes of a study come to.
+    fn results(&mut self, study: &Study, screening: Screening) -> Analysis {
+        let request = ResultsRequest {
+            serial: 1,
+            study: study.id,
+            aspect: Aspect::Quality,
+            screening,
+        };
+        self.told(request).expect("figures")
+    }
+
+    fn told(&mut self, request: ResultsRequest) -> Result<Analysis, String> {
+        self.workers.wish(Wish::Results(request));
+        let mut outcome = None;
+        self.listen(|event| {
+            if let Event::StudyResults(results) = event {
+                assert_eq!(results.request, request);
+                outcome = Some(results.outcome.clone());
+            }
+            outcome.is_some()
+        });
+        outcome.expect("an answer")
     }
 
     /// Does a job to its end; what it said of the project as a whole is taken in.

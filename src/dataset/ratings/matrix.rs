@@ -57,7 +57,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), DatasetError> {
 }
 
 /// A score; `None` where there is none.
-pub(super) fn score(cell: &str) -> Result<Option<f64>, String> {
+fn score(cell: &str) -> Result<Option<f64>, String> {
     match cell.trim() {
         "" => Ok(None),
         word if word.eq_ignore_ascii_case("nan") => Ok(None),

@@ -103,21 +103,7 @@ fn detect(text: &str) -> Option<RatingsFormat> {
     if start.starts_with('{') {
         return Some(RatingsFormat::Sureal);
     }
-    let header = reader(text).headers().ok()?.clone();
-    let has = |name: &str| {
-        header
-            .iter()
-            .any(|column| column.trim().eq_ignore_ascii_case(name))
-    };
-    if has("rater") && has("value") {
-        Some(RatingsFormat::Long)
-    } else if has("Condition_1") && has("Selection") {
-        Some(RatingsFormat::Pairs)
-    } else if header.iter().all(|cell| matrix::score(cell).is_ok()) && !header.is_empty() {
-        Some(RatingsFormat::Matrix)
-    } else {
-        None
-    }
+    RatingsFormat::of_columns(reader(text).headers().ok()?.iter())
 }
 
 /// A file while it is read.

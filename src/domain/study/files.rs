@@ -39,6 +39,28 @@ impl RatingsFormat {
         }
     }
 
+    /// What a table with these names of columns is; `None` where they are no table of ratings. A matrix has no names:
+    /// its first row is numbers and `nan`.
+    pub fn of_columns<'a>(columns: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let columns: Vec<&str> = columns.into_iter().map(str::trim).collect();
+        let has = |name: &str| {
+            let mut columns = columns.iter();
+            columns.any(|column| column.eq_ignore_ascii_case(name))
+        };
+        let is_score = |cell: &&str| {
+            cell.is_empty() || cell.eq_ignore_ascii_case("nan") || cell.parse::<f64>().is_ok()
+        };
+        if has("rater") && has("value") {
+            Some(Self::Long)
+        } else if has("Condition_1") && has("Selection") {
+            Some(Self::Pairs)
+        } else if !columns.is_empty() && columns.iter().all(is_score) {
+            Some(Self::Matrix)
+        } else {
+            None
+        }
+    }
+
     /// The usual ending of such a file's name.
     pub const fn extension(self) -> &'static str {
         match self {
@@ -70,6 +92,19 @@ impl FromStr for RatingsFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_is_known_by_its_columns() {
+        let of = |names: &str| RatingsFormat::of_columns(names.split(','));
+        assert_eq!(of("token, Rater,VALUE"), Some(RatingsFormat::Long));
+        assert_eq!(
+            of("Observer,Session,Scene,Condition_1,Condition_2,Selection"),
+            Some(RatingsFormat::Pairs)
+        );
+        assert_eq!(of("1,nan,4.5,"), Some(RatingsFormat::Matrix));
+        assert_eq!(of("name,prompt,mos_quality"), None);
+        assert_eq!(RatingsFormat::of_columns([]), None);
+    }
 
     #[test]
     fn every_format_has_a_word_that_reads_back() {

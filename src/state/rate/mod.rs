@@ -1,6 +1,7 @@
 //! Rate: studies, the sittings in them, quick rating, and what came of the votes.
 
 pub mod form;
+pub mod intake;
 mod plan;
 pub mod quick;
 pub mod results;
@@ -9,6 +10,7 @@ pub mod sitting;
 use crate::domain::{ImageId, Study, StudyId, Vote, VoteValue};
 use crate::jobs::message::Job;
 use crate::jobs::message::JobId;
+use crate::jobs::message::StudyResults;
 
 use super::AppState;
 use super::actions;
@@ -18,6 +20,7 @@ use super::notices::Tone;
 
 use form::Form;
 use form::FormCommand;
+use intake::Intake;
 use quick::Quick;
 use quick::QuickCommand;
 use results::Results;
@@ -72,6 +75,8 @@ pub struct RateState {
     pub results: Results,
     /// Quick rating.
     pub quick: Quick,
+    /// What came of the last votes from a file.
+    pub intake: Option<Intake>,
 }
 
 /// What Rate can ask for.
@@ -189,10 +194,18 @@ pub(super) fn project_opened(state: &mut AppState, is_same: bool) {
     if !is_same {
         state.rate.page = Page::Studies;
         state.rate.skipped.clear();
-        state.rate.results = Results::default();
+        state.rate.results.forget();
         state.rate.quick.forget();
+        state.rate.intake = None;
     }
     refresh_if_shown(state);
+}
+
+/// A worker counted the votes of a study.
+pub(super) fn results_came(state: &mut AppState, results: StudyResults) {
+    if let Some(project) = &state.project {
+        state.rate.results.take(results, project);
+    }
 }
 
 /// Studies were made or changed.
@@ -200,7 +213,7 @@ pub(super) fn studies_changed(state: &mut AppState) {
     refresh_if_shown(state);
 }
 
-/// Computes the results anew if they are on screen and votes came in since.
+/// Asks for the results anew if they are on screen and votes came in since.
 pub(super) fn refresh_if_shown(state: &mut AppState) {
     if state.screen == Screen::Rate && state.rate.page == Page::Results {
         refresh_results(state);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::domain::study::Presentation;
 use crate::domain::study::next_pair_among;
 use crate::domain::study::of_rater;
 use crate::domain::study::standing;
@@ -109,6 +110,19 @@ impl Seat<'_> {
                 next_pair_among(protocol, self.rater, votes, self.is_there)
             })
             .collect()
+    }
+}
+
+/// Screen pixels that the tallest picture of a study needs in the size that the study asks for. `height` is a picture's
+/// own, where it is there.
+pub(super) fn tallest_px(protocol: &Protocol, height: impl Fn(ContentHash) -> Option<u32>) -> u32 {
+    match protocol.presentation {
+        Presentation::Fixed { height_px } => height_px,
+        Presentation::OneToOne => {
+            let pictures = protocol.pictures.iter();
+            let heights = pictures.filter_map(|picture| height(picture.hash));
+            heights.max().unwrap_or(0)
+        }
     }
 }
 

@@ -138,7 +138,7 @@ fn rate(state: &mut AppState, number: u8) -> Vec<Effect> {
     let words = match hashes.len() {
         1 => format!("Rated {number} {word} for {aspect} by {name}. Ctrl+Z takes it back"),
         num => format!(
-            "Rated {} pictures {number} {word} for {aspect} by {name}. Ctrl+Z takes the last back",
+            "Rated {} pictures {number} {word} for {aspect} by {name}. Ctrl+Z takes all of it back",
             grouped(num)
         ),
     };
@@ -153,10 +153,7 @@ fn rate(state: &mut AppState, number: u8) -> Vec<Effect> {
         let next = SelectionCommand::Step(1);
         state.selection.update(next, project, &state.view);
     }
-    votes
-        .into_iter()
-        .map(|vote| Effect::Submit(Job::Vote(vote)))
-        .collect()
+    vec![Effect::Submit(Job::QuickVotes(votes))]
 }
 
 /// Contents of the selected pictures that have a file, each once.

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use crate::domain::study;
 use crate::domain::study::Presentation;
 use crate::domain::{
-    Aspect, ContentHash, ImageId, Method, Protocol, Study, Trial, Vote, VoteToken, VoteValue,
+    Aspect, ContentHash, FileState, ImageId, Method, Protocol, Study, Trial, Vote, VoteToken,
+    VoteValue,
 };
 use crate::state::Project;
 
@@ -114,6 +115,8 @@ pub struct Sitting {
     pub ahead: Vec<ImageId>,
     /// The prompt that needs most room, where prompts are shown: the layout is made for it once.
     pub longest_prompt: String,
+    /// Screen pixels that the tallest picture needs: its room is kept, however long a prompt is.
+    pub tallest_px: u32,
     upcoming: Option<Aspect>,
     has_answer: bool,
     order: Vec<Trial>,
@@ -140,6 +143,14 @@ impl Desk<'_> {
             None => Ok(row.record.id),
         }
     }
+
+    /// A picture's own height in pixels, where it is there.
+    fn height(self, hash: ContentHash) -> Option<u32> {
+        match self.project.row_with(hash)?.record.file {
+            FileState::Present { height, .. } => Some(height),
+            FileState::Missing { .. } | FileState::Unreadable { .. } => None,
+        }
+    }
 }
 
 impl Sitting {
@@ -155,6 +166,7 @@ impl Sitting {
             num_trials: 0,
             skipped: Vec::new(),
             ahead: Vec::new(),
+            tallest_px: 0,
             upcoming: None,
             has_answer: false,
             order: Vec::new(),
@@ -215,6 +227,7 @@ impl Sitting {
             Method::Acr5 | Method::Continuous => self.order.len(),
         };
         self.skipped.clear();
+        self.tallest_px = plan::tallest_px(self.protocol(), |hash| desk.height(hash));
         self.step = Step::Instructions;
         self.count(desk);
         self.look_ahead(desk);

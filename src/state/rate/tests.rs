@@ -8,14 +8,20 @@ use crate::domain::{
 use crate::jobs::message::Event;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobId;
+use crate::jobs::message::ResultsRequest;
+use crate::jobs::message::StudyResults;
+use crate::jobs::message::Wish;
 use crate::state::AppState;
 use crate::state::Command;
 use crate::state::Effect;
 use crate::state::Screen;
 use crate::state::apply;
+use crate::state::selection::SelectionCommand;
 use crate::state::update;
+use crate::stats::raters::Screening;
 
 use super::quick::QuickCommand;
+use super::results::ResultsCommand;
 use super::sitting::Showing;
 use super::sitting::Step;
 use super::*;
@@ -178,6 +184,7 @@ impl Lab {
     fn handed_in(&self) -> Vote {
         match self.jobs.last() {
             Some(Job::Vote(vote) | Job::TakeBackVote(vote)) => vote.clone(),
+            Some(Job::QuickVotes(votes)) if votes.len() == 1 => votes[0].clone(),
             other => panic!("expected a vote, got {other:?}"),
         }
     }
@@ -195,6 +202,23 @@ impl Lab {
     fn rate(&mut self, score: f64) {
         self.answer(VoteValue::Score(score));
         self.commit();
+    }
+
+    /// What is to be counted.
+    fn asked(&mut self) -> Option<ResultsRequest> {
+        self.state.take_wish().map(|wish| match wish {
+            Wish::Results(request) => request,
+            other => panic!("expected results, got {other:?}"),
+        })
+    }
+
+    /// The worker answers with words in the place of figures.
+    fn counted(&mut self, request: ResultsRequest, words: &str) {
+        let results = StudyResults {
+            request,
+            outcome: Err(words.to_owned()),
+        };
+        apply(&mut self.state, Event::StudyResults(Box::new(results)));
     }
 
     fn votes(&self) -> &[Vote] {
@@ -549,26 +573,59 @@ fn another_method_brings_its_own_questions_but_keeps_reworded_ones() {
 }
 
 #[test]
-fn results_are_computed_when_votes_come_in_and_not_before() {
+fn results_are_asked_for_once_and_what_is_there_stays_until_newer_ones_come() {
     let mut lab = Lab::seated(protocol(Method::Acr5, 3), "Ada");
-    for score in [1.0, 2.0, 3.0, 4.0] {
-        lab.rate(score);
-    }
+    lab.rate(1.0);
     lab.act(SittingCommand::Leave);
     lab.tell(RateCommand::ShowResults(StudyId(1)));
-    let results = &lab.state.rate.results;
-    let digest = results.digest.as_ref().expect("there are votes");
-    assert_eq!(digest.num_votes, 3, "practice does not count");
-    assert_eq!(digest.pictures.len(), 3);
-    assert_eq!(digest.raters[0].name, "Ada");
-    assert!(
-        digest.not_screened.is_some(),
-        "one rater cannot be screened"
-    );
-    assert!((digest.raters[0].seconds - 1.0).abs() < 1e-9);
-    let revision = results.revision;
+    let results = |lab: &Lab| lab.state.rate.results.clone();
+    assert!(results(&lab).digest.is_none() && results(&lab).is_counting);
+    let first = lab.asked().expect("the study is to be counted");
+    assert_eq!((first.study, first.aspect), (StudyId(1), Aspect::Quality));
     lab.tell(RateCommand::ShowResults(StudyId(1)));
-    assert_eq!(lab.state.rate.results.revision, revision, "nothing changed");
+    assert_eq!(lab.asked(), None, "nothing changed");
+
+    lab.counted(first, "the first count");
+    assert_eq!(
+        results(&lab).digest,
+        Some(Err("the first count".to_owned()))
+    );
+    assert!(!results(&lab).is_counting);
+    let revision = results(&lab).revision;
+    lab.tell(RateCommand::ShowResults(StudyId(1)));
+    assert_eq!(results(&lab).revision, revision, "nothing changed");
+
+    let other = ResultsCommand::SetScreening(Screening::Bt500);
+    lab.tell(RateCommand::Results(other));
+    let second = lab.asked().expect("another screening is counted anew");
+    assert!(results(&lab).is_counting);
+    assert_eq!(
+        results(&lab).digest,
+        Some(Err("the first count".to_owned()))
+    );
+    lab.counted(first, "the first count, late");
+    assert_eq!(
+        results(&lab).digest,
+        Some(Err("the first count".to_owned()))
+    );
+    lab.counted(second, "the second count");
+    assert_eq!(
+        results(&lab).digest,
+        Some(Err("the second count".to_owned()))
+    );
+}
+
+#[test]
+fn results_of_another_study_or_project_are_not_shown_meanwhile() {
+    let mut lab = Lab::new(protocol(Method::Acr5, 3));
+    lab.tell(RateCommand::ShowResults(StudyId(1)));
+    let asked = lab.asked().expect("the study is to be counted");
+    let mut other = catalog(protocol(Method::Acr5, 3));
+    "b.assay".clone_into(&mut other.info.path);
+    apply(&mut lab.state, Event::ProjectOpened(Box::new(other)));
+    lab.tell(RateCommand::ShowResults(StudyId(1)));
+    lab.counted(asked, "of the former project");
+    assert!(lab.state.rate.results.digest.is_none());
 }
 
 #[test]
@@ -588,4 +645,23 @@ fn number_keys_rate_whatever_is_selected() {
         "{said:?}"
     );
     assert_eq!(lab.state.screen, Screen::Gallery);
+}
+
+#[test]
+fn a_key_on_many_pictures_is_one_job_and_one_notice() {
+    let mut lab = Lab::new(protocol(Method::Acr5, 6));
+    let images = (1..=12).map(ImageId).collect();
+    let select = SelectionCommand::Set(images);
+    update(&mut lab.state, Command::Selection(select));
+    lab.tell(RateCommand::Quick(QuickCommand::Rate(2)));
+    let Some(Job::QuickVotes(votes)) = lab.jobs.last().cloned() else {
+        panic!("expected one job, got {:?}", lab.jobs);
+    };
+    assert_eq!((lab.jobs.len(), votes.len()), (1, 12));
+    for vote in votes {
+        assert_eq!(lab.state.notices.iter().count(), 0, "saved, then said");
+        apply(&mut lab.state, Event::Voted(vote));
+    }
+    let said = lab.state.notices.iter().last().expect("a notice");
+    assert!(said.text.contains("12 pictures 2 Poor"), "{said:?}");
 }

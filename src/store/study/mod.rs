@@ -1,10 +1,12 @@
 //! Studies: their protocols, and what their votes come to. [`vote`] has the votes themselves.
 
+mod reader;
 mod vote;
 
 #[cfg(test)]
 mod tests;
 
+pub use reader::StudyReader;
 pub use vote::MergedVotes;
 pub(super) use vote::all_votes;
 pub(super) use vote::insert_vote;

@@ -230,6 +230,32 @@ fn merging_twice_adds_nothing() {
 }
 
 #[test]
+fn one_name_at_two_machines_is_told_and_counts_once() {
+    let (mut world, study) = world();
+    world
+        .project
+        .append_vote(&vote(&study, "Ada", 3, 4.0))
+        .unwrap();
+    let elsewhere = Vote {
+        voted_at: 77_000,
+        ..vote(&study, "Ada", 3, 2.0)
+    }
+    .sealed();
+    let mine = vote(&study, "Bo", 3, 1.0);
+    let merged = world.project.merge_votes(study.id, &[elsewhere, mine]);
+    let merged = merged.unwrap();
+    assert_eq!(merged.added, 2);
+    assert_eq!(
+        merged.twice.into_iter().collect::<Vec<_>>(),
+        [("Ada".to_owned(), 1)]
+    );
+    let votes = world.project.votes(study.id).unwrap();
+    let opinions = crate::domain::study::opinions(&votes, Aspect::Quality);
+    let scores: Vec<_> = opinions.iter().map(|vote| vote.score()).collect();
+    assert_eq!(scores, [Some(2.0), Some(1.0)]);
+}
+
+#[test]
 fn a_study_that_is_not_here_comes_with_its_votes() {
     let (_, study) = world();
     let mut other = World::empty();
@@ -265,6 +291,68 @@ fn quick_votes_are_undone_and_redone_like_any_change() {
     world.project.append_vote(&quick(&study, 1, 2.0)).unwrap();
     world.project.append_vote(&quick(&study, 1, 3.0)).unwrap();
     assert_eq!(num_standing(&world), (2, 6));
+}
+
+#[test]
+fn many_ratings_of_one_key_are_one_step_and_none_is_erased() {
+    let mut world = World::with_images(40);
+    let study = world.project.quick_study(1).unwrap();
+    world.project.append_vote(&quick(&study, 3, 2.0)).unwrap();
+    let given: Vec<Vote> = (0..40).map(|picture| quick(&study, picture, 4.0)).collect();
+    let stored = world.project.append_quick_votes(&given).unwrap();
+    assert_eq!(stored.len(), 40);
+    let state = |world: &World| {
+        let votes = world.project.votes(study.id).unwrap();
+        let (undo, redo) = world.project.undo_state().unwrap();
+        let words = |top: Option<Operation>| top.map(|top| top.0).unwrap_or_default();
+        (
+            standing(&votes).len(),
+            votes.len(),
+            words(undo),
+            words(redo),
+        )
+    };
+    let many = "Rate quality of 40 pictures \u{201c}Good\u{201d}".to_owned();
+    let one = "Rate quality \u{201c}Poor\u{201d}".to_owned();
+    assert_eq!(state(&world), (41, 41, many.clone(), String::new()));
+    world.project.undo(1_000_000).unwrap();
+    assert_eq!(state(&world), (1, 81, one.clone(), many.clone()));
+    world.project.redo(2_000_000).unwrap();
+    assert_eq!(state(&world), (41, 121, many.clone(), String::new()));
+    world.project.undo(3_000_000).unwrap();
+    assert_eq!(state(&world), (1, 161, one, many));
+    // Handed in again, as after an answer that was lost: nothing comes twice, and nothing is noted twice.
+    world.project.append_quick_votes(&given).unwrap();
+    assert_eq!(state(&world).1, 161);
+}
+
+#[test]
+fn of_many_ratings_all_come_in_or_none() {
+    let mut world = World::with_images(3);
+    let study = world.project.quick_study(1).unwrap();
+    let given = [quick(&study, 0, 4.0), quick(&study, 1, 9.0)];
+    let error = world.project.append_quick_votes(&given).unwrap_err();
+    assert!(error.to_string().contains("no answer"), "{error}");
+    assert!(world.project.votes(study.id).unwrap().is_empty());
+    assert_eq!(world.project.undo_state().unwrap().0, None);
+    let (mut other, study) = self::world();
+    let given = [vote(&study, "Ada", 1, 4.0)];
+    assert!(other.project.append_quick_votes(&given).is_err());
+}
+
+#[test]
+fn a_reader_sees_every_committed_vote_beside_the_writer() {
+    let (mut world, study) = world();
+    let mut reader = StudyReader::open(world.project.path()).unwrap();
+    assert_eq!(reader.study(study.id).unwrap().1.len(), 0);
+    world
+        .project
+        .append_vote(&vote(&study, "Ada", 3, 4.0))
+        .unwrap();
+    let (known, votes) = reader.study(study.id).unwrap();
+    assert_eq!((known.hash, votes.len()), (study.hash, 1));
+    assert!(known.is_frozen);
+    assert!(reader.study(StudyId(99)).is_err());
 }
 
 #[test]

@@ -24,11 +24,14 @@ use crate::domain::Vote;
 use crate::domain::VoteId;
 use crate::domain::VoteToken;
 use crate::domain::VoteValue;
+use crate::domain::grouped;
 use crate::store::Project;
 use crate::store::StoreError;
+use crate::store::error::Fault;
 use crate::store::undo;
 use crate::store::undo::Change;
 use crate::store::value;
+
 /// What came of votes that another file brought.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MergedVotes {
@@ -38,6 +41,9 @@ pub struct MergedVotes {
     pub known: usize,
     /// Why records were left out, each with its number of records.
     pub refused: BTreeMap<String, usize>,
+    /// Raters whose new answers are to trials that the same name has answered here, with their number. They came in; of
+    /// two answers to one picture the newer counts.
+    pub twice: BTreeMap<String, usize>,
 }
 
 impl MergedVotes {
@@ -48,17 +54,16 @@ impl MergedVotes {
         for (reason, num) in other.refused {
             *self.refused.entry(reason).or_default() += num;
         }
+        for (rater, num) in other.twice {
+            *self.twice.entry(rater).or_default() += num;
+        }
     }
 }
 
 impl Project {
     /// Every record of one study, in the order in which they came in.
     pub fn votes(&self, study: StudyId) -> Result<Vec<Vote>, StoreError> {
-        self.read("read the votes", |conn| {
-            conn.prepare_cached("SELECT * FROM vote WHERE study_id = ?1 ORDER BY id")?
-                .query_map([study.0], vote_from_row)?
-                .collect()
-        })
+        self.read("read the votes", |conn| votes_of(conn, study))
     }
 
     /// Whether a study has exactly one record, so that it was frozen just now.
@@ -86,18 +91,35 @@ impl Project {
     pub fn append_vote(&mut self, vote: &Vote) -> Result<Vote, StoreError> {
         let study = self.study_voted_in(vote.study)?;
         self.write("save the vote", |tx| {
-            if let Some(known) = vote_of(tx, vote.token)? {
-                return Ok(known);
+            let (stored, is_new) = append(tx, &study, vote)?;
+            if is_new && study.is_quick && vote.undo_of.is_none() {
+                note_quick(tx, &[vote])?;
             }
-            check_vote(tx, &study, vote).map_err(|reason| StoreError::VoteRefused { reason })?;
-            let stored = insert_vote(tx, vote)?;
-            if study.is_quick && vote.undo_of.is_none() {
-                undo::note(
-                    tx,
-                    &Operation(quick_words(vote)),
-                    &[Change::TakeBackVote(vote.token)],
-                )?;
+            Ok(stored)
+        })
+    }
+
+    /// Adds what one key of quick rating gave, all of it or nothing, as one change of the user's. A record that is here
+    /// already is answered as it stands.
+    pub fn append_quick_votes(&mut self, votes: &[Vote]) -> Result<Vec<Vote>, StoreError> {
+        let Some(first) = votes.first() else {
+            return Ok(Vec::new());
+        };
+        let study = self.study_voted_in(first.study)?;
+        let is_quick = |vote: &Vote| vote.study == study.id && vote.undo_of.is_none();
+        if !study.is_quick || !votes.iter().all(is_quick) {
+            let reason = "only votes of quick rating are given many at a time".to_owned();
+            return Err(StoreError::VoteRefused { reason });
+        }
+        self.write("save the ratings", |tx| {
+            let mut stored = Vec::with_capacity(votes.len());
+            let mut fresh = Vec::new();
+            for vote in votes {
+                let (vote_stored, is_new) = append(tx, &study, vote)?;
+                stored.push(vote_stored);
+                fresh.extend(is_new.then_some(vote));
             }
+            note_quick(tx, &fresh)?;
             Ok(stored)
         })
     }
@@ -145,6 +167,28 @@ impl Project {
             Ok(merge(tx, &study, votes)?)
         })
     }
+}
+
+/// Adds a record that can stand in the study; whether it was not here yet.
+fn append(tx: &Connection, study: &Study, vote: &Vote) -> Result<(Vote, bool), Fault> {
+    if let Some(known) = vote_of(tx, vote.token)? {
+        return Ok((known, false));
+    }
+    check_vote(tx, study, vote).map_err(|reason| StoreError::VoteRefused { reason })?;
+    Ok((insert_vote(tx, vote)?, true))
+}
+
+/// Notes what takes votes of quick rating back, as one step.
+fn note_quick(tx: &Connection, votes: &[&Vote]) -> rusqlite::Result<()> {
+    let Some(first) = votes.first() else {
+        return Ok(());
+    };
+    let inverses: Vec<Change> = votes
+        .iter()
+        .map(|vote| Change::TakeBackVote(vote.token))
+        .collect();
+    let operation = Operation(quick_words(first, votes.len()));
+    undo::note(tx, &operation, &inverses)
 }
 
 /// Why a vote that a rater gives here and now cannot be taken.
@@ -233,6 +277,9 @@ fn merge(conn: &Connection, study: &Study, votes: &[Vote]) -> rusqlite::Result<M
         } else if let Err(reason) = check_record(study, &vote) {
             *merged.refused.entry(reason).or_default() += 1;
         } else {
+            if vote.undo_of.is_none() && !study.is_quick && is_voted(conn, &vote)? {
+                *merged.twice.entry(vote.rater.clone()).or_default() += 1;
+            }
             insert_vote(conn, &vote)?;
             merged.added += 1;
         }
@@ -309,6 +356,13 @@ pub(in crate::store) fn insert_vote(conn: &Connection, vote: &Vote) -> rusqlite:
     })
 }
 
+/// Every record of one study, in the order in which they came in.
+pub(super) fn votes_of(conn: &Connection, study: StudyId) -> rusqlite::Result<Vec<Vote>> {
+    conn.prepare_cached("SELECT * FROM vote WHERE study_id = ?1 ORDER BY id")?
+        .query_map([study.0], vote_from_row)?
+        .collect()
+}
+
 /// Every record of every study, in the order in which they came in.
 pub(in crate::store) fn all_votes(conn: &Connection) -> rusqlite::Result<Vec<Vote>> {
     conn.prepare_cached("SELECT * FROM vote ORDER BY id")?
@@ -359,11 +413,18 @@ const fn blob(token: VoteToken) -> [u8; 16] {
     token.0.to_be_bytes()
 }
 
-fn quick_words(vote: &Vote) -> String {
+fn quick_words(vote: &Vote, num: usize) -> String {
     let word = vote
         .score()
         .and_then(|score| Method::WORDS.get((score as usize).checked_sub(1)?))
         .copied()
         .unwrap_or("a picture");
-    format!("Rate {} \u{201c}{word}\u{201d}", vote.aspect)
+    match num {
+        1 => format!("Rate {} \u{201c}{word}\u{201d}", vote.aspect),
+        num => format!(
+            "Rate {} of {} pictures \u{201c}{word}\u{201d}",
+            vote.aspect,
+            grouped(num)
+        ),
+    }
 }

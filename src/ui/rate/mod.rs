@@ -1,6 +1,7 @@
 //! Rate: the studies, the form of a new one, what their votes say, and the sitting that has the window for itself.
 
 mod form;
+mod intake;
 mod results;
 mod sitting;
 mod studies;
@@ -13,6 +14,8 @@ use crate::state::rate::Page;
 
 use super::textures::Textures;
 
+pub(super) use intake::report as votes_report;
+pub(super) use intake::show as take_votes;
 pub(super) use sitting::read_keys as sitting_keys;
 pub(super) use sitting::show as sitting;
 

@@ -3,6 +3,7 @@
 use egui::Align;
 use egui::Align2;
 use egui::Button;
+use egui::Label;
 use egui::Layout;
 use egui::RichText;
 use egui::ScrollArea;
@@ -31,6 +32,12 @@ use crate::ui::train::card;
 use crate::ui::train::page;
 use crate::ui::widgets::chip;
 
+/// Room of a study's buttons.
+const BUTTONS: f32 = 360.0;
+
+/// Raters that are named one by one.
+const NAMED: usize = 4;
+
 /// Skipped pictures that are listed one by one.
 const LISTED: usize = 8;
 
@@ -42,7 +49,7 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, project: &Project, out: &mut V
                 ui.heading("Rate");
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     new_study(ui, out);
-                    let hint = "From a package that came back from another machine";
+                    let hint = "From a package that came back, another project or a table";
                     if ui.button("Take votes in…").on_hover_text(hint).clicked() {
                         out.push(Command::Dialog(DialogCommand::TakeVotes));
                     }
@@ -103,8 +110,11 @@ fn study_card(ui: &mut Ui, project: &Project, study: &Study, out: &mut Vec<Comma
     card(ui, &study.protocol.name, |ui| {
         ui.horizontal(|ui| {
             ui.vertical(|ui| {
-                ui.label(facts(study));
-                ui.weak(tally_words(&tally));
+                ui.set_max_width((ui.available_width() - BUTTONS).max(BUTTONS));
+                ui.add(Label::new(facts(study)).truncate());
+                let words = RichText::new(tally_words(&tally)).weak();
+                ui.add(Label::new(words).truncate())
+                    .on_hover_text(rater_words(&tally));
                 truth_chips(ui, project, study);
             });
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -134,11 +144,21 @@ fn tally_words(tally: &VoteCount) -> String {
     if tally.num_votes == 0 {
         return "No votes yet; the protocol can still be changed".to_owned();
     }
-    let raters = tally.raters.iter().filter(|(_, num)| **num > 0);
-    let names: Vec<String> = raters
-        .map(|(name, num)| format!("{name} {}", grouped(*num)))
-        .collect();
-    format!("{} votes: {}", grouped(tally.num_votes), names.join(", "))
+    let votes = grouped(tally.num_votes);
+    match raters(tally).count() {
+        num if num > NAMED => format!("{votes} votes by {num} raters"),
+        _ => format!("{votes} votes: {}", rater_words(tally)),
+    }
+}
+
+/// Everybody who voted, with how often.
+fn rater_words(tally: &VoteCount) -> String {
+    let names = raters(tally).map(|(name, num)| format!("{name} {}", grouped(*num)));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+fn raters(tally: &VoteCount) -> impl Iterator<Item = (&String, &usize)> {
+    tally.raters.iter().filter(|(_, num)| **num > 0)
 }
 
 fn truth_chips(ui: &mut Ui, project: &Project, study: &Study) {

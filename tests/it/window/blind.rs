@@ -240,7 +240,7 @@ fn sit_through(method: Method, aspect: Aspect) -> (usize, usize) {
     (num_nodes, num_pages)
 }
 
-fn pass(window: &mut Harness<'static, World>, ms: u64) {
+pub(super) fn pass(window: &mut Harness<'static, World>, ms: u64) {
     let now = &mut window.state_mut().state.rate.now;
     now.steady_ms += ms;
     now.unix_ms += ms as i64;

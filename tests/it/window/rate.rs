@@ -109,9 +109,10 @@ pub(super) fn seated(world: World) -> Harness<'static, World> {
 pub(super) fn commit(window: &mut Harness<'static, World>) -> Vote {
     let world = window.state_mut();
     let number = world.effects.len() as i64;
-    let Some(Effect::Submit(Job::Vote(vote) | Job::TakeBackVote(vote))) = world.effects.last()
-    else {
-        panic!("expected a vote, got {:?}", world.effects.last());
+    let vote = match world.effects.last() {
+        Some(Effect::Submit(Job::Vote(vote) | Job::TakeBackVote(vote))) => vote,
+        Some(Effect::Submit(Job::QuickVotes(votes))) => votes.last().expect("a vote"),
+        other => panic!("expected a vote, got {other:?}"),
     };
     let vote = Vote {
         id: VoteId(number),
@@ -122,7 +123,7 @@ pub(super) fn commit(window: &mut Harness<'static, World>) -> Vote {
     vote
 }
 
-fn trial(window: &Harness<'static, World>) -> usize {
+pub(super) fn trial(window: &Harness<'static, World>) -> usize {
     let sitting = window.state().state.rate.sitting.as_ref();
     let showing = sitting.and_then(|sitting| sitting.showing());
     showing.expect("a trial is on screen").trial.index
@@ -173,7 +174,7 @@ fn keys_alone_carry_a_rater_through_the_words() {
     window.get_by_label("Practice: these answers do not count");
     window.key_press(Key::Space);
     window.run_steps(2);
-    assert!(window.state().effects.is_empty(), "Space does nothing");
+    assert!(window.state().effects.is_empty(), "Space answers nothing");
     window.key_press(Key::Num4);
     window.run_steps(2);
     assert_eq!(trial(&window), 0, "the next picture waits for the disk");
@@ -377,4 +378,26 @@ fn a_rater_who_is_through_is_thanked() {
     window.get_by_label("Next rater").click();
     window.run_steps(2);
     window.get_by_label("Rater's name");
+}
+
+#[test]
+fn a_key_on_forty_pictures_is_saved_as_one_change() {
+    let mut window = world::window(World::with(world::catalog(44)), SIZE);
+    let images = (1..=44).map(assay::domain::ImageId).collect();
+    let select = assay::state::selection::SelectionCommand::Set(images);
+    window.state_mut().tell(Command::Selection(select));
+    window.run_steps(2);
+    window.key_press(Key::Num4);
+    window.run_steps(2);
+    let Some(Effect::Submit(Job::QuickVotes(votes))) = window.state().effects.last() else {
+        panic!("expected votes, got {:?}", window.state().effects);
+    };
+    let votes = votes.clone();
+    assert_eq!(votes.len(), 40, "pictures without a file get no vote");
+    assert_eq!(window.state().effects.len(), 1);
+    for vote in votes {
+        window.state_mut().hear(Event::Voted(vote));
+    }
+    window.run_steps(2);
+    window.get_by_label("Rated 40 pictures 4 Good for quality by me. Ctrl+Z takes all of it back");
 }

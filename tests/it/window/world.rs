@@ -21,7 +21,11 @@ use assay::domain::Score;
 use assay::domain::Settings;
 use assay::domain::Split;
 use assay::domain::Truth;
+use assay::export::ratings::StudyRecord;
+use assay::export::ratings::analyse;
 use assay::jobs::message::Event;
+use assay::jobs::message::StudyResults;
+use assay::jobs::message::Wish;
 use assay::state;
 use assay::state::AppState;
 use assay::state::Command;
@@ -80,6 +84,22 @@ impl World {
         for command in commands {
             self.tell(command);
         }
+        self.count();
+    }
+
+    /// Counts the votes of a study where the screen wishes for it, as the worker does.
+    fn count(&mut self) {
+        let Some(Wish::Results(request)) = self.state.take_wish() else {
+            return;
+        };
+        let project = self.state.project.as_ref().expect("open");
+        let mut studies = project.studies.iter();
+        let study = studies.find(|study| study.id == request.study);
+        let study = study.expect("the study is there");
+        let record = StudyRecord::new(study, project.votes_of(study.id), &[], "");
+        let outcome = Ok(analyse(&record, request.aspect, request.screening));
+        let results = StudyResults { request, outcome };
+        self.hear(Event::StudyResults(Box::new(results)));
     }
 }
 

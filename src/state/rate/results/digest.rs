@@ -1,20 +1,16 @@
-//! Figures of a study whose raters gave scores.
+//! Figures of a study whose raters gave scores, as the screen lists them.
 
-use crate::domain::study::Retest;
-use crate::domain::study::Tally;
-use crate::domain::study::standing;
-use crate::domain::study::tally;
-use crate::domain::{Aspect, ContentHash, ImageId, Method, Study, Vote};
+use std::collections::HashMap;
+
+use crate::domain::{Aspect, ContentHash, ImageId, Method, Study};
+use crate::jobs::message::Analysis;
 use crate::state::Project;
 use crate::state::compare::Comparison;
 use crate::state::compare::Pair;
 use crate::stats;
 use crate::stats::StatsError;
-use crate::stats::raters;
 use crate::stats::raters::Opinion;
 use crate::stats::raters::Panel;
-use crate::stats::raters::RatingMatrix;
-use crate::stats::raters::Repeat;
 use crate::stats::raters::Screening;
 use crate::stats::raters::Verdict;
 
@@ -100,6 +96,8 @@ pub struct Change {
 /// Everything that the screen shows of one study and aspect.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Digest {
+    /// How ratings became scores.
+    pub screening: Screening,
     /// Raters by name.
     pub raters: Vec<RaterRow>,
     /// Pictures in the order asked for; none for comparisons.
@@ -132,14 +130,20 @@ impl Digest {
             let opinion = row.screened.as_ref().ok();
             opinion.and_then(|opinion| opinion.ci95.as_ref().ok().copied())
         };
-        let key = |row: &PictureRow| match order {
-            Order::Best => -mos(row),
-            Order::Worst => mos(row),
-            Order::Unsure => -width(row).unwrap_or(-1.0),
-            Order::Changed => -row.change().unwrap_or(0.0).abs(),
+        let key = |row: &PictureRow| {
+            let key = match order {
+                Order::Best => -mos(row),
+                Order::Worst => mos(row),
+                Order::Unsure => -width(row).unwrap_or(-1.0),
+                Order::Changed => -row.change().unwrap_or(0.0).abs(),
+            };
+            // A picture without a score comes last, whatever the sign of its NaN.
+            (key.is_nan(), key)
         };
-        // NaN comes last: a picture without a score.
-        self.pictures.sort_by(|a, b| key(a).total_cmp(&key(b)));
+        self.pictures.sort_by(|a, b| {
+            let (a, b) = (key(a), key(b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
         let strength = |row: &PairRow| match order {
             Order::Worst => row.value(),
             Order::Best | Order::Unsure | Order::Changed => -row.value(),
@@ -149,33 +153,30 @@ impl Digest {
     }
 }
 
-/// Computes everything of a study with scores.
+/// What the screen shows of a study with scores.
 pub(super) fn digest(
     project: &Project,
     study: &Study,
-    aspect: Aspect,
-    screening: Screening,
+    (analysis, screening): (&Analysis, Screening),
 ) -> Result<Digest, String> {
-    let votes = project.votes_of(study.id);
-    let tally = rated_only(tally(study, votes, aspect));
-    let matrix = RatingMatrix::from_rows(&tally.scores).map_err(|error| error.to_string())?;
-    let repeats: Vec<Repeat> = tally.repeats.iter().map(repeat).collect();
-    let panel = raters::panel(&matrix, &repeats, screening)
-        .map_err(|error| format!("{}: {error}", no_votes(aspect)))?;
-    let raters = rater_rows(votes, aspect, &tally, &panel);
-    let agreement = agreement(&panel);
+    let aspect = analysis.aspect;
+    let panel = match &analysis.panel {
+        Ok(panel) => panel,
+        Err(error) => return Err(format!("{}: {error}", no_votes(aspect))),
+    };
+    let raters = rater_rows(analysis, panel);
     let not_screened = panel.screened.not_screened.as_ref();
     let not_screened = not_screened.map(ToString::to_string);
-    let num_ratings = matrix.num_ratings();
-    let pictures = picture_rows(project, study, (&tally, &matrix), panel);
+    let pictures = picture_rows(project, study, analysis, panel);
     let change = (screening != Screening::None && not_screened.is_none())
         .then(|| change_of(&pictures, &raters));
     Ok(Digest {
+        screening,
         comparison: comparison(project, aspect, &pictures),
-        agreement,
+        agreement: agreement(panel),
         not_screened,
         change,
-        num_votes: num_ratings,
+        num_votes: analysis.num_votes,
         num_unrated: num_unrated(study, pictures.len()),
         raters,
         pictures,
@@ -183,32 +184,20 @@ pub(super) fn digest(
     })
 }
 
-/// The table without the pictures that nobody has rated yet.
-fn rated_only(mut tally: Tally) -> Tally {
-    let is_rated = |row: &Vec<f64>| row.iter().any(|score| !score.is_nan());
-    let kept: Vec<bool> = tally.scores.iter().map(is_rated).collect();
-    let keeps = |idx: usize| kept.get(idx).copied().unwrap_or(false);
-    let pictures = tally.pictures.iter().enumerate();
-    tally.pictures = pictures
-        .filter(|(idx, _)| keeps(*idx))
-        .map(|(_, hash)| *hash)
-        .collect();
-    tally.scores.retain(is_rated);
-    // Positions of repeats are no longer those of the rows, and nothing here reads them.
-    tally
+/// What is said where nobody voted.
+pub(super) fn no_votes(aspect: Aspect) -> String {
+    format!("Nobody has rated {aspect} in this study yet")
 }
 
-fn repeat(retest: &Retest) -> Repeat {
-    Repeat {
-        rater: retest.rater,
-        first: retest.first,
-        again: retest.again,
-    }
+/// Seconds from picture to answer in the median; 0 for a rater without answers.
+pub(super) fn seconds(analysis: &Analysis, rater: &str) -> f64 {
+    let habits = analysis.habits.iter().find(|habits| habits.rater == rater);
+    habits.map_or(0.0, |habits| habits.median_reaction_ms / 1_000.0)
 }
 
-fn rater_rows(votes: &[Vote], aspect: Aspect, tally: &Tally, panel: &Panel) -> Vec<RaterRow> {
-    let standing = counted(votes, aspect);
+fn rater_rows(analysis: &Analysis, panel: &Panel) -> Vec<RaterRow> {
     let figures = panel.screened.raters.iter().zip(&panel.rater_repeat_mae);
+    let tally = &analysis.tally;
     tally
         .raters
         .iter()
@@ -222,7 +211,7 @@ fn rater_rows(votes: &[Vote], aspect: Aspect, tally: &Tally, panel: &Panel) -> V
                 bias: figures.bias.clone(),
                 inconsistency: figures.inconsistency.clone(),
                 verdict: Some(figures.verdict.clone()),
-                seconds: seconds(&standing, name),
+                seconds: seconds(analysis, name),
                 num_repeats: repeats.filter(|repeat| repeat.rater == idx).count(),
                 repeat_error: repeat_error.clone(),
             }
@@ -230,73 +219,76 @@ fn rater_rows(votes: &[Vote], aspect: Aspect, tally: &Tally, panel: &Panel) -> V
         .collect()
 }
 
-/// Standing answers on an aspect, practice aside.
-pub(super) fn counted(votes: &[Vote], aspect: Aspect) -> Vec<&Vote> {
-    let mut standing = standing(votes);
-    standing.retain(|vote| vote.aspect == aspect && !vote.is_training);
-    standing
+/// The pictures of a protocol by their content: a study may have thousands.
+pub(super) fn known_paths(study: &Study) -> HashMap<ContentHash, &str> {
+    let pictures = study.protocol.pictures.iter();
+    pictures
+        .map(|picture| (picture.hash, picture.path.as_str()))
+        .collect()
 }
 
-/// What is said where nobody voted.
-pub(super) fn no_votes(aspect: Aspect) -> String {
-    format!("Nobody has rated {aspect} in this study yet")
-}
-
-/// Median seconds from picture to answer.
-pub(super) fn seconds(standing: &[&Vote], rater: &str) -> f64 {
-    let mut times: Vec<u32> = standing
-        .iter()
-        .filter(|vote| vote.rater == rater)
-        .map(|vote| vote.reaction_ms)
-        .collect();
-    times.sort_unstable();
-    let middle = times.get(times.len() / 2).copied().unwrap_or(0);
-    f64::from(middle) / 1_000.0
-}
-
+/// A row for every picture that somebody rated.
 fn picture_rows(
     project: &Project,
     study: &Study,
-    (tally, matrix): (&Tally, &RatingMatrix),
-    panel: Panel,
+    analysis: &Analysis,
+    panel: &Panel,
 ) -> Vec<PictureRow> {
-    let before = ranks(&panel.plain);
-    let after = ranks(&panel.screened.pictures);
-    let opinions = panel.plain.into_iter().zip(panel.screened.pictures);
-    opinions
-        .enumerate()
-        .map(|(idx, (plain, screened))| {
-            let hash = tally.pictures[idx];
-            let row = project.row_with(hash);
-            let known = study.protocol.picture(hash);
-            let path = known.map(|picture| &picture.path);
-            let path = path.or_else(|| row.map(|row| &row.record.path));
+    let moves = rank_changes(&panel.plain, &panel.screened.pictures);
+    let paths = known_paths(study);
+    let pictures = analysis.tally.pictures.iter().zip(&analysis.tally.scores);
+    let opinions = panel.plain.iter().zip(&panel.screened.pictures);
+    pictures
+        .zip(opinions)
+        .zip(moves)
+        .filter(|((_, (plain, _)), _)| plain.is_ok())
+        .map(|(((hash, scores), (plain, screened)), rank_change)| {
+            let row = project.row_with(*hash);
+            let path = paths.get(hash).copied();
+            let path = path.or_else(|| row.map(|row| row.record.path.as_str()));
             PictureRow {
-                hash,
+                hash: *hash,
                 image: row.map(|row| row.record.id),
-                path: path.cloned().unwrap_or_else(|| hash.to_string()),
-                plain,
-                screened,
-                histogram: histogram(&matrix.scores(idx), study.protocol.method),
-                rank_change: before[idx] - after[idx],
+                path: path.map_or_else(|| hash.to_string(), str::to_owned),
+                plain: plain.clone(),
+                screened: screened.clone(),
+                histogram: histogram(scores, study.protocol.method),
+                rank_change,
             }
         })
         .collect()
 }
 
-/// Place of each picture, the best first; pictures without a score share the last.
-fn ranks(opinions: &[Result<Opinion, StatsError>]) -> Vec<i64> {
-    let mos = |idx: usize| {
-        opinions[idx]
-            .as_ref()
-            .map_or(f64::NAN, |opinion| opinion.mos)
-    };
-    let mut order: Vec<usize> = (0..opinions.len()).collect();
-    order.sort_by(|&a, &b| (-mos(a)).total_cmp(&-mos(b)));
-    let mut ranks = vec![0; opinions.len()];
+/// Places that each picture moves up among those that have both scores; 0 for the others.
+fn rank_changes(
+    plain: &[Result<Opinion, StatsError>],
+    screened: &[Result<Opinion, StatsError>],
+) -> Vec<i64> {
+    let both: Vec<(usize, f64, f64)> = plain
+        .iter()
+        .zip(screened)
+        .enumerate()
+        .filter_map(|(idx, (plain, screened))| {
+            Some((idx, plain.as_ref().ok()?.mos, screened.as_ref().ok()?.mos))
+        })
+        .collect();
+    let before = ranks(&both.iter().map(|both| both.1).collect::<Vec<_>>());
+    let after = ranks(&both.iter().map(|both| both.2).collect::<Vec<_>>());
+    let mut moves = vec![0; plain.len()];
+    for (place, (idx, _, _)) in both.iter().enumerate() {
+        moves[*idx] = before[place] - after[place];
+    }
+    moves
+}
+
+/// Place of each score, the best first; equal scores share a place.
+fn ranks(scores: &[f64]) -> Vec<i64> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let mut ranks = vec![0; scores.len()];
     let mut rank = 0;
     for (place, &idx) in order.iter().enumerate() {
-        let is_tied = place > 0 && (mos(order[place - 1]) - mos(idx)).abs() < 1e-9;
+        let is_tied = place > 0 && scores[order[place - 1]].total_cmp(&scores[idx]).is_eq();
         if !is_tied {
             rank = place as i64;
         }
@@ -312,7 +304,7 @@ fn histogram(scores: &[f64], method: Method) -> Vec<u32> {
         Method::Continuous | Method::Pairs => TENTHS_BARS,
     };
     let mut bars = vec![0; num_bars];
-    for &score in scores {
+    for &score in scores.iter().filter(|score| !score.is_nan()) {
         let bar = match method {
             Method::Acr5 => (score - scale.min).round() as usize,
             _ => (scale.fraction(score) * num_bars as f64) as usize,

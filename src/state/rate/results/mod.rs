@@ -1,11 +1,13 @@
-//! What the votes of a study say: raters, pictures, and what screening changes. Computed when votes come in or a choice
-//! changes, never per frame.
+//! What the votes of a study say: raters, pictures, and what screening changes. Counted by a worker when votes came in
+//! or a choice changed; the screen keeps what it has until then.
 
 mod digest;
 mod pairs;
 
 use crate::domain::{Aspect, Method, Study, StudyId};
 use crate::jobs::message::Job;
+use crate::jobs::message::ResultsRequest;
+use crate::jobs::message::StudyResults;
 use crate::state::AppState;
 use crate::state::Project;
 use crate::state::command::Effect;
@@ -43,22 +45,30 @@ pub struct Results {
     pub screening: Screening,
     /// What the order of the pictures goes by.
     pub order: Order,
-    /// The figures; the reason in words where there are none.
-    pub digest: Result<Digest, String>,
-    /// Counts up whenever the figures were computed anew.
+    /// The figures, or the reason in words where there are none; `None` until the first come.
+    pub digest: Option<Result<Digest, String>>,
+    /// Whether newer figures are on their way.
+    pub is_counting: bool,
+    /// Counts up whenever other figures are shown.
     pub revision: u64,
-    computed: Option<Version>,
+    asked: Option<Asked>,
+    wish: Option<ResultsRequest>,
+    counted: Option<Counted>,
+    serial: u64,
 }
 
-/// What the figures hang on.
+/// What was asked for last, with what it hangs on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Version {
-    study: StudyId,
-    aspect: Aspect,
-    screening: Screening,
-    order: Order,
+struct Asked {
+    request: ResultsRequest,
     num_votes: usize,
-    results: u64,
+}
+
+/// The figures that the digest was made of, and the rows and scores that it was laid beside.
+#[derive(Debug, Clone)]
+struct Counted {
+    results: StudyResults,
+    project: Option<u64>,
 }
 
 /// What the results can ask for.
@@ -81,9 +91,13 @@ impl Default for Results {
             aspect: Aspect::Quality,
             screening: Screening::default(),
             order: Order::default(),
-            digest: Err("No study is chosen".to_owned()),
+            digest: None,
+            is_counting: false,
             revision: 0,
-            computed: None,
+            asked: None,
+            wish: None,
+            counted: None,
+            serial: 0,
         }
     }
 }
@@ -94,42 +108,116 @@ impl Results {
         self.study = Some(study);
     }
 
-    /// Computes the figures if anything that they hang on changed.
+    /// Another project was opened. What is still on its way belongs to the former one.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            serial: self.serial,
+            revision: self.revision,
+            ..Self::default()
+        };
+    }
+
+    /// What is to be counted, once.
+    pub(in crate::state) fn take_wish(&mut self) -> Option<ResultsRequest> {
+        self.wish.take()
+    }
+
+    /// Asks for figures if anything that they hang on changed. What is there stays on screen until they come, unless
+    /// it is of another study or aspect.
     pub(super) fn refresh(&mut self, project: &Project) {
-        let study = project
-            .studies
-            .iter()
-            .find(|study| Some(study.id) == self.study);
-        let Some(study) = study else {
-            *self = Self::default();
+        let Some(study) = self.study_of(project) else {
+            self.forget();
             return;
         };
         if !study.protocol.aspects.contains(&self.aspect) {
             self.aspect = first_aspect(study, project);
         }
-        let version = Version {
-            study: study.id,
-            aspect: self.aspect,
-            screening: self.screening,
-            order: self.order,
-            num_votes: project.votes_of(study.id).len(),
-            results: project.revision,
+        let is_of_these = |counted: &Counted| {
+            let request = counted.results.request;
+            (request.study, request.aspect) == (study.id, self.aspect)
         };
-        if self.computed == Some(version) {
+        if !self.counted.as_ref().is_some_and(is_of_these) {
+            self.counted = None;
+            self.digest = None;
+        }
+        let wanted = Asked {
+            request: ResultsRequest {
+                serial: self.serial,
+                study: study.id,
+                aspect: self.aspect,
+                screening: self.screening,
+            },
+            num_votes: project.votes_of(study.id).len(),
+        };
+        if self.asked != Some(wanted) {
+            self.ask(wanted);
+        }
+        self.lay_out(project);
+    }
+
+    /// Figures came; those that were asked for before something changed are left aside.
+    pub(super) fn take(&mut self, results: StudyResults, project: &Project) {
+        let is_wanted = |asked: Asked| asked.request == results.request;
+        if !self.asked.is_some_and(is_wanted) {
             return;
         }
-        let digest = match study.protocol.method {
-            Method::Pairs => pairs::digest(project, study, self.aspect),
-            Method::Acr5 | Method::Continuous => {
-                digest::digest(project, study, self.aspect, self.screening)
-            }
-        };
-        self.digest = digest.map(|mut digest| {
-            digest.sort(self.order);
-            digest
+        self.is_counting = false;
+        self.counted = Some(Counted {
+            results,
+            project: None,
         });
-        self.computed = Some(version);
+        self.lay_out(project);
+    }
+
+    /// Puts the pictures into the order that was chosen.
+    fn sort(&mut self) {
+        if let Some(Ok(digest)) = &mut self.digest {
+            digest.sort(self.order);
+            self.revision += 1;
+        }
+    }
+
+    fn ask(&mut self, wanted: Asked) {
+        self.serial += 1;
+        let request = ResultsRequest {
+            serial: self.serial,
+            ..wanted.request
+        };
+        self.asked = Some(Asked { request, ..wanted });
+        self.wish = Some(request);
+        self.is_counting = true;
+    }
+
+    /// Lays the figures beside rows and scores, where either is newer than what is on screen.
+    fn lay_out(&mut self, project: &Project) {
+        let Some(study) = self.study_of(project) else {
+            return;
+        };
+        let Some(counted) = &mut self.counted else {
+            return;
+        };
+        if counted.project == Some(project.revision) {
+            return;
+        }
+        counted.project = Some(project.revision);
+        let screening = counted.results.request.screening;
+        let digest = match &counted.results.outcome {
+            Err(reason) => Err(reason.clone()),
+            Ok(analysis) => match study.protocol.method {
+                Method::Pairs => pairs::digest(project, study, analysis),
+                Method::Acr5 | Method::Continuous => {
+                    digest::digest(project, study, (analysis, screening))
+                }
+            },
+        };
+        self.digest = Some(digest);
         self.revision += 1;
+        self.sort();
+    }
+
+    fn study_of<'a>(&self, project: &'a Project) -> Option<&'a Study> {
+        let mut studies = project.studies.iter();
+        studies.find(|study| Some(study.id) == self.study)
     }
 }
 
@@ -147,7 +235,10 @@ pub(super) fn update(state: &mut AppState, command: ResultsCommand) -> Vec<Effec
     match command {
         ResultsCommand::SetAspect(aspect) => results.aspect = aspect,
         ResultsCommand::SetScreening(screening) => results.screening = screening,
-        ResultsCommand::SetOrder(order) => results.order = order,
+        ResultsCommand::SetOrder(order) => {
+            results.order = order;
+            results.sort();
+        }
         ResultsCommand::UseAsTruth(is_used) => {
             let job = Job::UseStudyAsTruth {
                 aspect: results.aspect,

@@ -38,6 +38,10 @@ pub(super) fn show(ui: &mut Ui, view: View<'_>, out: &mut Vec<Command>) {
             screening(ui, view, out);
             truth(ui, view, out);
         }
+        let results = &view.state.rate.results;
+        if results.is_counting && results.digest.is_some() {
+            ui.weak("Counting anew…");
+        }
     });
 }
 

@@ -65,11 +65,15 @@ pub(super) fn show(
         .frame(frame)
         .show(ui, |ui| bar::show(ui, view, out));
     let digest = match &results.digest {
-        Ok(digest) => digest,
-        Err(reason) => {
-            CentralPanel::default()
-                .frame(frame)
-                .show(ui, |ui| empty(ui, reason));
+        Some(Ok(digest)) => digest,
+        Some(Err(reason)) => {
+            let hint = "Figures will stand here as soon as the first vote is in.";
+            page_of_words(ui, frame, (reason, hint));
+            return;
+        }
+        None => {
+            let words = ("Counting the votes…", "A large panel takes a moment.");
+            page_of_words(ui, frame, words);
             return;
         }
     };
@@ -91,11 +95,13 @@ pub(super) fn show(
     });
 }
 
-fn empty(ui: &mut Ui, reason: &str) {
-    ui.vertical_centered(|ui| {
-        ui.add_space(GROUP_GAP * 4.0);
-        ui.heading(reason);
-        ui.weak("Figures will stand here as soon as the first vote is in.");
+fn page_of_words(ui: &mut Ui, frame: Frame, (words, hint): (&str, &str)) {
+    CentralPanel::default().frame(frame).show(ui, |ui| {
+        ui.vertical_centered(|ui| {
+            ui.add_space(GROUP_GAP * 4.0);
+            ui.heading(words);
+            ui.weak(hint);
+        });
     });
 }
 
@@ -114,7 +120,9 @@ fn figures(
         });
     }
     if let Some(change) = &digest.change {
-        card(ui, "What screening changes", |ui| changed(ui, view, change));
+        card(ui, "What screening changes", |ui| {
+            changed(ui, (view, digest), change);
+        });
     }
     if view.study.protocol.method != Method::Pairs {
         card(ui, "People against the predictor", |ui| {
@@ -139,9 +147,9 @@ fn agreement(ui: &mut Ui, figures: &[Figure]) {
         });
 }
 
-fn changed(ui: &mut Ui, view: View<'_>, change: &Change) {
+fn changed(ui: &mut Ui, (view, digest): (View<'_>, &Digest), change: &Change) {
     let scale = view.study.protocol.method.scale();
-    let screening = view.state.rate.results.screening.label();
+    let screening = digest.screening.label();
     let rejected = match change.num_rejected {
         0 => "leaves no rater out".to_owned(),
         1 => "leaves 1 rater out".to_owned(),

@@ -26,6 +26,7 @@ use crate::state::rate::results::PairRow;
 use crate::state::rate::results::PictureRow;
 use crate::state::rate::results::ResultsCommand;
 use crate::state::selection::SelectionCommand;
+use crate::stats::signed;
 use crate::ui::textures::Textures;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
@@ -245,7 +246,7 @@ fn change(ui: &mut Ui, picture: &PictureRow) {
     let Some(change) = picture.change() else {
         return;
     };
-    ui.label(format!("{change:+.2}"));
+    ui.label(signed(change, 2));
     let ranks = picture.rank_change;
     if ranks != 0 {
         let way = if ranks > 0 { "up" } else { "down" };
@@ -317,7 +318,7 @@ fn extent(row: &PairRow) -> Option<f64> {
 fn strength(ui: &mut Ui, picture: &PairRow) {
     match &picture.strength {
         Ok((strength, ci95)) => {
-            ui.strong(format!("{strength:+.2}"));
+            ui.strong(signed(*strength, 2));
             ui.weak(format!("± {ci95:.2}"));
         }
         Err(reason) => {

@@ -14,6 +14,7 @@ use crate::state::actions::grouped;
 use crate::state::rate::results::Digest;
 use crate::state::rate::results::RaterRow;
 use crate::stats::StatsError;
+use crate::stats::signed;
 use crate::ui::tokens::Palette;
 use crate::ui::tokens::ROW_HEIGHT;
 
@@ -116,7 +117,7 @@ fn cells(row: &mut TableRow<'_, '_>, rater: &RaterRow, method: Method) {
     let is_pairs = method == Method::Pairs;
     row.col(|ui| match is_pairs {
         true => figure(ui, &rater.bias, |value| format!("{:.0} %", value * 100.0)),
-        false => figure(ui, &rater.bias, |value| format!("{value:+.2}")),
+        false => figure(ui, &rater.bias, |value| signed(value, 2)),
     });
     row.col(|ui| match is_pairs {
         true => figure(ui, &rater.inconsistency, |value| {

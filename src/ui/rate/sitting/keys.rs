@@ -1,4 +1,4 @@
-//! Keys of a sitting. Held keys answer once; Space, Tab and everything else do nothing.
+//! Keys of a sitting. Held keys answer once; Space reads on in a long prompt; Tab and everything else do nothing.
 
 use egui::Context;
 use egui::Event;
@@ -13,6 +13,8 @@ use crate::state::rate::sitting::Sitting;
 use crate::state::rate::sitting::Step;
 
 use super::command;
+use super::prompt;
+use super::prompt::Scroll;
 
 /// Digits with their keys.
 const DIGITS: [Key; 10] = [
@@ -68,11 +70,34 @@ fn trial(ctx: &Context, sitting: &Sitting, enter: bool, out: &mut Vec<Command>) 
         Method::Continuous => continuous(ctx, enter, out),
         Method::Pairs => pairs(ctx, out),
     }
+    read_on(ctx, sitting.protocol().method);
     // A button that was clicked before would take these.
-    for key in [Key::Space, Key::Tab, Key::Enter] {
+    for key in [Key::Tab, Key::Enter] {
         pressed(ctx, Modifiers::NONE, key);
     }
     pressed(ctx, Modifiers::SHIFT, Key::Tab);
+}
+
+/// Keys that scroll the prompt: Space for every method, and what the method's answers leave free. Held ones go on.
+fn read_on(ctx: &Context, method: Method) {
+    let mut table = vec![(Modifiers::SHIFT, Key::Space, Scroll::Pages(-1.0))];
+    if method != Method::Continuous {
+        table.push((Modifiers::NONE, Key::PageDown, Scroll::Pages(1.0)));
+        table.push((Modifiers::NONE, Key::PageUp, Scroll::Pages(-1.0)));
+    }
+    if method == Method::Acr5 {
+        table.push((Modifiers::NONE, Key::ArrowDown, Scroll::Lines(1.0)));
+        table.push((Modifiers::NONE, Key::ArrowUp, Scroll::Lines(-1.0)));
+    }
+    for (modifiers, key, scroll) in table {
+        if ctx.input_mut(|input| input.consume_key(modifiers, key)) {
+            prompt::ask(ctx, scroll);
+        }
+    }
+    // After the table: Space alone would take Shift with Space too.
+    if pressed(ctx, Modifiers::NONE, Key::Space) {
+        prompt::ask(ctx, Scroll::ReadOn);
+    }
 }
 
 fn back(ctx: &Context, out: &mut Vec<Command>) {

@@ -6,6 +6,7 @@
 mod keys;
 mod pages;
 mod picture;
+mod prompt;
 mod scale;
 mod slider;
 
@@ -19,9 +20,7 @@ use egui::Margin;
 use egui::Panel;
 use egui::Rect;
 use egui::RichText;
-use egui::ScrollArea;
 use egui::Ui;
-use egui::epaint::text::LayoutJob;
 use egui::vec2;
 
 use crate::domain::Method;
@@ -34,7 +33,6 @@ use crate::state::rate::sitting::Sitting;
 use crate::state::rate::sitting::Step;
 use crate::ui::textures::Textures;
 use crate::ui::tokens;
-use crate::ui::tokens::BODY;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::QUESTION;
 use crate::ui::tokens::ROW_HEIGHT;
@@ -45,11 +43,8 @@ pub(in crate::ui) use keys::read as read_keys;
 /// Height of the line on top.
 const TOP: f32 = 36.0;
 
-/// Widest prompt: longer lines are hard to follow.
-const PROMPT_WIDTH: f32 = 920.0;
-
-/// Most of the window's height that a prompt takes; what is longer is scrolled.
-const PROMPT_SHARE: f32 = 0.34;
+/// Margin above and below question, prompt and scale.
+const SCALE_MARGIN: i8 = 12;
 
 /// Draws the sitting over the whole window.
 pub(in crate::ui) fn show(
@@ -100,16 +95,18 @@ fn trial(
         .exact_size(TOP)
         .show_separator_line(false)
         .show(ui, |ui| top(ui, (sitting, showing), out));
-    let height = ui.available_height();
+    let picture = sitting.tallest_px as f32 / ui.ctx().pixels_per_point() + picture::MARGIN;
+    let room = ui.available_height() - picture;
     Panel::bottom("sitting_scale")
-        .frame(bar(12))
+        .frame(bar(SCALE_MARGIN))
         .resizable(false)
         .show_separator_line(false)
         .show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = GAP;
-            question(ui, sitting, showing);
-            prompt(ui, sitting, showing, height);
-            scale::show(ui, state, (sitting, showing), out);
+            let question = question(ui, sitting, showing);
+            let rest = question + scale::WHOLE_HEIGHT + 2.0 * GAP + 2.0 * f32::from(SCALE_MARGIN);
+            let is_scrolled = prompt::show(ui, (sitting, showing), room - rest);
+            scale::show(ui, state, (sitting, showing, is_scrolled), out);
         });
     CentralPanel::default()
         .frame(Frame::new().fill(STUDY.ground))
@@ -163,45 +160,13 @@ fn progress_line(ui: &Ui, sitting: &Sitting) {
         .rect_filled(line, 0.0, STUDY.faint);
 }
 
-fn question(ui: &mut Ui, sitting: &Sitting, showing: &Showing) {
+/// The question; its height.
+fn question(ui: &mut Ui, sitting: &Sitting, showing: &Showing) -> f32 {
     let question = sitting.protocol().questions.get(showing.trial.aspect);
-    ui.vertical_centered(|ui| {
+    let label = ui.vertical_centered(|ui| {
         ui.label(RichText::new(question).size(QUESTION).strong());
     });
-}
-
-/// The prompt in a field as high as the longest one of the study needs, so that the picture stays where it is.
-fn prompt(ui: &mut Ui, sitting: &Sitting, showing: &Showing, window_height: f32) {
-    if *sitting.protocol().hide_prompt.get(showing.trial.aspect)
-        || sitting.longest_prompt.is_empty()
-    {
-        return;
-    }
-    let width = ui.available_width().min(PROMPT_WIDTH);
-    let measured = layout(ui, &sitting.longest_prompt, width);
-    let needed = measured.size().y + GAP;
-    let height = needed.min(window_height * PROMPT_SHARE);
-    let text = showing.prompt.as_deref().unwrap_or("No prompt is known");
-    let galley = layout(ui, text, width);
-    ui.vertical_centered(|ui| {
-        ui.allocate_ui(vec2(width, height), |ui| {
-            ui.set_min_size(vec2(width, height));
-            ScrollArea::vertical()
-                .id_salt(("sitting_prompt", showing.trial.index))
-                .max_height(height)
-                .auto_shrink(false)
-                .show(ui, |ui| {
-                    ui.add(egui::Label::new(galley).selectable(false));
-                });
-        });
-    });
-}
-
-fn layout(ui: &Ui, text: &str, width: f32) -> std::sync::Arc<egui::Galley> {
-    let font = FontId::proportional(BODY);
-    let mut job = LayoutJob::simple(text.to_owned(), font, STUDY.ink, width);
-    job.halign = Align::LEFT;
-    ui.fonts_mut(|fonts| fonts.layout_job(job))
+    label.response.rect.height()
 }
 
 /// The keys of a method, as the pages and the line below the scale name them.

@@ -21,6 +21,9 @@ use crate::ui::tokens::GROUP_GAP;
 
 use super::command;
 
+/// What the pictures' room is higher than the tallest of them.
+pub(super) const MARGIN: f32 = GROUP_GAP;
+
 /// Draws the pictures, and says so as soon as all of them are on screen.
 pub(super) fn show(
     ui: &mut Ui,
@@ -28,7 +31,7 @@ pub(super) fn show(
     textures: &mut Textures,
     out: &mut Vec<Command>,
 ) {
-    let room = ui.available_rect_before_wrap().shrink(GROUP_GAP / 2.0);
+    let room = ui.available_rect_before_wrap().shrink(MARGIN / 2.0);
     let frames = frames(room, showing.images.len());
     let names = names(showing.images.len());
     let mut zoom: f32 = 0.0;

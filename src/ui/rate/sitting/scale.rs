@@ -35,11 +35,14 @@ const UNSAVED_WIDTH: f32 = 620.0;
 /// Height of an answer's button.
 const HEIGHT: f32 = 48.0;
 
+/// Height of the answers with the line below.
+pub(super) const WHOLE_HEIGHT: f32 = HEIGHT + GAP + ROW_HEIGHT;
+
 /// Draws the scale of the method with its keys.
 pub(super) fn show(
     ui: &mut Ui,
     state: &AppState,
-    (sitting, showing): (&Sitting, &Showing),
+    (sitting, showing, is_scrolled): (&Sitting, &Showing, bool),
     out: &mut Vec<Command>,
 ) {
     let now = state.rate.now;
@@ -50,7 +53,7 @@ pub(super) fn show(
         Method::Continuous => slider::show(ui, sitting, (showing, is_open), out),
         Method::Pairs => pairs(ui, sitting, is_open, out),
     }
-    foot(ui, sitting, now, out);
+    foot(ui, (sitting, is_scrolled), now, out);
 }
 
 /// Asks for a frame at the moment when answers open, and when patience with an unsaved one ends.
@@ -132,7 +135,12 @@ fn pairs(ui: &mut Ui, sitting: &Sitting, is_open: bool, out: &mut Vec<Command>) 
 }
 
 /// The line below: the keys, or what keeps the last answer from being saved.
-fn foot(ui: &mut Ui, sitting: &Sitting, now: Moment, out: &mut Vec<Command>) {
+fn foot(
+    ui: &mut Ui,
+    (sitting, is_scrolled): (&Sitting, bool),
+    now: Moment,
+    out: &mut Vec<Command>,
+) {
     let late = sitting
         .pending
         .as_ref()
@@ -142,7 +150,10 @@ fn foot(ui: &mut Ui, sitting: &Sitting, now: Moment, out: &mut Vec<Command>) {
         ui.set_min_height(ROW_HEIGHT);
         match late {
             None => {
-                let words = super::key_words(sitting.protocol().method);
+                let mut words = super::key_words(sitting.protocol().method).to_owned();
+                if is_scrolled {
+                    words.push_str(", Space reads on in the prompt");
+                }
                 ui.vertical_centered(|ui| {
                     ui.add_space(GAP / 2.0);
                     ui.label(RichText::new(words).size(SMALL).color(STUDY.faint));

@@ -4,6 +4,8 @@
 //! promise while it is killed. Its raters are called rehearsal, and its votes are in the project for good: give it a
 //! copy. Hidden from the list of commands, because nobody who rates needs it.
 
+mod people;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -53,6 +55,12 @@ pub(super) struct RehearseArgs {
     /// Votes to give
     #[arg(long, default_value_t = 100, value_name = "N")]
     count: usize,
+    /// Let so many simulated people sit the whole study, with their own leanings, times and breaks
+    #[arg(long, value_name = "N", conflicts_with_all = ["count", "tokens"])]
+    people: Option<usize>,
+    /// So many of these answer without looking
+    #[arg(long, default_value_t = 0, value_name = "N", requires = "people")]
+    careless: usize,
     /// Say the token of each vote on stdout as soon as it is saved
     #[arg(long)]
     tokens: bool,
@@ -63,6 +71,17 @@ pub(super) fn rehearse(args: &RehearseArgs, common: &Common) -> anyhow::Result<E
     let session = Session::start(common, None)?;
     let mut catalog = session.open(&args.project)?;
     let study = study(&session, &mut catalog, args.study)?;
+    if let Some(num_people) = args.people {
+        let panel = people::Panel {
+            num_people,
+            num_careless: args.careless,
+            catalog: &catalog,
+            study: &study,
+        };
+        let mut milliseconds = people::sit(&session, &panel)?;
+        answer(&study, &mut milliseconds, common);
+        return Ok(Exit::Done);
+    }
     let mut votes: Vec<Vote> = catalog.votes;
     votes.retain(|vote| vote.study == study.id);
     let mut milliseconds = Vec::with_capacity(args.count);
