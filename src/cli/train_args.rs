@@ -91,7 +91,7 @@ pub(super) struct HeadArgs {
     /// From the sequence of tokens to one vector
     #[arg(long, value_name = "NAME", value_parser = one_of(POOLINGS))]
     pub(super) pooling: Option<Pooling>,
-    /// Width of the head, a multiple of 8
+    /// Width of the head, a multiple of 4; by default one that gives every head as many weights as the usual xLSTM
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(super) dim: Option<usize>,
     /// What the head reads: logits through a projection, or hidden states themselves
@@ -285,9 +285,10 @@ impl HeadArgs {
             HeadInput::Logits => base.projection,
             HeadInput::Hidden => Projection::Folded,
         };
+        let head = base.with_kind(self.head.unwrap_or(base.kind));
         HeadSettings {
-            kind: self.head.unwrap_or(base.kind),
-            dim: self.dim.unwrap_or(base.dim),
+            kind: head.kind,
+            dim: self.dim.unwrap_or(head.dim),
             pooling: self.pooling.unwrap_or(base.pooling),
             input,
             projection: self.projection.unwrap_or(usual),
@@ -344,7 +345,10 @@ mod tests {
     #[test]
     fn every_word_names_what_it_means() {
         for (word, kind) in HEADS {
-            assert_eq!(settings(&["--head", word]).head.kind, *kind);
+            let head = settings(&["--head", word]).head;
+            assert_eq!((head.kind, head.dim), (*kind, kind.usual_dim()));
+            let published = settings(&["--head", word, "--protocol", "published"]);
+            assert_eq!(published.head.dim, 512);
         }
         for (word, pooling) in POOLINGS {
             assert_eq!(settings(&["--pooling", word]).head.pooling, *pooling);

@@ -170,6 +170,17 @@ impl HeadSettings {
             published_quirks: false,
         }
     }
+
+    /// The same choices for another kind of head. A usual width becomes the other's, so that the number of weights
+    /// stays; a width of choice stays as it is.
+    pub const fn with_kind(self, kind: HeadKind) -> Self {
+        let dim = if self.dim == self.kind.usual_dim() {
+            kind.usual_dim()
+        } else {
+            self.dim
+        };
+        Self { kind, dim, ..self }
+    }
 }
 
 impl Default for HeadSettings {

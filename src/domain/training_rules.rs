@@ -2,9 +2,8 @@
 
 use super::{HeadInput, HeadKind, Pooling, Projection, Selection, TrainSettings};
 
-/// Widths that every head can be cut into: the xLSTM has four heads of blocks of four over twice the width, the
-/// Transformer two heads.
-const WIDTH_STEP: usize = 8;
+/// Widths that every head can be cut into: the xLSTM has four heads, the Transformer two.
+const WIDTH_STEP: usize = 4;
 
 /// Widest head; a wider one would have more weights than any of the datasets has tokens.
 const WIDEST: usize = 4096;
@@ -95,7 +94,7 @@ mod tests {
             let faults = settings.faults();
             assert!(faults.len() == 1 && faults[0].contains(word), "{faults:?}");
         };
-        says(&|s| s.head.dim = 100, "multiple of 8");
+        says(&|s| s.head.dim = 102, "multiple of 4");
         says(&|s| s.head.projection = Projection::Full, "hidden states");
         says(&|s| s.head.published_quirks = true, "no slips");
         says(

@@ -125,8 +125,14 @@ impl Network {
     /// Scores `(batch)` of a batch. Padding changes none of them: heads that look ahead are told the lengths, the others
     /// are causal, and poolings see each sequence's own tokens only.
     pub(crate) fn forward(&self, batch: &Batch, dropout: &Dropout) -> Result<Tensor> {
+        let project = |x: &Tensor| linear(x, &self.projection.0, Some(&self.projection.1));
+        // Without a head between them, projection and a mean over tokens may change places: the mean is taken first.
+        if self.head.is_nothing() && self.pooling != Pooling::Max {
+            let pooled = heads::pool(&batch.hidden, &batch.lengths, self.pooling)?;
+            return self.regressor.forward(&project(&pooled)?, dropout);
+        }
         // 1. Hidden states to the width of the head: (batch, seq, dim).
-        let x = linear(&batch.hidden, &self.projection.0, Some(&self.projection.1))?;
+        let x = project(&batch.hidden)?;
         // 2. The head: (batch, seq, out_dim).
         let x = self.head.forward(&x, &batch.lengths, dropout)?;
         // 3. One vector a sequence, and its score.

@@ -36,7 +36,7 @@ fn what_does_not_fit_together_is_wrong_usage_in_words() {
             "at least 2 images",
         ),
         (&["--head", "mlp", "--published-quirks"], "no slips"),
-        (&["--dim", "100"], "multiple of 8"),
+        (&["--dim", "102"], "multiple of 4"),
         (
             &["--protocol", "published", "--folds", "3"],
             "cross-validation",

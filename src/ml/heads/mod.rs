@@ -292,6 +292,11 @@ impl Head {
         Ok(Self { network, norm })
     }
 
+    /// Whether its output is its input.
+    pub(crate) const fn is_nothing(&self) -> bool {
+        matches!(self.network, HeadNetwork::Nothing) && self.norm.is_none()
+    }
+
     /// `(batch, seq, dim)` to `(batch, seq, out_dim)`; what lies behind a sequence's length changes nothing in it.
     pub(crate) fn forward(
         &self,

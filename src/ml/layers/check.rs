@@ -19,7 +19,7 @@ pub(crate) fn random(dims: &[usize], seed: u64) -> Result<Tensor> {
     Tensor::from_vec(values, dims, &Device::Cpu)
 }
 
-/// The largest difference is at most `tolerance` of the largest value.
+/// The largest difference is at most `tolerance` of the largest value; what is below 1e-9 everywhere counts as 0.
 pub(crate) fn assert_close(ours: &Tensor, theirs: &Tensor, tolerance: f64) -> Result<()> {
     assert_eq!(ours.dims(), theirs.dims());
     let largest = |t: &Tensor| -> Result<f64> {
@@ -30,7 +30,7 @@ pub(crate) fn assert_close(ours: &Tensor, theirs: &Tensor, tolerance: f64) -> Re
             .to_scalar()
     };
     let difference = largest(&(ours - theirs)?)?;
-    let scale = largest(theirs)?.max(1e-12);
+    let scale = largest(theirs)?.max(1e-9);
     if difference.is_nan() || difference > tolerance * scale {
         bail!("differs by {difference:e} of {scale:e}")
     }

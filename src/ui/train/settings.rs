@@ -52,7 +52,7 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             settings.head.kind,
             |kind| {
                 set(settings, out, |settings| {
-                    settings.head.kind = kind;
+                    settings.head = settings.head.with_kind(kind);
                     keep_whole(settings);
                 });
             },
@@ -190,11 +190,11 @@ fn advanced(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
 
 fn network(ui: &mut Ui, new: &mut TrainSettings) {
     let head = &mut new.head;
-    let dim = DragValue::new(&mut head.dim).range(8..=4096).speed(8.0);
+    let dim = DragValue::new(&mut head.dim).range(4..=4096).speed(4.0);
     row(
         ui,
         "Width",
-        "Of the head, a multiple of 8; 512 as published",
+        "Of the head, a multiple of 4; 512 as published",
         dim,
     );
     let inputs = HeadInput::ALL.map(|input| (input, input.name()));

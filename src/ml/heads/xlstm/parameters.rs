@@ -157,4 +157,58 @@ mod tests {
         assert_eq!((bias[512], bias[512 + 127]), (5.0, -7.0));
         assert!(bias[..512].iter().chain(&bias[1024..]).all(|&b| b == 0.0));
     }
+
+    #[derive(serde::Deserialize)]
+    struct Fresh {
+        /// Mean, standard deviation, least and largest value.
+        weights: std::collections::BTreeMap<String, [f64; 4]>,
+        slstm_bias: Vec<f64>,
+    }
+
+    #[test]
+    fn first_values_have_the_statistics_of_the_reference() {
+        let json = include_str!("../../../../tests/fixtures/xlstm/init.json");
+        let theirs: Fresh = serde_json::from_str(json).unwrap();
+        let config = XlstmConfig::m3_agiqa(512, 512);
+        let list = config.parameters();
+        let weights = crate::ml::train::initial_weights(&list, 5);
+        for parameter in &list {
+            let [mean, deviation, least, largest] = theirs.weights[&parameter.name];
+            let (_, values) = weights.get(&parameter.name).unwrap();
+            let n = values.len() as f64;
+            let ours = values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+            let square = values.iter().map(|&v| (f64::from(v) - ours).powi(2));
+            let spread = (square.sum::<f64>() / n).sqrt();
+            if values.len() < 8 && matches!(parameter.init, Init::Normal(_)) {
+                // The gates' biases: four values say little of their deviation of 0.1.
+                assert!(values.iter().all(|v| v.abs() < 0.5) && deviation < 0.5);
+                continue;
+            }
+            let name = &parameter.name;
+            let error = 5.0 / n.sqrt();
+            assert!(
+                (spread - deviation).abs() <= error * deviation + 1e-6,
+                "{name}"
+            );
+            assert!(
+                (ours - mean).abs() <= 1.5 * error * deviation + 1e-6,
+                "{name}"
+            );
+            if let Init::Uniform(bound) = parameter.init {
+                assert!(largest <= bound && -least <= bound && bound < 1.02 * largest);
+            }
+        }
+    }
+
+    #[test]
+    fn the_bias_of_the_slstm_is_that_of_the_reference() {
+        let json = include_str!("../../../../tests/fixtures/xlstm/init.json");
+        let theirs: Fresh = serde_json::from_str(json).unwrap();
+        let ours = XlstmConfig::m3_agiqa(512, 512).slstm_bias(1);
+        assert_eq!(ours.len(), theirs.slstm_bias.len());
+        // The reference computes in single precision.
+        for (ours, theirs) in ours.iter().zip(&theirs.slstm_bias) {
+            assert!((ours - theirs).abs() < 1e-4, "{ours} against {theirs}");
+        }
+    }
 }

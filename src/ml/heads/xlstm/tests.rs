@@ -198,18 +198,28 @@ fn the_stack_equals_the_reference_forward_and_backward() -> Result<()> {
     let vb = VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu);
     let stack = XlstmStack::new(&config, &vb)?;
     let x = Var::from_tensor(&get("input".to_owned())?)?;
-    let y = stack.forward(&x)?;
-    check::assert_close(&y, &get("output".to_owned())?, 1e-4)?;
-    let grads = (y * get("output_grad".to_owned())?)?
-        .sum_all()?
-        .backward()?;
-    vars.push(("input".to_owned(), x));
-    for (name, var) in vars {
-        let Some(grad) = grads.get(&var) else {
-            bail!("{name} has no gradient")
+    vars.push(("input".to_owned(), x.clone()));
+    // What training uses, and every form of the memory; 17 steps do not divide into chunks of 5.
+    let forms = [
+        MlstmForm::Parallel,
+        MlstmForm::Chunkwise(5),
+        MlstmForm::Recurrent,
+    ];
+    for form in std::iter::once(None).chain(forms.map(Some)) {
+        let y = match form {
+            Some(form) => stack.forward_as(&x, form)?,
+            None => stack.forward(&x)?,
         };
-        check::assert_close(grad, &get(format!("grad.{name}"))?, 1e-4)
-            .map_err(|e| e.context(name))?;
+        check::assert_close(&y, &get("output".to_owned())?, 1e-4)?;
+        let loss = (y * get("output_grad".to_owned())?)?.sum_all()?;
+        let grads = loss.backward()?;
+        for (name, var) in &vars {
+            let Some(grad) = grads.get(var) else {
+                bail!("{name} has no gradient")
+            };
+            check::assert_close(grad, &get(format!("grad.{name}"))?, 1e-4)
+                .map_err(|e| e.context(format!("{name} in form {form:?}")))?;
+        }
     }
     Ok(())
 }
