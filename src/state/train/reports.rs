@@ -104,7 +104,11 @@ pub fn wanted(state: &AppState) -> Option<Contest> {
 /// What the screen holds against each other: the two marked runs, or the chosen run and what was before it.
 pub fn shown(state: &AppState) -> Option<Contest> {
     if let Some((first, second)) = state.train.reports.pair() {
-        return Some(Contest::Runs(first, second));
+        let project = state.project.as_ref()?;
+        let (a, b) = (project.run(first)?, project.run(second)?);
+        let is_one_aspect = a.settings.aspect == b.settings.aspect;
+        let both = is_one_aspect && is_tested(a) && is_tested(b);
+        return both.then_some(Contest::Runs(first, second));
     }
     let run = super::shown_run(state)?;
     is_tested(run).then_some(Contest::BeforeAfter(run.id))

@@ -1,9 +1,12 @@
 //! The curves of a run: losses on the left, validation correlations on the right.
 
 use egui::Color32;
+use egui::RichText;
+use egui::Sense;
+use egui::Shape;
+use egui::Stroke;
 use egui::Ui;
-use egui_plot::Corner;
-use egui_plot::Legend;
+use egui::vec2;
 use egui_plot::Line;
 use egui_plot::LineStyle;
 use egui_plot::Plot;
@@ -15,11 +18,16 @@ use egui_plot::VLine;
 use crate::domain::{EpochFigures, RunRecord, RunStatus};
 use crate::state::train::LiveStep;
 use crate::state::train::runs::reason;
+use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
+use crate::ui::tokens::SMALL;
 use crate::ui::tokens::STEP;
 
 /// Height of a plot.
 const HEIGHT: f32 = 200.0;
+
+/// Length of a line in the legend.
+const SAMPLE: f32 = 20.0;
 
 /// A curve with its name and look.
 struct Curve {
@@ -32,25 +40,22 @@ struct Curve {
 /// A figure of an epoch.
 type Value = fn(&EpochFigures) -> Option<f64>;
 
-/// One of the two plots: its title, its curves, and where its legend and its axis stand.
+/// One of the two plots: its title, its curves, and the ends of its axis.
 struct Panel {
     name: &'static str,
     title: &'static str,
     /// The second curve of each is drawn dashed.
     solid: (&'static str, Value),
     dashed: (&'static str, Value),
-    corner: Corner,
     bounds: [f64; 2],
 }
 
-// Losses fall and correlations rise: each legend stands where its curves are not.
 const PANELS: [Panel; 2] = [
     Panel {
         name: "loss",
         title: "Loss by epoch",
         solid: ("validation loss", |epoch| Some(epoch.val_loss)),
         dashed: ("training loss", |epoch| Some(epoch.train_loss)),
-        corner: Corner::RightTop,
         bounds: [0.0, 0.0],
     },
     Panel {
@@ -58,7 +63,6 @@ const PANELS: [Panel; 2] = [
         title: "Correlation with people on the validation part, by epoch",
         solid: ("validation SRCC", |epoch| epoch.val.srcc),
         dashed: ("validation PLCC", |epoch| epoch.val.plcc),
-        corner: Corner::RightBottom,
         bounds: [0.0, 1.0],
     },
 ];
@@ -146,6 +150,8 @@ fn points(epochs: &[EpochFigures], value: Value) -> Vec<[f64; 2]> {
 fn plot(ui: &mut Ui, panel: &Panel, runs: &[&RunRecord], live: Option<LiveStep>) {
     let palette = Palette::in_use(ui);
     let best_ink = palette.accent;
+    let curves = curves(palette, panel, runs, live);
+    legend(ui, &curves);
     let longest = runs.iter().map(|run| length(run)).max().unwrap_or(2);
     let ids: Vec<i64> = runs.iter().map(|run| run.id.0).collect();
     let response = Plot::new((panel.name, &ids))
@@ -159,7 +165,6 @@ fn plot(ui: &mut Ui, panel: &Panel, runs: &[&RunRecord], live: Option<LiveStep>)
         .allow_scroll(false)
         .allow_boxed_zoom(false)
         .allow_axis_zoom_drag(false)
-        .legend(Legend::default().position(panel.corner))
         .grid_color(palette.line)
         .x_axis_formatter(|mark, _| {
             let is_whole = (mark.value - mark.value.round()).abs() < 1e-6;
@@ -175,7 +180,7 @@ fn plot(ui: &mut Ui, panel: &Panel, runs: &[&RunRecord], live: Option<LiveStep>)
                 let line = VLine::new(format!("{words}, {best}"), f64::from(best));
                 plot.vline(line.color(best_ink).width(1.0));
             }
-            for curve in curves(palette, panel, runs, live) {
+            for curve in curves {
                 draw(plot, curve);
             }
         })
@@ -185,6 +190,25 @@ fn plot(ui: &mut Ui, panel: &Panel, runs: &[&RunRecord], live: Option<LiveStep>)
     let name = format!("Curves of {noun} {}: {}", words.join(" and "), panel.name);
     response.accessible_name(name);
     ui.add_space(STEP);
+}
+
+/// What each line means, above the plot, where it hides none of them.
+fn legend(ui: &mut Ui, curves: &[Curve]) {
+    ui.horizontal_wrapped(|ui| {
+        for curve in curves {
+            let (rect, _) = ui.allocate_exact_size(vec2(SAMPLE, SMALL), Sense::hover());
+            let ends = [rect.left_center(), rect.right_center()];
+            let stroke = Stroke::new(2.0, curve.ink);
+            if curve.is_dashed {
+                ui.painter()
+                    .extend(Shape::dashed_line(&ends, stroke, 4.0, 3.0));
+            } else {
+                ui.painter().line_segment(ends, stroke);
+            }
+            ui.label(RichText::new(&curve.name).size(SMALL));
+            ui.add_space(GAP);
+        }
+    });
 }
 
 /// Epochs on the axis: all that were wanted while a run goes on, those that were done once it is over.

@@ -35,6 +35,8 @@ pub(super) struct Sides<'a> {
     pub(super) names: [&'a str; 2],
     /// Intervals and test, where they have come.
     pub(super) report: Option<&'a RunReport>,
+    /// Whether both sides score the same aspect, so that their difference means something.
+    pub(super) is_comparable: bool,
 }
 
 /// Draws the table. `salt` keeps tables apart.
@@ -100,7 +102,7 @@ fn line(ui: &mut Ui, sides: &Sides<'_>, (name, pick): (&str, Pick)) {
             ));
             ui.label(p_words(paired.p_value));
         }
-        (None, Some(old), Some(new)) => {
+        (None, Some(old), Some(new)) if sides.is_comparable => {
             ui.label(format!("{:+.3}", new - old));
             ui.label("");
         }

@@ -4,6 +4,7 @@ use egui::Align;
 use egui::Button;
 use egui::Checkbox;
 use egui::Layout;
+use egui::ScrollArea;
 use egui::Ui;
 use egui_extras::Column;
 use egui_extras::TableBuilder;
@@ -30,19 +31,20 @@ use super::versus;
 const MOST_ROWS: f32 = 8.0;
 
 /// Headings of the table with the width of their columns.
-const COLUMNS: [(&str, f32); 11] = [
+const COLUMNS: [(&str, f32); 9] = [
     ("Compare", 64.0),
     ("Aspect", 112.0),
     ("Head", 92.0),
-    ("Images", 64.0),
-    ("Epochs", 60.0),
-    ("Best", 48.0),
+    ("Images", 60.0),
+    ("Best epoch", 80.0),
     ("Val SRCC", 76.0),
     ("Test SRCC", 116.0),
     ("Test PLCC", 116.0),
-    ("Test RMSE", 116.0),
-    ("Status", 96.0),
+    ("Status", 112.0),
 ];
+
+/// Width of the column that names the run.
+const NAME: f32 = 168.0;
 
 /// A figure of a set.
 type Pick = fn(&Figures) -> Option<f64>;
@@ -58,7 +60,12 @@ pub(super) fn show(
         ui.weak("Runs will be listed here, with their figures before and after.");
         return;
     }
-    card(ui, "Runs", |ui| table(ui, state, project, out));
+    card(ui, "Runs", |ui| {
+        // A window too narrow for all columns scrolls them, and nothing else.
+        ScrollArea::horizontal()
+            .id_salt("runs_table")
+            .show(ui, |ui| table(ui, state, project, out));
+    });
     let pair = state.train.reports.pair();
     let pair = pair.and_then(|(a, b)| Some((project.run(a)?, project.run(b)?)));
     if let Some((first, second)) = pair {
@@ -89,7 +96,7 @@ fn table(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command
         .max_scroll_height(ROW_HEIGHT * MOST_ROWS)
         .auto_shrink([false, true])
         .cell_layout(Layout::left_to_right(Align::Center))
-        .column(Column::initial(176.0).at_least(150.0));
+        .column(Column::initial(NAME).at_least(150.0));
     for (_, width) in COLUMNS {
         builder = builder.column(Column::initial(width).at_least(width * 0.8).clip(true));
     }
@@ -147,21 +154,20 @@ fn table_row(
         ui.label(grouped(train)).on_hover_text(hint);
     });
     row.col(|ui| {
-        let (done, wanted) = (run.epochs.len(), run.settings.epochs);
-        ui.label(format!("{done}/{wanted}"));
-    });
-    row.col(|ui| {
-        ui.label(
-            run.best_epoch
-                .map_or_else(String::new, |best| best.to_string()),
-        );
+        let done = run.epochs.len();
+        let words = match run.best_epoch {
+            Some(best) => format!("{best} of {done}"),
+            None => format!("none of {done}"),
+        };
+        let hint = format!("{done} epochs were done of {} at most", run.settings.epochs);
+        ui.label(words).on_hover_text(hint);
     });
     row.col(|ui| {
         if let Some(best) = words::best(run) {
             figure(ui, &best.val, |figures| figures.srcc);
         }
     });
-    let picks: [Pick; 3] = [|f| f.srcc, |f| f.plcc, |f| f.rmse];
+    let picks: [Pick; 2] = [|f| f.srcc, |f| f.plcc];
     for pick in picks {
         row.col(|ui| before_after(ui, run, pick));
     }
@@ -183,9 +189,11 @@ fn table_row(
 /// The box that marks a run to be compared.
 fn mark(ui: &mut Ui, state: &AppState, run: &RunRecord, out: &mut Vec<Command>) {
     let mut is_on = state.train.reports.marked.contains(&run.id);
-    let box_ = Checkbox::without_text(&mut is_on);
+    // On the ground of a selected row the usual line can't be seen.
+    let palette = Palette::in_use(ui);
+    ui.visuals_mut().widgets.inactive.bg_stroke.color = palette.faint;
     let response = ui
-        .add(box_)
+        .add(Checkbox::without_text(&mut is_on))
         .accessible_name(format!("Compare run {}", run.id.0))
         .on_hover_text("Mark two runs to hold them against each other");
     if response.clicked() {

@@ -1,12 +1,14 @@
 //! Two plots of predicted over true scores, one a side, on the same axes; a click selects the picture in both.
 
 use egui::Pos2;
+use egui::Rangef;
 use egui::Response;
 use egui::Role;
 use egui::Sense;
 use egui::Stroke;
 use egui::Ui;
 use egui::WidgetInfo;
+use egui_plot::AxisHints;
 use egui_plot::Line;
 use egui_plot::LineStyle;
 use egui_plot::MarkerShape;
@@ -28,7 +30,7 @@ use crate::ui::tokens::Shape;
 const REACH: f32 = 10.0;
 
 /// Largest side of a plot.
-const LARGEST: f32 = 320.0;
+const LARGEST: f32 = 400.0;
 
 /// What the plots show.
 #[derive(Clone, Copy)]
@@ -122,7 +124,11 @@ fn plot(
         .grid_color(palette.line)
         .show_x(false)
         .show_y(false)
-        .x_axis_label(format!("People (MOS, {})", view.scale))
+        .custom_x_axes(vec![
+            AxisHints::new_x()
+                .label(format!("People (MOS, {})", view.scale))
+                .label_spacing(Rangef::new(24.0, 40.0)),
+        ])
         .y_axis_label("Predicted")
         .show(ui, |plot| {
             plot.set_plot_bounds(PlotBounds::from_min_max([low; 2], [high; 2]));

@@ -28,7 +28,13 @@ use crate::ui::tokens::SMALL;
 use super::set;
 
 /// Width of a field.
-const FIELD: f32 = 132.0;
+const FIELD: f32 = 140.0;
+
+/// Width of a name.
+const NAME: f32 = 96.0;
+
+/// Room in which the advanced settings stand in two columns.
+const TWO_COLUMNS: f32 = 500.0;
 
 /// Numbers of parts that a cross-validation is offered in.
 const FOLDS: [u32; 3] = [3, 5, 10];
@@ -75,7 +81,7 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let model = state.models.cards.first();
     let model = model.map_or("the model in use", |card| card.tag.name.as_str());
     ui.label(format!(
-        "{}, of what {model} says of each picture. The model itself is not changed.",
+        "{}. It learns from what {model} says of each picture; the model itself is not changed.",
         runs::head_words(settings)
     ));
     let words = match state.train.is_advanced {
@@ -172,20 +178,39 @@ fn advanced(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             new = kept(TrainSettings::published_on(aspect, dataset));
         }
     });
-    Grid::new("train_advanced")
-        .num_columns(2)
-        .min_col_width(104.0)
-        .spacing(vec2(GAP, GAP / 2.0))
-        .show(ui, |ui| {
+    if ui.available_width() >= TWO_COLUMNS {
+        ui.columns(2, |columns| {
+            if let [left, right] = columns {
+                grid(left, "train_advanced_left", |ui| {
+                    network(ui, &mut new);
+                    steps(ui, &mut new);
+                });
+                grid(right, "train_advanced_right", |ui| {
+                    limits(ui, &mut new);
+                    selection(ui, state, &mut new, out);
+                });
+            }
+        });
+    } else {
+        grid(ui, "train_advanced", |ui| {
             network(ui, &mut new);
             steps(ui, &mut new);
             limits(ui, &mut new);
             selection(ui, state, &mut new, out);
         });
+    }
     if new != *settings {
         keep_whole(&mut new);
         set(&new, out, |_| {});
     }
+}
+
+fn grid(ui: &mut Ui, salt: &str, fields: impl FnOnce(&mut Ui)) {
+    Grid::new(salt)
+        .num_columns(2)
+        .min_col_width(NAME)
+        .spacing(vec2(GAP, GAP / 2.0))
+        .show(ui, fields);
 }
 
 fn network(ui: &mut Ui, new: &mut TrainSettings) {
@@ -369,6 +394,7 @@ fn choose<T: Copy + PartialEq>(
     ComboBox::from_id_salt(salt)
         .selected_text(words.map_or("", |(_, words)| words))
         .width(width)
+        .truncate()
         .show_ui(ui, |ui| {
             for (value, words) in all {
                 if ui.selectable_label(*value == chosen, *words).clicked() {

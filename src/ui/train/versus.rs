@@ -43,12 +43,14 @@ pub(super) fn show(
             second: &report.second,
             names,
             report: Some(report),
+            is_comparable: true,
         },
         _ => Sides {
             first: fallback.0,
             second: fallback.1,
             names,
             report: None,
+            is_comparable: true,
         },
     };
     figures::show(ui, &format!("{contest:?}"), &sides);
@@ -107,6 +109,16 @@ pub(super) fn two_runs(
     ];
     let names = [names[0].as_str(), names[1].as_str()];
     match &second.test_after {
+        Some(after) if first.settings.aspect != second.settings.aspect => {
+            let sides = Sides {
+                first: first.test_after.as_ref(),
+                second: after,
+                names,
+                report: None,
+                is_comparable: false,
+            };
+            figures::show(ui, &format!("{contest:?}"), &sides);
+        }
         Some(after) => {
             let fallback = (first.test_after.as_ref(), after);
             show(
@@ -126,6 +138,12 @@ pub(super) fn two_runs(
 /// Which of two runs is better, and how sure that is.
 fn sentence(first: &RunRecord, second: &RunRecord, report: Option<&RunReport>) -> String {
     let (a, b) = (first.id.0, second.id.0);
+    if first.settings.aspect != second.settings.aspect {
+        return format!(
+            "Run {a} scores {}, run {b} {}: there is nothing to test between them.",
+            first.settings.aspect, second.settings.aspect
+        );
+    }
     let Some(report) = report else {
         return format!("Run {b} against run {a}.");
     };
