@@ -6,12 +6,14 @@ use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::cli::convert::ConvertArgs;
 use crate::cli::rehearse::RehearseArgs;
 use crate::cli::study::args::StudyAction;
 use crate::cli::train_args::TrainArgs;
 use crate::domain::Aspect;
 use crate::domain::Descriptions;
 use crate::domain::Split;
+use crate::ml::vlm::weights::Form;
 
 /// Look at AI-generated images with a local multimodal model: describe, score, compare, retrain.
 #[derive(Debug, Parser)]
@@ -39,6 +41,12 @@ pub(super) struct Common {
     /// Model by name or folder; the project's choice or the embedded model if not given
     #[arg(long, global = true, value_name = "NAME|DIR")]
     pub(super) model: Option<PathBuf>,
+    /// Form of the model's weights: auto (the best that fits), f32, bf16, f16, q8_0 or q4_k
+    #[arg(long, global = true, default_value = "auto", value_name = "FORM", value_parser = form)]
+    pub(super) dtype: FormChoice,
+    /// Adapter of PEFT to merge into the model: a folder with adapter_config.json
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) adapter: Option<PathBuf>,
     /// At most this many images
     #[arg(long, global = true, value_name = "N")]
     pub(super) limit: Option<usize>,
@@ -85,6 +93,8 @@ pub(super) enum Command {
     /// Answer a study in place of raters, to try it out on a copy of the project
     #[command(hide = true)]
     Rehearse(RehearseArgs),
+    /// Fold a published predictor checkpoint with the head of its model, into weights with a card beside them
+    Convert(ConvertArgs),
     /// Write the project's table
     Export(ExportArgs),
     /// Choose what a project works with: predictor, model or preset; without a choice, say what there is
@@ -216,9 +226,12 @@ pub(super) struct ScoreArgs {
     /// File of hidden states, as `assay features --out` writes it; needs --predictor and no model
     #[arg(long, value_name = "FILE", requires = "predictor")]
     pub(super) features: Option<PathBuf>,
-    /// Predictor as `assay models save` writes it, in place of those inside the program
+    /// Predictor as `assay models save` writes it, or a published checkpoint (.ckpt), in place of those inside the program
     #[arg(long, value_name = "FILE", conflicts_with = "project")]
     pub(super) predictor: Option<PathBuf>,
+    /// Safetensors file with lm_head.weight, for a published checkpoint without its model
+    #[arg(long, value_name = "FILE", requires = "features")]
+    pub(super) lm_head: Option<PathBuf>,
     /// Whose descriptions are read, local or published; those that the predictor learned from if not given
     #[arg(long, value_name = "ORIGIN", requires = "project")]
     pub(super) descriptions: Option<Descriptions>,
@@ -373,6 +386,19 @@ pub(super) struct ExportArgs {
     pub(super) out: PathBuf,
     #[command(flatten)]
     pub(super) selection: Selection,
+}
+
+/// A form of weights, or the best that fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FormChoice(pub(super) Option<Form>);
+
+fn form(text: &str) -> Result<FormChoice, String> {
+    if text == "auto" {
+        return Ok(FormChoice(None));
+    }
+    text.parse()
+        .map(|form| FormChoice(Some(form)))
+        .map_err(|message: String| format!("{message}; or auto"))
 }
 
 /// One aspect, or all of them.

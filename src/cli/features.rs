@@ -17,8 +17,10 @@ use crate::cli::session::Session;
 use crate::domain::Interrupted;
 use crate::domain::Rating;
 use crate::jobs;
+use crate::jobs::FeaturePredictor;
 use crate::jobs::FeatureWish;
 use crate::jobs::Loner;
+use crate::jobs::PublishedPredictor;
 use crate::jobs::Scored;
 use crate::jobs::message::FeaturesRequest;
 use crate::jobs::message::Job;
@@ -113,7 +115,15 @@ pub(super) fn score(file: &Path, args: &ScoreArgs, common: &Common) -> anyhow::R
     let Some(predictor) = &args.predictor else {
         return Ok(Exit::Usage);
     };
-    let (card, scored, is_known) = jobs::score_features(file, predictor)?;
+    let options = session::worker_options(common, None)?;
+    let predictor = if PublishedPredictor::is_one(predictor) {
+        let aspect = (!args.selection.aspect.all).then(|| args.selection.aspect.list[0]);
+        let published = PublishedPredictor::of(predictor, args.lm_head.clone(), aspect);
+        FeaturePredictor::Published(published)
+    } else {
+        FeaturePredictor::Saved(predictor.clone())
+    };
+    let (card, scored, is_known) = jobs::score_features(file, &predictor, &options)?;
     if !is_known {
         output::say(
             "The file does not say which model and wording its features are of: taken on trust",

@@ -6,6 +6,7 @@
 mod args;
 mod change;
 mod choose;
+mod convert;
 mod data;
 mod exit;
 mod features;
@@ -117,6 +118,7 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         Command::Demo(args) => data::demo(args, common),
         Command::Import(args) => data::import(args, common),
         Command::Export(args) => data::export(args, common),
+        Command::Convert(args) => convert::convert(args, common),
         Command::Describe(args) => project::describe(args, common),
         Command::Features(args) => features::features(args, common),
         Command::Score(args) => match (&args.project, &args.path, &args.features) {

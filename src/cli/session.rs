@@ -181,6 +181,8 @@ pub(super) fn worker_options(
     Ok(WorkerOptions {
         device: common.device.clone(),
         model: common.model.clone(),
+        dtype: common.dtype.0,
+        adapter: common.adapter.clone(),
         project,
         seed: common.seed(),
         ..WorkerOptions::new(Home::find()?)

@@ -6,5 +6,7 @@
 pub(crate) mod check;
 mod device;
 pub mod kernels;
+mod memory;
 
 pub use device::{DeviceChoice, OpenDevice, settle_threads};
+pub use memory::free_memory;

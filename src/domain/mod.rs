@@ -10,6 +10,7 @@ mod columns;
 mod conversation;
 mod count;
 mod filter;
+mod fit;
 mod image;
 mod import;
 mod model;
@@ -29,6 +30,7 @@ pub use conversation::{
 };
 pub use count::grouped;
 pub use filter::{Filter, SortKey};
+pub use fit::{Fit, FormNeed, MemoryNeed, Verdict};
 pub use image::{ContentHash, FileState, ImageId, ImageRecord, Picture, Truth};
 pub use import::{
     ConversationEntry, ImportBatch, ImportRow, ImportSummary, Problem, ProblemKind, SplitEntry,

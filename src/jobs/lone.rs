@@ -23,6 +23,7 @@ use crate::jobs::model_host::all_cards;
 use crate::jobs::model_host::device_choice;
 use crate::jobs::model_host::fitting_predictors;
 use crate::jobs::pipeline::Maker;
+use crate::jobs::published::PublishedPredictor;
 use crate::jobs::scoring::Loaded;
 use crate::jobs::scoring::check_fits;
 use crate::jobs::scoring::embedded_predictor;
@@ -36,6 +37,7 @@ use crate::ml::vlm::LocalModel;
 pub struct Loner {
     model: LocalModel,
     preset: Preset,
+    options: WorkerOptions,
     /// A predictor from a file, in place of those inside the program.
     predictor: Option<Loaded>,
 }
@@ -103,15 +105,20 @@ impl Loner {
         let settings = Settings::default();
         let device = device_choice(&options.device)?;
         Ok(Self {
-            model: ModelChoice::of(options, &settings)?.load(device)?,
+            model: ModelChoice::of(options, &settings)?.load(device, options.dtype)?,
+            options: options.clone(),
             preset: dataset::default_preset(),
             predictor: None,
         })
     }
 
-    /// Scores by a predictor that `assay models save` wrote, in place of those inside the program.
+    /// Scores by a predictor that `assay models save` wrote or that was published, in place of those inside the program.
     pub fn with_predictor(mut self, file: &Path) -> Result<Self, JobError> {
-        let loaded = predictor_file(file)?;
+        let loaded = if PublishedPredictor::is_one(file) {
+            PublishedPredictor::of(file, None, None).load(&self.options)?
+        } else {
+            predictor_file(file)?
+        };
         check_fits(&loaded.card, &self.card().tag, &self.preset.name)?;
         self.predictor = Some(loaded);
         Ok(self)
@@ -260,15 +267,32 @@ fn prompt_of(path: &Path, given: Option<&str>) -> String {
         .unwrap_or_default()
 }
 
+/// What scores a file of features.
+#[derive(Debug, Clone)]
+pub enum FeaturePredictor {
+    /// Weights as `assay models save` writes them.
+    Saved(std::path::PathBuf),
+    /// A published checkpoint, with the head that it is folded with.
+    Published(PublishedPredictor),
+}
+
 /// Scores a file of features by a predictor of a file, without any model. Answers the predictor's card, and whether the
 /// file says which model and wording its features are of.
 pub fn score_features(
     features: &Path,
-    predictor: &Path,
+    predictor: &FeaturePredictor,
+    options: &WorkerOptions,
 ) -> Result<(PredictorCard, Vec<Scored>, bool), JobError> {
-    let Loaded { card, predictor } = predictor_file(predictor)?;
     let mut file = FeatureReader::open(features)?;
-    let is_known = file.check(&card)?;
+    let (Loaded { card, predictor }, is_known) = match predictor {
+        FeaturePredictor::Saved(path) => {
+            let loaded = predictor_file(path)?;
+            let is_known = file.check(&loaded.card)?;
+            (loaded, is_known)
+        }
+        // A checkpoint does not say what it reads.
+        FeaturePredictor::Published(published) => (published.load(options)?, false),
+    };
     let mut scored = Vec::new();
     for name in file.names(&card)? {
         let score = predictor.score(&file.features(&name)?)?;
@@ -280,7 +304,7 @@ pub fn score_features(
 }
 
 /// Weights as `assay models save` writes them, with the card beside them.
-fn predictor_file(weights: &Path) -> Result<Loaded, JobError> {
+pub(super) fn predictor_file(weights: &Path) -> Result<Loaded, JobError> {
     let beside = weights.with_extension("json");
     let read = |path: &Path, action| {
         fs::read(path).map_err(|source| JobError::File {

@@ -25,6 +25,7 @@ mod pipeline;
 mod prepare;
 mod presets;
 mod progress;
+mod published;
 mod ratings;
 mod results;
 mod run_report;
@@ -42,6 +43,9 @@ pub use error::JobError;
 pub use feature_file::Scored;
 pub use files_worker::is_project;
 pub use home::Home;
-pub use lone::{Assessed, FeatureWish, Loner, WrittenFeatures, models, score_features};
+pub use lone::{
+    Assessed, FeaturePredictor, FeatureWish, Loner, WrittenFeatures, models, score_features,
+};
 pub use presets::presets;
+pub use published::PublishedPredictor;
 pub use workers::{Waker, WorkerOptions, Workers};

@@ -14,8 +14,11 @@ use crate::jobs::message::Event;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::workers::WorkerOptions;
 use crate::ml::embedded_predictors;
+use crate::ml::vlm::LoadWish;
 use crate::ml::vlm::LocalModel;
 use crate::ml::vlm::ModelFiles;
+use crate::ml::vlm::weights::Form;
+use crate::ml::vlm::weights::NamedMatrix;
 
 /// Which model is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub(super) enum ModelChoice {
     Embedded,
     /// A model folder.
     Folder(PathBuf),
+    /// One of them with an adapter in it.
+    Adapted(Box<Self>, PathBuf),
 }
 
 impl ModelChoice {
@@ -33,7 +38,26 @@ impl ModelChoice {
             .model
             .clone()
             .or_else(|| settings.model.as_ref().map(PathBuf::from));
-        wanted.map_or(Ok(Self::Embedded), |name| Self::find(&name, &options.home))
+        let base = wanted.map_or(Ok(Self::Embedded), |name| Self::find(&name, &options.home))?;
+        Ok(match &options.adapter {
+            Some(adapter) => Self::Adapted(Box::new(base), adapter.clone()),
+            None => base,
+        })
+    }
+
+    /// The files, and the adapter that goes into them.
+    fn files(&self) -> (ModelFiles, Option<&Path>) {
+        match self {
+            Self::Embedded => (ModelFiles::Embedded, None),
+            Self::Folder(folder) => (ModelFiles::Folder(folder.clone()), None),
+            Self::Adapted(base, adapter) => (base.files().0, Some(adapter)),
+        }
+    }
+
+    /// The matrix that makes its logits.
+    pub(super) fn head(&self) -> Result<NamedMatrix, JobError> {
+        let (files, adapter) = self.files();
+        Ok(files.head(adapter)?)
     }
 
     /// A folder by path, or by name among the program's models.
@@ -54,17 +78,22 @@ impl ModelChoice {
 
     /// Its card, without loading it.
     pub(super) fn card(&self) -> Result<ModelCard, JobError> {
-        match self {
-            Self::Embedded => embedded_card(),
-            Self::Folder(folder) => card_of_folder(folder),
-        }
+        let (files, adapter) = self.files();
+        Ok(files.card_with(adapter)?)
     }
 
-    pub(super) fn load(&self, device: DeviceChoice) -> Result<LocalModel, JobError> {
-        match self {
-            Self::Embedded => Ok(LocalModel::embedded(device)?),
-            Self::Folder(folder) => Ok(LocalModel::load(folder, device)?),
-        }
+    pub(super) fn load(
+        &self,
+        device: DeviceChoice,
+        form: Option<Form>,
+    ) -> Result<LocalModel, JobError> {
+        let (files, adapter) = self.files();
+        let wish = LoadWish {
+            device,
+            form,
+            adapter: adapter.map(Path::to_owned),
+        };
+        Ok(LocalModel::open(&files, &wish)?)
     }
 }
 
@@ -101,7 +130,7 @@ impl ModelHost {
             // Two models at once may not fit into memory.
             self.loaded = None;
             let device = device_choice(&self.options.device)?;
-            let model = choice.load(device)?;
+            let model = choice.load(device, self.options.dtype)?;
             let card = model.card().clone();
             self.loaded = Some((choice, model));
             store.call(move |state| {

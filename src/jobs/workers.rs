@@ -35,6 +35,7 @@ use crate::jobs::store_jobs;
 use crate::jobs::store_worker;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::trainer;
+use crate::ml::vlm::weights::Form;
 
 /// Called after every event: the window asks for a frame in it.
 pub type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -59,6 +60,10 @@ pub struct WorkerOptions {
     pub model: Option<PathBuf>,
     /// Where the project of an opened dataset goes; `None` means the program's data folder.
     pub project: Option<PathBuf>,
+    /// Form of the model's weights; the best that fits if not given.
+    pub dtype: Option<Form>,
+    /// An adapter folder that is merged into the model.
+    pub adapter: Option<PathBuf>,
     /// Seed of everything random.
     pub seed: u64,
     /// Whether the project that is opened is noted, to be opened at the next start.
@@ -72,6 +77,8 @@ impl WorkerOptions {
             home,
             device: "auto".to_owned(),
             model: None,
+            dtype: None,
+            adapter: None,
             project: None,
             seed: 42,
             remember: false,

@@ -8,6 +8,7 @@ pub mod layers;
 mod network;
 pub mod predictor;
 pub mod pretrain;
+pub mod published;
 pub mod state_dict;
 pub mod train;
 pub mod vlm;

@@ -48,6 +48,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("egui_extras", &["ui"]),
     ("egui_plot", &["ui"]),
     ("encoding_rs", &["dataset"]),
+    ("fancy_regex", &["ml"]),
     ("fast_image_resize", &["media"]),
     ("flate2", &["media"]),
     ("image", &["media"]),
@@ -58,6 +59,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     // Pictures, features, models, protocols and votes are all known by their SHA-256.
     ("sha2", &["domain", "media", "store", "ml"]),
     ("tokenizers", &["ml"]),
+    ("zip", &["ml"]),
 ];
 
 /// Lines of one file at most.

@@ -12,5 +12,6 @@ mod ratings;
 mod study;
 mod train_choices;
 mod votes;
+mod weights;
 mod window;
 mod world;

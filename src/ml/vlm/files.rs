@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
@@ -11,8 +10,11 @@ use super::decoding::GenerateSettings;
 use super::fingerprint;
 use super::folder;
 use super::minicpm_v::Config;
-use super::weights::{Form, SafetensorsBytes, SafetensorsFiles, Source, Weights};
-use crate::domain::{ModelCard, ModelTag};
+use super::weights::{
+    Adapter, GgufFile, Joined, NamedMatrix, PickleFiles, SafetensorsBytes, SafetensorsFiles, Source,
+};
+use crate::compute::DeviceChoice;
+use crate::domain::{Fit, ModelCard, ModelTag};
 use crate::ml::MlError;
 
 /// What `model.toml` says.
@@ -32,6 +34,9 @@ pub struct Manifest {
     #[serde(default)]
     pub generation: GenerateSettings,
 }
+
+/// What stands before the names of the decoder.
+const DECODER: &str = "llm.";
 
 /// The architecture that the folder `minicpm_v` beside this file holds.
 const ARCHITECTURE: &str = "minicpm-v-2.5";
@@ -88,16 +93,46 @@ impl ModelFiles {
         loaded.map_err(|error| self.malformed("the tokenizer", "tokenizer.json", error.to_string()))
     }
 
-    /// The weights, to be put into `form` on `device`.
+    /// Where the weights are read from. What a GGUF file has is taken from it, the rest from the other files.
     ///
     /// # Errors
     /// Missing or malformed weights.
-    pub fn weights(&self, form: Form, device: &Device) -> Result<Weights, MlError> {
-        let source: Arc<dyn Source> = match self {
-            Self::Embedded => Arc::new(SafetensorsBytes::new(MINI_WEIGHTS)?),
-            Self::Folder(_) => Arc::new(SafetensorsFiles::open(self.weight_files()?)?),
+    pub fn source(&self) -> Result<Arc<dyn Source>, MlError> {
+        let Self::Folder(folder) = self else {
+            return Ok(Arc::new(SafetensorsBytes::new(MINI_WEIGHTS)?));
         };
-        Ok(Weights::new(source, form, device))
+        let is = |path: &Path, ending: &str| path.extension().is_some_and(|found| found == ending);
+        let (gguf, others): (Vec<PathBuf>, Vec<PathBuf>) = folder::weights(folder)?
+            .into_iter()
+            .partition(|path| is(path, "gguf"));
+        let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+        for path in gguf {
+            sources.push(Arc::new(GgufFile::open(&path, DECODER)?));
+        }
+        if others.iter().any(|path| is(path, "bin")) {
+            sources.push(Arc::new(PickleFiles::open(others, None)?));
+        } else if !others.is_empty() {
+            sources.push(Arc::new(SafetensorsFiles::open(others)?));
+        }
+        Ok(Arc::new(Joined::new(sources)))
+    }
+
+    /// The matrix that makes logits of hidden states, as predictors are folded with it.
+    ///
+    /// # Errors
+    /// Weights without one.
+    pub fn head(&self, adapter: Option<&Path>) -> Result<NamedMatrix, MlError> {
+        let mut source = self.source()?;
+        if let Some(folder) = adapter {
+            source = Arc::new(Adapter::open(folder)?).over(source);
+        }
+        let names = source.names();
+        let named = |end: &str| names.iter().find(|name| name.ends_with(end)).cloned();
+        // Models without a head of their own use the token embedding.
+        match named("lm_head.weight").or_else(|| named("embed_tokens.weight")) {
+            Some(name) => Ok((source, name)),
+            None => Err(MlError::Weights("they hold no lm_head.weight".to_owned())),
+        }
     }
 
     /// Its card, hash included.
@@ -139,6 +174,32 @@ impl ModelFiles {
                 Self::Folder(folder) => Some(folder.display().to_string()),
             },
         })
+    }
+
+    /// The card of this model with an adapter in it: its name and its hash tell of both, so that what the two make
+    /// never mixes with what either makes alone.
+    ///
+    /// # Errors
+    /// As [`ModelFiles::card`], and an adapter folder that is not whole.
+    pub fn card_with(&self, adapter: Option<&Path>) -> Result<ModelCard, MlError> {
+        let mut card = self.card()?;
+        if let Some(folder) = adapter {
+            let own = fingerprint::of_files(&Adapter::files(folder)?)?;
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            card.tag = ModelTag {
+                name: format!("{} with {name}", card.tag.name),
+                sha256: fingerprint::of_parts(&[card.tag.sha256.as_bytes(), own.as_bytes()]),
+            };
+        }
+        Ok(card)
+    }
+
+    /// Whether it fits a device, and in which form, told from headers alone.
+    ///
+    /// # Errors
+    /// Files that are lacking or malformed.
+    pub fn fit(&self, device: DeviceChoice) -> Result<Fit, MlError> {
+        super::load::fit_of(self, device)
     }
 
     fn hash(&self) -> Result<String, MlError> {

@@ -27,7 +27,7 @@ struct Stamp {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub(super) fn of_files(files: &[PathBuf]) -> Result<String, MlError> {
+pub fn of_files(files: &[PathBuf]) -> Result<String, MlError> {
     // Where the system tells no times, every call reads the files.
     let stamps: Option<Vec<Stamp>> = files.iter().map(|path| stamp(path)).collect();
     if let Some(known) = stamps
@@ -48,7 +48,7 @@ pub(super) fn of_files(files: &[PathBuf]) -> Result<String, MlError> {
 }
 
 /// SHA-256 over parts, one after the other.
-pub(super) fn of_parts(parts: &[&[u8]]) -> String {
+pub fn of_parts(parts: &[&[u8]]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update(part);

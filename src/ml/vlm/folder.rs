@@ -21,21 +21,27 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Longest header of a weights file; the format allows no more.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// The weights of a folder, in the order of their names.
+/// The weights of a folder: safetensors, or else torch's archives, then GGUF files; each in the order of their names.
 pub(super) fn weights(folder: &Path) -> Result<Vec<PathBuf>, MlError> {
     let entries = fs::read_dir(folder).map_err(|source| MlError::Read {
         what: "the model folder",
         path: folder.to_owned(),
         source,
     })?;
-    let mut files: Vec<PathBuf> = entries
+    let mut all: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|ending| ending == "safetensors")
-        })
         .collect();
-    files.sort();
+    all.sort();
+    let ending_in = |wanted: &str| -> Vec<PathBuf> {
+        let has = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == wanted);
+        all.iter().filter(has).cloned().collect()
+    };
+    let mut files = ending_in("safetensors");
+    if files.is_empty() {
+        // The same tensors as torch used to write them; where both are there, one of them is enough.
+        files = ending_in("bin");
+    }
+    files.extend(ending_in("gguf"));
     Ok(files)
 }
 

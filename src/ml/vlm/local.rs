@@ -1,6 +1,7 @@
 //! The local model as the pipeline uses it: describe a picture, and take the features of a conversation.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
@@ -8,9 +9,8 @@ use super::backbone::{Backbone, Ending, Facts, Seen, Sequence};
 use super::decoding;
 use super::decoding::{Ask, Batch, GenerateSettings, Passed};
 use super::files::ModelFiles;
-use super::minicpm_v::{Chat, MiniCpmBackbone, MiniCpmV};
-use super::ops::Mode;
-use super::weights::Form;
+use super::load::{LoadWish, load};
+use super::weights::Shelf;
 use crate::compute::DeviceChoice;
 use crate::domain::{Conversation, Features, Interrupted, ModelCard, Picture};
 use crate::ml::MlError;
@@ -93,7 +93,7 @@ impl LocalModel {
     /// # Errors
     /// A device that cannot be opened.
     pub fn embedded(device: DeviceChoice) -> Result<Self, MlError> {
-        Self::from_files(&ModelFiles::Embedded, device)
+        Self::open(&ModelFiles::Embedded, &LoadWish::on(device))
     }
 
     /// A model folder.
@@ -101,22 +101,31 @@ impl LocalModel {
     /// # Errors
     /// Missing or malformed files, a device that cannot be opened.
     pub fn load(folder: &Path, device: DeviceChoice) -> Result<Self, MlError> {
-        Self::from_files(&ModelFiles::Folder(folder.to_owned()), device)
+        Self::open(
+            &ModelFiles::Folder(folder.to_owned()),
+            &LoadWish::on(device),
+        )
     }
 
-    fn from_files(files: &ModelFiles, device: DeviceChoice) -> Result<Self, MlError> {
-        let open = device.open().map_err(MlError::Input)?;
-        let config = files.config()?;
-        let model = MiniCpmV::new(
-            &config,
-            Mode::Inference,
-            &files.weights(Form::F32, &open.device)?,
-        )?;
-        let backbone = MiniCpmBackbone::new(model, Chat::new(files.tokenizer()?)?);
-        let mut card = files.card()?;
-        card.loaded_on = Some(format!("{}, f32", open.name));
-        let settings = files.manifest()?.generation;
-        Ok(Self::of(Box::new(backbone), card, settings))
+    /// A model in the form, on the device and with the adapter that are wished for.
+    ///
+    /// # Errors
+    /// As [`LocalModel::load`]; an adapter of another model; in words what would help where memory is too small.
+    pub fn open(files: &ModelFiles, wish: &LoadWish) -> Result<Self, MlError> {
+        load(files, wish, &Arc::default())
+    }
+
+    /// The same, sharing what an adapter leaves alone with the models that were loaded over the same base, in the same
+    /// form and on the same device, from the same shelf.
+    ///
+    /// # Errors
+    /// As [`LocalModel::open`].
+    pub fn open_over(
+        files: &ModelFiles,
+        wish: &LoadWish,
+        shelf: &Arc<Shelf>,
+    ) -> Result<Self, MlError> {
+        load(files, wish, shelf)
     }
 
     /// A model of parts at hand.

@@ -24,9 +24,23 @@ pub type Wanted = BTreeMap<String, Slot>;
 #[derive(Default)]
 pub struct Census {
     wanted: Mutex<Wanted>,
+    /// Names that are there, for backbones whose layout depends on it.
+    there: BTreeMap<String, Vec<usize>>,
 }
 
 impl Census {
+    /// A census that says of names whether a source has them.
+    pub fn over(source: &dyn Source) -> Self {
+        let shapes = source.names().into_iter().filter_map(|name| {
+            let shape = source.shape(&name)?;
+            Some((name, shape))
+        });
+        Self {
+            there: shapes.collect(),
+            ..Self::default()
+        }
+    }
+
     /// What was asked for so far.
     pub fn wanted(&self) -> Wanted {
         let wanted = self.wanted.lock();
@@ -36,7 +50,10 @@ impl Census {
 
 impl Source for Census {
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.wanted().remove(name).map(|slot| slot.shape)
+        match self.there.get(name) {
+            Some(shape) => Some(shape.clone()),
+            None => self.wanted().remove(name).map(|slot| slot.shape),
+        }
     }
 
     fn expect(&self, name: &str, shape: &[usize], is_matrix: bool) -> Result<()> {
@@ -52,7 +69,8 @@ impl Source for Census {
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
-        let shape = self.shape(name).unwrap_or_default();
+        let shape = self.wanted().remove(name).map(|slot| slot.shape);
+        let shape = shape.unwrap_or_default();
         Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)
     }
 

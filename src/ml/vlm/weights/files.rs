@@ -84,6 +84,26 @@ impl Source for SafetensorsFiles {
             .map_err(|error| error.context(name.to_owned()).with_path(path))
     }
 
+    fn read_rows(&self, name: &str, start: usize, len: usize) -> Result<Tensor> {
+        let place = self.place(name)?;
+        let path = &self.paths[place.file];
+        let rows = place.shape.first().copied().unwrap_or(1).max(1);
+        let row = place.len / rows;
+        let bytes = bytes(path, place.start + (start * row) as u64, len * row)
+            .map_err(|error| Error::from(error).with_path(path))?;
+        let mut shape = place.shape.clone();
+        if let Some(first) = shape.first_mut() {
+            *first = len;
+        }
+        let dtype = DType::try_from(place.dtype)?;
+        Tensor::from_raw_buffer(&bytes, dtype, &shape, &Device::Cpu)
+            .map_err(|error| error.context(name.to_owned()).with_path(path))
+    }
+
+    fn has_cheap_rows(&self, _: &str) -> bool {
+        true
+    }
+
     fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
     }
@@ -142,6 +162,7 @@ mod tests {
         let files = SafetensorsFiles::open(paths.to_vec())?;
         assert_eq!(files.names(), ["a", "b"]);
         assert_eq!(files.read("a")?.to_vec2::<f32>()?, one.to_vec2::<f32>()?);
+        assert_eq!(files.read_rows("a", 1, 1)?.to_vec2::<f32>()?, [[3.0, 4.0]]);
         assert_eq!(files.read("b")?.to_vec1::<u8>()?, [5, 6, 7]);
         assert!(files.read("c").is_err());
         std::fs::write(&paths[0], b"PK")?;

@@ -1,9 +1,17 @@
 //! A matrix of weights in whatever form it is kept.
 
-use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{DType, Device, Result, Tensor};
+use std::borrow::Cow;
+use std::sync::Arc;
 
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
+use candle_core::{DType, Device, Result, Tensor};
+use rayon::prelude::*;
+
+use super::blocks::Blocks;
 use super::form::Kind;
+
+/// Elements that are quantised at once.
+const PART: usize = 1 << 21;
 
 /// The matrix `(out, width)` of a linear layer or an embedding.
 #[derive(Debug, Clone)]
@@ -15,8 +23,10 @@ enum Kept {
     Plain(Tensor),
     /// Narrower than the activations; widened as it is used.
     Narrow(Tensor, DType),
-    /// In blocks. Products are computed from single precision.
-    Blocks(std::sync::Arc<QTensor>, DType),
+    /// In blocks on the CPU. Products are computed in single precision.
+    Blocks(Arc<Blocks>),
+    /// In blocks on a GPU, whose products take single precision; activations are of this type.
+    GpuBlocks(Arc<QTensor>, DType),
 }
 
 impl Matrix {
@@ -40,10 +50,62 @@ impl Matrix {
                 activations,
             ),
             Kind::Blocks(kind) => {
-                let blocks = QTensor::quantize_onto(&tensor.contiguous()?, kind, device)?;
-                Kept::Blocks(std::sync::Arc::new(blocks), activations)
+                let rows = |start, len| tensor.narrow(0, start, len);
+                return Self::blocks(tensor.dims2()?, kind, activations, device, &rows);
             }
         }))
+    }
+
+    /// Quantises a matrix `(out, width)` whose rows are read some at a time, so that no more of it than those is ever
+    /// there in another form.
+    ///
+    /// # Errors
+    /// A width that the blocks do not divide; whatever `rows` answers.
+    pub(super) fn blocks(
+        (out, width): (usize, usize),
+        kind: GgmlDType,
+        activations: DType,
+        device: &Device,
+        rows: &(dyn Fn(usize, usize) -> Result<Tensor> + Sync),
+    ) -> Result<Self> {
+        if device.is_cpu() {
+            let blocks = Blocks::quantise((out, width), kind, rows)?;
+            return Ok(Self(Kept::Blocks(Arc::new(blocks))));
+        }
+        // ggml's quantisation runs on the CPU, by parts; the bytes then go to the device as one.
+        let row_bytes = width / kind.block_size() * kind.type_size();
+        let step = (PART / width.max(1)).clamp(1, out.max(1));
+        let mut bytes = vec![0_u8; out * row_bytes];
+        bytes
+            .par_chunks_mut(step * row_bytes)
+            .enumerate()
+            .try_for_each(|(part, bytes)| -> Result<()> {
+                let part = rows(part * step, bytes.len() / row_bytes)?;
+                let quantised = QTensor::quantize(&part.contiguous()?, kind)?;
+                bytes.copy_from_slice(&quantised.data()?);
+                Ok(())
+            })?;
+        Self::from_bytes((out, width), kind, &bytes, activations, device)
+    }
+
+    /// A matrix that a file holds in blocks.
+    ///
+    /// # Errors
+    /// Bytes that do not fit the shape.
+    pub(super) fn from_bytes(
+        shape: (usize, usize),
+        kind: GgmlDType,
+        bytes: &[u8],
+        activations: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        if device.is_cpu() {
+            let blocks = Blocks::of_bytes(shape, kind, bytes)?;
+            return Ok(Self(Kept::Blocks(Arc::new(blocks))));
+        }
+        let storage = QStorage::from_data(Cow::Borrowed(bytes), device, kind)?;
+        let blocks = QTensor::new(storage, shape)?;
+        Ok(Self(Kept::GpuBlocks(Arc::new(blocks), activations)))
     }
 
     /// A plain tensor, kept as it is.
@@ -53,11 +115,6 @@ impl Matrix {
     pub fn plain(tensor: Tensor) -> Result<Self> {
         tensor.dims2()?;
         Ok(Self(Kept::Plain(tensor)))
-    }
-
-    /// A matrix that a file holds in blocks.
-    pub(super) fn from_stored(stored: QTensor, activations: DType) -> Self {
-        Self(Kept::Blocks(std::sync::Arc::new(stored), activations))
     }
 
     /// `x (.., width)` to `(.., out)`: `x @ self^T`.
@@ -76,7 +133,8 @@ impl Matrix {
             Kept::Narrow(weight, activations) => {
                 rows.matmul(&weight.to_dtype(*activations)?.t()?)?
             }
-            Kept::Blocks(weight, activations) => rows
+            Kept::Blocks(weight) => weight.forward(&rows)?,
+            Kept::GpuBlocks(weight, activations) => rows
                 .to_dtype(DType::F32)?
                 .contiguous()?
                 .apply_op1_no_bwd(weight.as_ref())?
@@ -96,7 +154,8 @@ impl Matrix {
             Kept::Narrow(weight, activations) => {
                 weight.index_select(ids, 0)?.to_dtype(*activations)
             }
-            Kept::Blocks(weight, activations) => weight.embedding(ids)?.to_dtype(*activations),
+            Kept::Blocks(weight) => weight.rows(ids),
+            Kept::GpuBlocks(weight, activations) => weight.embedding(ids)?.to_dtype(*activations),
         }
     }
 
@@ -107,7 +166,8 @@ impl Matrix {
     pub fn dims(&self) -> Result<(usize, usize)> {
         match &self.0 {
             Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.dims2(),
-            Kept::Blocks(weight, _) => weight.shape().dims2(),
+            Kept::Blocks(weight) => Ok(weight.dims()),
+            Kept::GpuBlocks(weight, _) => weight.shape().dims2(),
         }
     }
 
@@ -126,7 +186,8 @@ impl Matrix {
     pub fn to_f32(&self) -> Result<Tensor> {
         match &self.0 {
             Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.to_dtype(DType::F32),
-            Kept::Blocks(weight, _) => weight.dequantize(&weight.device()),
+            Kept::Blocks(weight) => weight.to_f32(),
+            Kept::GpuBlocks(weight, _) => weight.dequantize(&weight.device()),
         }
     }
 
@@ -136,7 +197,8 @@ impl Matrix {
             Kept::Plain(weight) | Kept::Narrow(weight, _) => {
                 weight.elem_count() * weight.dtype().size_in_bytes()
             }
-            Kept::Blocks(weight, _) => weight.storage_size_in_bytes(),
+            Kept::Blocks(weight) => weight.num_bytes(),
+            Kept::GpuBlocks(weight, _) => weight.storage_size_in_bytes(),
         }
     }
 
@@ -144,12 +206,78 @@ impl Matrix {
     pub fn kept_as(&self) -> String {
         match &self.0 {
             Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.dtype().as_str().to_owned(),
-            Kept::Blocks(weight, _) => match weight.dtype() {
-                GgmlDType::Q8_0 => "q8_0".to_owned(),
-                GgmlDType::Q4K => "q4_k".to_owned(),
-                GgmlDType::Q6K => "q6_k".to_owned(),
-                other => format!("{other:?}").to_lowercase(),
-            },
+            Kept::Blocks(weight) => blocks_name(weight.kind()),
+            Kept::GpuBlocks(weight, _) => blocks_name(weight.dtype()),
         }
+    }
+}
+
+fn blocks_name(kind: GgmlDType) -> String {
+    match kind {
+        GgmlDType::Q8_0 => "q8_0".to_owned(),
+        GgmlDType::Q4K => "q4_k".to_owned(),
+        GgmlDType::Q6K => "q6_k".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(out: usize, width: usize) -> Result<Tensor> {
+        let values = (0..out * width).map(|i| ((i * 2_654_435_761) % 1000) as f32 / 500.0 - 1.0);
+        Tensor::from_iter(values, &Device::Cpu)?.reshape((out, width))
+    }
+
+    /// Largest difference of a product, by the largest value.
+    fn distance(kind: Kind) -> Result<f32> {
+        let weight = sample(72, 512)?;
+        let mut worst = 0_f32;
+        for count in [5, 40] {
+            let x = sample(count, 512)?.unsqueeze(0)?;
+            let plain = Matrix::plain(weight.clone())?.forward(&x)?;
+            let kept = Matrix::new(&weight, kind, DType::F32, &Device::Cpu)?;
+            assert_eq!(kept.dims()?, (72, 512));
+            assert_eq!(kept.bytes() as u64, kind.bytes(72 * 512));
+            let ids = Tensor::new(&[3u32, 71], &Device::Cpu)?;
+            let rows = (kept.rows(&ids)? - weight.index_select(&ids, 0)?)?;
+            assert!(rows.abs()?.max_all()?.to_scalar::<f32>()? < 0.1);
+            let apart = (kept.forward(&x)? - &plain)?.abs()?.max_all()?;
+            let largest = plain.abs()?.max_all()?;
+            worst = worst.max(apart.to_scalar::<f32>()? / largest.to_scalar::<f32>()?);
+        }
+        Ok(worst)
+    }
+
+    #[test]
+    fn every_form_multiplies_like_the_plain_one() -> Result<()> {
+        for (kind, within) in [
+            (Kind::Plain(DType::F32), 1e-6),
+            (Kind::Plain(DType::F16), 1e-3),
+            (Kind::Plain(DType::BF16), 8e-3),
+            (Kind::Blocks(GgmlDType::Q8_0), 2e-2),
+            (Kind::Blocks(GgmlDType::Q6K), 4e-2),
+            (Kind::Blocks(GgmlDType::Q4K), 1e-1),
+        ] {
+            let distance = distance(kind)?;
+            assert!(distance <= within, "{kind:?}: {distance}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn quantising_by_parts_equals_quantising_at_once() -> Result<()> {
+        let weight = sample(20_000, 256)?;
+        let kept = Matrix::new(
+            &weight,
+            Kind::Blocks(GgmlDType::Q8_0),
+            DType::F32,
+            &Device::Cpu,
+        )?;
+        let at_once = QTensor::quantize(&weight, GgmlDType::Q8_0)?.dequantize(&Device::Cpu)?;
+        let apart = (kept.to_f32()? - at_once)?.abs()?.max_all()?;
+        assert!(apart.to_scalar::<f32>()? == 0.0);
+        Ok(())
     }
 }

@@ -5,23 +5,35 @@
 //! [`Weights::matrix`]; it never learns whether they came from safetensors, a pickle or a GGUF file, or whether an
 //! adapter was merged on the way.
 
+mod adapter;
+mod blocks;
 mod census;
 mod files;
 mod form;
+mod gguf;
 mod matrix;
 mod memory;
+mod pickle;
+mod shelf;
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use candle_core::quantized::QTensor;
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Result, Shape, Tensor};
 
+pub use adapter::{Adapter, AdapterConfig};
 pub use census::{Census, Slot, Wanted};
 pub use files::SafetensorsFiles;
-pub use form::Form;
+pub use form::{Form, Kind};
+pub use gguf::{GgufFile, Joined};
 pub use matrix::Matrix;
 pub use memory::{SafetensorsBytes, TensorMap};
+pub use pickle::PickleFiles;
+pub use shelf::Shelf;
+
+use self::shelf::Share;
 
 /// Where tensors are read from, under a backbone's own names.
 pub trait Source: Send + Sync {
@@ -50,18 +62,35 @@ pub trait Source: Send + Sync {
     /// A name that is not there, or bytes that cannot be read.
     fn read(&self, name: &str) -> Result<Tensor>;
 
-    /// A matrix that is stored quantised, as it is; `None` for everything else.
+    /// Some rows of a tensor as it is stored, on the CPU.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    fn read_rows(&self, name: &str, start: usize, len: usize) -> Result<Tensor> {
+        self.read(name)?.narrow(0, start, len)
+    }
+
+    /// Whether rows are read without reading the whole tensor.
+    fn has_cheap_rows(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
+    /// The bytes of a matrix that is stored in blocks; `None` for everything else.
     ///
     /// # Errors
     /// Bytes that cannot be read.
-    fn read_quantised(&self, name: &str, device: &Device) -> Result<Option<QTensor>> {
-        let _ = (name, device);
+    fn read_blocks(&self, name: &str) -> Result<Option<(GgmlDType, Vec<u8>)>> {
+        let _ = name;
         Ok(None)
     }
 
     /// Every name, in order.
     fn names(&self) -> Vec<String>;
 }
+
+/// A source, and the name of one matrix in it.
+pub type NamedMatrix = (Arc<dyn Source>, String);
 
 /// A view on a source below a prefix, with the form that matrices get and the device that they go to.
 #[derive(Clone)]
@@ -70,6 +99,7 @@ pub struct Weights {
     prefix: String,
     form: Form,
     device: Device,
+    share: Option<Share>,
 }
 
 impl Weights {
@@ -80,6 +110,16 @@ impl Weights {
             prefix: String::new(),
             form,
             device: device.clone(),
+            share: None,
+        }
+    }
+
+    /// Takes what is there already from a shelf, and puts the rest there; `own` are the names that belong to this model
+    /// alone.
+    pub fn with_shelf(self, shelf: &Arc<Shelf>, own: BTreeSet<String>) -> Self {
+        Self {
+            share: Some(Share::new(shelf.clone(), Arc::new(own))),
+            ..self
         }
     }
 
@@ -118,8 +158,10 @@ impl Weights {
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
         let full = self.full(name);
         self.source.expect(&full, shape.into().dims(), false)?;
-        let stored = self.source.read(&full)?;
-        stored.to_device(&self.device)?.to_dtype(self.dtype())
+        Share::tensor(self.share.as_ref(), &full, || {
+            let stored = self.source.read(&full)?;
+            stored.to_device(&self.device)?.to_dtype(self.dtype())
+        })
     }
 
     /// The matrix `(out, width)` of a linear layer or an embedding.
@@ -129,10 +171,27 @@ impl Weights {
     pub fn matrix(&self, (out, width): (usize, usize), name: &str) -> Result<Matrix> {
         let full = self.full(name);
         self.source.expect(&full, &[out, width], true)?;
-        if let Some(stored) = self.source.read_quantised(&full, &self.device)? {
-            return Ok(Matrix::from_stored(stored, self.dtype()));
-        }
-        self.put(&self.source.read(&full)?, &full)
+        Share::matrix(self.share.as_ref(), &full, || {
+            self.load(&full, (out, width))
+        })
+    }
+
+    fn load(&self, full: &str, (out, width): (usize, usize)) -> Result<Matrix> {
+        let (dtype, device) = (self.dtype(), &self.device);
+        let loaded = match (
+            self.source.read_blocks(full)?,
+            self.form.kind_of(full, &[out, width]),
+        ) {
+            (Some((blocks, bytes)), _) => {
+                Matrix::from_bytes((out, width), blocks, &bytes, dtype, device)
+            }
+            (None, Kind::Blocks(blocks)) if self.source.has_cheap_rows(full) => {
+                let rows = |start, len| self.source.read_rows(full, start, len);
+                Matrix::blocks((out, width), blocks, dtype, device, &rows)
+            }
+            (None, _) => return self.put(&self.source.read(full)?, full),
+        };
+        loaded.map_err(|error| error.context(full.to_owned()))
     }
 
     /// A matrix that is made out of a stored tensor of any shape: a part of it, or its transpose.

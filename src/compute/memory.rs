@@ -1,0 +1,47 @@
+//! How much memory a device has left.
+
+use candle_core::Device;
+
+/// Bytes that are free on a device; `None` where it does not tell.
+pub fn free_memory(device: &Device) -> Option<u64> {
+    match device {
+        Device::Cpu => free_on_cpu(),
+        Device::Cuda(_) => free_on_cuda(device),
+        Device::Metal(_) => None,
+    }
+}
+
+/// What the system can give without swapping, or what is left of the limit of the control group that we run in.
+fn free_on_cpu() -> Option<u64> {
+    let mut system = sysinfo::System::new().ok()?;
+    system.refresh_memory();
+    let available = system.available_memory();
+    let limited = system.cgroup_limits().map(|limits| limits.free_memory);
+    let free = limited.map_or(available, |free| free.min(available));
+    (free > 0).then_some(free)
+}
+
+#[cfg(feature = "cuda")]
+fn free_on_cuda(device: &Device) -> Option<u64> {
+    let Device::Cuda(device) = device else {
+        return None;
+    };
+    let stream = device.cuda_stream();
+    let (free, _total) = stream.context().mem_get_info().ok()?;
+    Some(free as u64)
+}
+
+#[cfg(not(feature = "cuda"))]
+const fn free_on_cuda(_: &Device) -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_machine_has_some_memory_left() {
+        assert!(free_memory(&Device::Cpu).is_some_and(|free| free > 1 << 20));
+    }
+}

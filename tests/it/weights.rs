@@ -1,0 +1,183 @@
+//! Weights as users have them: in other forms, with adapters, and published predictors.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+use candle_core::DType;
+use candle_core::Device;
+use candle_core::Tensor;
+
+use crate::world::World;
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn load(path: &Path) -> HashMap<String, Tensor> {
+    candle_core::safetensors::load(path, &Device::Cpu).expect("a safetensors file")
+}
+
+#[test]
+fn a_published_checkpoint_scores_a_file_of_features_like_torch() {
+    let world = World::new();
+    let golden = load(&repository("tests/fixtures/published/small.safetensors"));
+    let hidden = HashMap::from([("hidden", golden["states.0"].clone())]);
+    let file = world.path("features.safetensors");
+    candle_core::safetensors::save(&hidden, &file).expect("written");
+    let head = HashMap::from([("lm_head.weight", golden["lm_head.weight"].clone())]);
+    candle_core::safetensors::save(&head, world.path("head.safetensors")).expect("written");
+    let checkpoint = repository("tests/fixtures/published/cuda.ckpt");
+    let arguments = [
+        "score",
+        "--features",
+        "features.safetensors",
+        "--predictor",
+        checkpoint.to_str().expect("a path"),
+        "--lm-head",
+        "head.safetensors",
+        "--json",
+    ];
+    let theirs = f64::from(golden["score.0"].to_scalar::<f32>().expect("a number"));
+    // Folded, then read back from what was kept
+    for _ in 0..2 {
+        let answer = world.run(&arguments);
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        let ours = answer.json()["score"].as_f64().expect("a score");
+        assert!((ours - theirs).abs() < 1e-4, "{ours} against {theirs}");
+    }
+    // Another model's head is refused
+    let head = golden["lm_head.weight"].narrow(0, 0, 39).expect("rows");
+    let head = HashMap::from([("lm_head.weight", head.contiguous().expect("rows"))]);
+    candle_core::safetensors::save(&head, world.path("head.safetensors")).expect("written");
+    let refused = world.run(&arguments);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("40 tokens"), "{}", refused.stderr);
+}
+
+/// The embedded model as a folder.
+fn mini(world: &World) -> PathBuf {
+    let folder = world.path("mini");
+    fs::create_dir_all(&folder).expect("a folder");
+    for name in [
+        "model.toml",
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+    ] {
+        fs::copy(repository("models/mini").join(name), folder.join(name)).expect("copied");
+    }
+    folder
+}
+
+fn hidden(world: &World, more: &[&str]) -> (Tensor, String) {
+    let fixed = [
+        "features",
+        "demo/picture.png",
+        "--prompt",
+        "a cat",
+        "--aspect",
+        "quality",
+        "--description",
+        "It is sharp.",
+        "--model",
+        "mini",
+        "--out",
+        "out.safetensors",
+        "--json",
+    ];
+    let arguments: Vec<&str> = fixed.iter().chain(more).copied().collect();
+    let answer = world.run(&arguments);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    let out = load(&world.path("out.safetensors"));
+    (out["hidden"].clone(), answer.stdout)
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f32 {
+    let norm = |x: &Tensor| {
+        let square = x.sqr().and_then(|x| x.sum_all());
+        square
+            .and_then(|x| x.to_scalar::<f32>())
+            .expect("a number")
+            .sqrt()
+    };
+    norm(&(a - b).expect("equal shapes")) / norm(a)
+}
+
+fn with_picture() -> World {
+    let world = World::with_demo(1);
+    let mut pictures = fs::read_dir(world.path("demo/images")).expect("pictures");
+    let first = pictures
+        .next()
+        .expect("a picture")
+        .expect("a picture")
+        .path();
+    fs::copy(first, world.path("demo/picture.png")).expect("copied");
+    world
+}
+
+#[test]
+fn a_model_in_fewer_bits_gives_nearly_the_same_features() {
+    let world = with_picture();
+    mini(&world);
+    let (exact, _) = hidden(&world, &["--dtype", "f32"]);
+    for (form, within) in [("f16", 5e-3), ("bf16", 4e-2), ("q8_0", 6e-2)] {
+        let (other, _) = hidden(&world, &["--dtype", form]);
+        let distance = distance(&exact, &other);
+        // Its weights are stored in half precision, so that f16 loses nothing.
+        assert!(distance > 0.0 || form == "f16", "{form}: {distance}");
+        assert!(distance < within, "{form}: {distance}");
+    }
+    let wrong = world.run(&["models", "check", "--model", "mini", "--dtype", "int3"]);
+    assert_eq!(wrong.code, Some(2));
+}
+
+#[test]
+fn an_adapter_changes_what_the_model_says_and_what_it_is_called() {
+    let world = with_picture();
+    let folder = mini(&world);
+    // A change of rank 1 to one matrix, as peft would write it
+    let base = load(&folder.join("model.safetensors"));
+    let name = "llm.model.layers.0.self_attn.q_proj";
+    let (rows, width) = base[&format!("{name}.weight")].dims2().expect("a matrix");
+    let adapter = world.path("adapter");
+    fs::create_dir_all(&adapter).expect("a folder");
+    let ones = |rows, width| Tensor::ones((rows, width), DType::F32, &Device::Cpu).expect("ones");
+    let prefix = format!("base_model.model.{name}");
+    let pair = HashMap::from([
+        (format!("{prefix}.lora_A.weight"), ones(1, width)),
+        (format!("{prefix}.lora_B.weight"), ones(rows, 1)),
+    ]);
+    candle_core::safetensors::save(&pair, adapter.join("adapter_model.safetensors"))
+        .expect("written");
+    let config = r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 0.1, "target_modules": "llm\\.model\\.layers\\.0\\.self_attn\\.q_proj"}"#;
+    fs::write(adapter.join("adapter_config.json"), config).expect("written");
+    let (plain, _) = hidden(&world, &[]);
+    let (adapted, _) = hidden(&world, &["--adapter", "adapter"]);
+    assert!(distance(&plain, &adapted) > 1e-4);
+    let card = |more: &[&str]| {
+        let start = ["models", "check", "--model", "mini", "--json"];
+        let arguments: Vec<&str> = start.iter().chain(more).copied().collect();
+        world.run(&arguments).json()["model"]["tag"].clone()
+    };
+    let (without, with) = (card(&[]), card(&["--adapter", "adapter"]));
+    assert_ne!(without["sha256"], with["sha256"]);
+    assert_eq!(with["name"].as_str(), Some("mini with adapter"));
+    // An adapter of another model is refused, and what is wrong is named
+    let other = HashMap::from([
+        (
+            "base_model.model.llm.model.layers.99.self_attn.q_proj.lora_A.weight".to_owned(),
+            ones(1, 8),
+        ),
+        (
+            "base_model.model.llm.model.layers.99.self_attn.q_proj.lora_B.weight".to_owned(),
+            ones(8, 1),
+        ),
+    ]);
+    candle_core::safetensors::save(&other, adapter.join("adapter_model.safetensors"))
+        .expect("written");
+    let refused = world.run(&["models", "check", "--model", "mini", "--adapter", "adapter"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("layers.99"), "{}", refused.stderr);
+}
