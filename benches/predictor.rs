@@ -63,7 +63,7 @@ fn training_epoch(bencher: divan::Bencher<'_, '_>, count: usize) {
     };
     let data = TrainData {
         train: (0..count).map(|_| example()).collect(),
-        val: Vec::new(),
+        ..TrainData::default()
     };
     let settings = TrainSettings {
         epochs: 1,

@@ -9,6 +9,7 @@ mod minicpm;
 mod pipeline;
 mod project;
 mod ratings;
+mod resume;
 mod study;
 mod train_choices;
 mod votes;
