@@ -6,7 +6,9 @@
 pub(crate) mod check;
 mod device;
 pub mod kernels;
+mod mapped;
 mod memory;
 
 pub use device::{DeviceChoice, OpenDevice, settle_threads};
+pub use mapped::MappedFile;
 pub use memory::free_memory;

@@ -35,7 +35,7 @@ pub use image::{ContentHash, FileState, ImageId, ImageRecord, Picture, Truth};
 pub use import::{
     ConversationEntry, ImportBatch, ImportRow, ImportSummary, Problem, ProblemKind, SplitEntry,
 };
-pub use model::{Features, ModelCard, ModelTag};
+pub use model::{Features, Halves, LentHalves, ModelCard, ModelTag};
 pub use run::{EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus};
 pub use run_report::{
     Contest, FigureReport, PairedFigure, Range, Ranged, RunReport, TestPrediction, Tested,

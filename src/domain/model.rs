@@ -46,5 +46,79 @@ pub struct Features {
     /// Width H of the language model.
     pub hidden: usize,
     /// `T * H` values, after the final norm.
-    pub values: Arc<[half::f16]>,
+    pub values: Halves,
+}
+
+/// Half-precision values that lie in memory of their own, or where somebody lends them, such as a file mapped into memory.
+#[derive(Debug, Clone)]
+pub struct Halves(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Owned(Arc<[half::f16]>),
+    Lent(Arc<dyn LentHalves>),
+}
+
+/// Somebody who lends values.
+pub trait LentHalves: Send + Sync + std::fmt::Debug {
+    /// The values.
+    fn halves(&self) -> &[half::f16];
+
+    /// Why they can no longer be read, if that is so: asked before a step reads them.
+    fn problem(&self) -> Option<String>;
+}
+
+impl Halves {
+    /// Values that stay where they are.
+    pub const fn lent(lender: Arc<dyn LentHalves>) -> Self {
+        Self(Source::Lent(lender))
+    }
+
+    /// Whether they take no memory of their own.
+    pub const fn is_lent(&self) -> bool {
+        matches!(self.0, Source::Lent(_))
+    }
+
+    /// Why they can no longer be read, if that is so.
+    pub fn problem(&self) -> Option<String> {
+        match &self.0 {
+            Source::Owned(_) => None,
+            Source::Lent(lender) => lender.problem(),
+        }
+    }
+}
+
+impl std::ops::Deref for Halves {
+    type Target = [half::f16];
+
+    fn deref(&self) -> &Self::Target {
+        match &self.0 {
+            Source::Owned(values) => values,
+            Source::Lent(lender) => lender.halves(),
+        }
+    }
+}
+
+impl PartialEq for Halves {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl From<Arc<[half::f16]>> for Halves {
+    fn from(values: Arc<[half::f16]>) -> Self {
+        Self(Source::Owned(values))
+    }
+}
+
+impl From<Vec<half::f16>> for Halves {
+    fn from(values: Vec<half::f16>) -> Self {
+        Self(Source::Owned(values.into()))
+    }
+}
+
+impl FromIterator<half::f16> for Halves {
+    fn from_iter<I: IntoIterator<Item = half::f16>>(values: I) -> Self {
+        Self(Source::Owned(values.into_iter().collect()))
+    }
 }

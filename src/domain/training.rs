@@ -375,6 +375,9 @@ pub struct TrainSettings {
     /// How the learning rate moves.
     #[serde(default)]
     pub schedule: Schedule,
+    /// Whether weight decay reaches norms, biases and gates as well, as in the published code and in former versions.
+    #[serde(default = "TrainSettings::formerly")]
+    pub decays_all: bool,
     /// Largest norm of a step's gradient; `None`: no limit.
     #[serde(default = "TrainSettings::usual_max_norm")]
     pub max_norm: Option<f64>,
@@ -407,6 +410,7 @@ impl TrainSettings {
             head: HeadSettings::default(),
             loss: Loss::Mse,
             schedule: Schedule::Cosine,
+            decays_all: false,
             max_norm: Self::usual_max_norm(),
             patience: None,
             selection: Selection::Validation,
@@ -446,6 +450,7 @@ impl TrainSettings {
             },
             loss: Loss::Mse,
             schedule: Schedule::Constant,
+            decays_all: true,
             max_norm: None,
             selection: Selection::TestList,
             ..Self::new(aspect)
@@ -471,6 +476,10 @@ impl TrainSettings {
             learning_rate: 2e-5,
             ..usual
         }
+    }
+
+    const fn formerly() -> bool {
+        true
     }
 
     #[expect(

@@ -38,6 +38,7 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::PackStudy { .. }
         | Job::MergeStudies { .. }
         | Job::ReportRuns(_)
+        | Job::PruneFeatures { .. }
         | Job::ListModels => Place::Files,
         Job::Describe { .. }
         | Job::Score { .. }
@@ -84,6 +85,7 @@ pub(super) fn title(job: &Job) -> String {
         Job::Train(settings) => format!("Train a {} predictor", settings.aspect),
         Job::ResumeTraining(run) => format!("Resume training run {}", run.0),
         Job::ReportRuns(_) => "Compare runs".to_owned(),
+        Job::PruneFeatures { .. } => "Make room in the feature cache".to_owned(),
         Job::UsePredictor { aspect, .. } => format!("Change the {aspect} predictor"),
         Job::UsePreset { .. } => "Change the wording".to_owned(),
         Job::Export(request) => format!("Export {}", file_name(&request.out)),

@@ -13,7 +13,6 @@ use std::io::SeekFrom;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use half::f16;
 use serde::Deserialize;
@@ -23,6 +22,7 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use crate::domain::Features;
+use crate::domain::Halves;
 use crate::domain::PredictorCard;
 use crate::jobs::error::JobError;
 use crate::jobs::home::make_parent;
@@ -284,7 +284,7 @@ impl FeatureReader {
         if read.ok().map(|count| count as u64) != Some(end - start) {
             return Err(wrong("the file is cut off before its end; copy it again"));
         }
-        let values: Arc<[f16]> = match width {
+        let values: Halves = match width {
             2 => bytes
                 .chunks_exact(2)
                 .map(|pair| f16::from_le_bytes([pair[0], pair[1]]))

@@ -26,6 +26,7 @@ use crate::jobs::message::ImportRequest;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobReport;
 use crate::jobs::model_host::announce_models;
+use crate::jobs::prune;
 use crate::jobs::ratings;
 use crate::jobs::run_report;
 use crate::jobs::store_worker::Pinned;
@@ -80,6 +81,7 @@ impl FilesWorker {
             Job::ExportRatings(request) => ratings::export(&self.store, &request, context),
             Job::ImportRatings(request) => ratings::import(&self.store, &request, context),
             Job::PackStudy { study, out } => study_package::pack(&self.store, study, &out, context),
+            Job::PruneFeatures { max_bytes } => prune::prune(&self.store, max_bytes, context),
             Job::MergeStudies { path } => study_package::merge(&self.store, &path, context),
             _ => Err(JobError::Misplaced),
         }

@@ -55,6 +55,11 @@ pub enum Job {
     ResumeTraining(RunId),
     /// Hold test predictions of runs against each other. Listed nowhere; answered by [`Event::RunsReported`].
     ReportRuns(Contest),
+    /// Delete the oldest cached features until at most so many bytes are left.
+    PruneFeatures {
+        /// Bytes that may stay.
+        max_bytes: u64,
+    },
     /// Take a predictor into use for its aspect (`None`: back to the embedded one), and score again from cached features.
     UsePredictor {
         /// Aspect.

@@ -23,6 +23,7 @@ use crate::jobs::context::JobContext;
 use crate::jobs::decode;
 use crate::jobs::error::JobError;
 use crate::jobs::files_worker::unix_time;
+use crate::jobs::mapped_features;
 use crate::jobs::message::Event;
 use crate::jobs::message::FailedItem;
 use crate::jobs::model_host::ModelHost;
@@ -33,6 +34,7 @@ use crate::jobs::scoring::load_predictor;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
+use crate::ml::train::LmHead;
 use crate::ml::vlm::Described;
 use crate::ml::vlm::GenerateSettings;
 use crate::ml::vlm::LocalModel;
@@ -127,6 +129,16 @@ impl<'a> Pipeline<'a> {
         &self.cache
     }
 
+    /// The model's map from hidden states to logits.
+    pub(super) fn lm_head(&self) -> Result<LmHead, JobError> {
+        Ok(LmHead::new(&self.model.backbone().lm_head()?)?)
+    }
+
+    /// Width of the model's hidden states.
+    pub(super) fn hidden_size(&self) -> usize {
+        self.model.backbone().facts().hidden_size
+    }
+
     /// A row's picture, decoded when needed.
     pub(super) fn picture(&self, record: &ImageRecord) -> LazyPicture {
         LazyPicture {
@@ -201,7 +213,7 @@ impl<'a> Pipeline<'a> {
         context: &JobContext,
     ) -> Result<Features, JobError> {
         let key = self.key(record, description)?;
-        if let Some(features) = self.cache.get(&key) {
+        if let Some(features) = mapped_features::open(&self.cache, &key) {
             return Ok(features);
         }
         let features = self

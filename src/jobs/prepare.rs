@@ -8,10 +8,13 @@ use crate::domain::Aspect;
 use crate::domain::Catalog;
 use crate::domain::DescriptionId;
 use crate::domain::Descriptions;
+use crate::domain::Features;
 use crate::domain::Figures;
+use crate::domain::HeadInput;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
 use crate::domain::ImportBatch;
+use crate::domain::OpinionScale;
 use crate::domain::Origin;
 use crate::domain::RunId;
 use crate::domain::RunRecord;
@@ -25,6 +28,7 @@ use crate::jobs::evaluate::figures;
 use crate::jobs::files_worker::unix_time;
 use crate::jobs::learn_from;
 use crate::jobs::learn_from::Roles;
+use crate::jobs::mapped_features;
 use crate::jobs::message::Event;
 use crate::jobs::message::FailedItem;
 use crate::jobs::model_host::ModelHost;
@@ -32,12 +36,14 @@ use crate::jobs::pipeline::Known;
 use crate::jobs::pipeline::Maker;
 use crate::jobs::pipeline::Pipeline;
 use crate::jobs::pipeline::failed;
+use crate::jobs::prune::size_words;
 use crate::jobs::scoring;
 use crate::jobs::scoring::Item;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::ml::train::Example;
 use crate::ml::train::TrainData;
+use crate::ml::train::cut_fold;
 use crate::ml::train::cut_validation;
 use crate::store::FeatureCache;
 use crate::store::FeatureKey;
@@ -47,6 +53,9 @@ const TEST_FRACTION: f64 = 0.2;
 
 /// Seed of that cut: always the same one, so that no run learns from another run's test rows.
 const TEST_SEED: u64 = 42;
+
+/// Test pictures that are scored at once by the predictor in use.
+const TEST_AT_ONCE: usize = 64;
 
 /// Fewest training pictures with which training is worth a try.
 const MIN_TRAIN_IMAGES: usize = 8;
@@ -106,7 +115,12 @@ pub(super) fn prepare(
     let lessons = lessons(&catalog, known.clone(), &settings);
     let roles = learn_from::roles(&catalog, &settings)?;
     let texts = [&lessons, &known];
+    tell_size(&pipeline, &roles, texts, &settings, context);
     let mut gathered = gather(&mut pipeline, &roles, texts, &settings, context)?;
+    gathered.data.unit = unit_of(catalog.info.scale);
+    if settings.head.input == HeadInput::Logits {
+        gathered.data.lm_head = Some(pipeline.lm_head()?);
+    }
     let run = match wish {
         TrainWish::New(_) => new_run(&pipeline, &catalog, settings.clone(), &mut gathered)?,
         TrainWish::Resume(run) => resumed(find_run(&catalog, *run)?, &pipeline)?,
@@ -190,16 +204,9 @@ fn gather(
     let train = gathering.examples(pipeline, &roles.train, context)?;
     gathering.known = known;
     let val = gathering.examples(pipeline, &roles.val, context)?;
-    let (test, test_before) = gathering.test(pipeline, &roles.test, context)?;
+    let (test, test_before, on_test) = gathering.test(pipeline, &roles.test, settings, context)?;
     scoring::note_lacking(gathering.lacking, gathering.total, context)?;
-    let data = if val.is_empty() {
-        cut(train, settings)
-    } else {
-        TrainData {
-            train: train.into_iter().map(|(_, example)| example).collect(),
-            val: val.into_iter().map(|(_, example)| example).collect(),
-        }
-    };
+    let data = part(train, val, on_test, settings);
     if data.train.len() < MIN_TRAIN_IMAGES || data.val.is_empty() {
         return Err(JobError::TooFewToTrain {
             aspect,
@@ -247,33 +254,46 @@ impl Gathering<'_> {
         Ok(examples)
     }
 
-    /// Test rows, and the figures on them of the predictor in use.
+    /// Test rows, and the figures on them of the predictor in use. Where the test list chooses the epoch, its rows come back
+    /// as examples to be looked at as well.
     fn test(
         &mut self,
         pipeline: &mut Pipeline<'_>,
         rows: &[&ImageRecord],
+        settings: &TrainSettings,
         context: &mut JobContext,
-    ) -> Result<(Vec<Exam>, Option<Figures>), JobError> {
+    ) -> Result<(Vec<Exam>, Option<Figures>, Vec<Example>), JobError> {
         // Without a predictor that fits there is nothing to compare with, which is no failure.
         let before = pipeline.predictor_in_use(self.aspect).ok();
-        let mut exams = Vec::with_capacity(rows.len());
-        let (mut pred, mut truth) = (Vec::new(), Vec::new());
-        for record in rows {
-            let Some((mut exam, features)) = self.features(pipeline, record, context)? else {
-                continue;
-            };
-            let score = before
-                .as_ref()
-                .and_then(|loaded| loaded.predictor.score(&features).ok());
-            if let (Some(score), Some(mos)) = (score, exam.mos) {
-                pred.push(score);
-                truth.push(mos);
+        let (mut exams, mut looked_at) = (Vec::with_capacity(rows.len()), Vec::new());
+        for rows in rows.chunks(TEST_AT_ONCE) {
+            let (mut group, mut features) = (Vec::new(), Vec::new());
+            for record in rows {
+                if let Some((exam, found)) = self.features(pipeline, record, context)? {
+                    group.push(exam);
+                    features.push(found);
+                }
             }
-            exam.before = score;
-            exams.push(exam);
+            let references: Vec<&Features> = features.iter().collect();
+            let scores = before
+                .as_ref()
+                .and_then(|loaded| loaded.predictor.score_all(&references).ok());
+            for (exam, score) in group.iter_mut().zip(scores.unwrap_or_default()) {
+                exam.before = Some(score);
+            }
+            if settings.selects_on_test() {
+                let examples = group.iter().zip(features);
+                looked_at.extend(examples.filter_map(|(exam, features)| {
+                    let mos = exam.mos?;
+                    Some(Example { features, mos })
+                }));
+            }
+            exams.append(&mut group);
         }
+        let pairs = exams.iter().filter_map(|exam| exam.before.zip(exam.mos));
+        let (pred, truth): (Vec<f64>, Vec<f64>) = pairs.unzip();
         let figures = before.map(|_| figures(&pred, &truth));
-        Ok((exams, figures))
+        Ok((exams, figures, looked_at))
     }
 
     fn features(
@@ -281,7 +301,7 @@ impl Gathering<'_> {
         pipeline: &mut Pipeline<'_>,
         record: &ImageRecord,
         context: &mut JobContext,
-    ) -> Result<Option<(Exam, crate::domain::Features)>, JobError> {
+    ) -> Result<Option<(Exam, Features)>, JobError> {
         let stage = format!("Describing {} for training", self.aspect);
         context.progress(self.passed, self.total, &stage)?;
         self.passed += 1;
@@ -294,6 +314,11 @@ impl Gathering<'_> {
         };
         match scoring::features_of(pipeline, &item, &mut picture, context) {
             Ok((description, key, features)) => {
+                // What was made just now goes on from its file, so that a run never holds all features in memory.
+                let features = match features.values.is_lent() {
+                    true => features,
+                    false => mapped_features::open(pipeline.cache(), &key).unwrap_or(features),
+                };
                 let exam = Exam {
                     image: record.id,
                     description,
@@ -316,14 +341,47 @@ impl Gathering<'_> {
     }
 }
 
+/// What is learned from and what chooses the epoch: the test list where that was asked for, the dataset's own validation
+/// rows, or a part of the training rows.
+fn part(
+    train: Vec<(String, Example)>,
+    val: Vec<(String, Example)>,
+    on_test: Vec<Example>,
+    settings: &TrainSettings,
+) -> TrainData {
+    let examples =
+        |rows: Vec<(String, Example)>| rows.into_iter().map(|(_, example)| example).collect();
+    let mut rows = train;
+    if settings.selects_on_test() {
+        rows.extend(val);
+        return TrainData {
+            train: examples(rows),
+            val: on_test,
+            ..TrainData::default()
+        };
+    }
+    if settings.fold.is_some() {
+        rows.extend(val);
+        return cut(rows, settings);
+    }
+    if val.is_empty() {
+        return cut(rows, settings);
+    }
+    TrainData {
+        train: examples(rows),
+        val: examples(val),
+        ..TrainData::default()
+    }
+}
+
 /// Cuts a validation part from the training rows, so that no prompt stands on both sides.
 fn cut(rows: Vec<(String, Example)>, settings: &TrainSettings) -> TrainData {
     let prompts: Vec<&str> = rows.iter().map(|(prompt, _)| prompt.as_str()).collect();
-    let is_val = cut_validation(&prompts, settings.val_fraction, settings.seed);
-    let mut data = TrainData {
-        train: Vec::new(),
-        val: Vec::new(),
+    let is_val = match settings.fold {
+        Some(fold) => cut_fold(&prompts, fold, settings.seed),
+        None => cut_validation(&prompts, settings.val_fraction, settings.seed),
     };
+    let mut data = TrainData::default();
     for ((_, example), is_val) in rows.into_iter().zip(is_val) {
         if is_val {
             data.val.push(example);
@@ -332,6 +390,38 @@ fn cut(rows: Vec<(String, Example)>, settings: &TrainSettings) -> TrainData {
         }
     }
     data
+}
+
+/// Points of a scale that are one point of 0-5.
+fn unit_of(scale: OpinionScale) -> f64 {
+    let zero_to_five = OpinionScale::ZERO_TO_FIVE;
+    (scale.max - scale.min) / (zero_to_five.max - zero_to_five.min)
+}
+
+/// Says beforehand how much the features will take that are not in the cache yet.
+fn tell_size(
+    pipeline: &Pipeline<'_>,
+    roles: &Roles<'_>,
+    [lessons, known]: [&Known; 2],
+    settings: &TrainSettings,
+    context: &JobContext,
+) {
+    let lacks = |record: &&&ImageRecord, known: &Known| {
+        let description = known.get(&(record.id, settings.aspect));
+        let key = description.and_then(|description| pipeline.key(record, description).ok());
+        !key.is_some_and(|key| pipeline.cache().contains(&key))
+    };
+    let train = roles.train.iter().filter(|row| lacks(row, lessons)).count();
+    let others = roles.val.iter().chain(&roles.test);
+    let lacking = train + others.filter(|row| lacks(row, known)).count();
+    if lacking > 0 {
+        let (max_len, hidden) = (pipeline.maker.max_len, pipeline.hidden_size());
+        let bytes = FeatureCache::bytes_needed(lacking, max_len, hidden);
+        context.events().send(Event::Notice(format!(
+            "Features of {lacking} pictures are to be made; they take up to {} of the cache",
+            size_words(bytes)
+        )));
+    }
 }
 
 /// A dataset without a split gets one, cut by prompt, kept in the project: the same test rows in every run.

@@ -1,5 +1,6 @@
 //! The thread that owns training: fits the predictor, saves every epoch, and takes what came out into use.
 
+use std::fmt::Write as _;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -7,9 +8,11 @@ use crossbeam_channel::Receiver;
 
 use crate::domain::Descriptions;
 use crate::domain::Features;
+use crate::domain::HeadInput;
 use crate::domain::Interrupted;
 use crate::domain::PredictorCard;
 use crate::domain::PredictorId;
+use crate::domain::Projection;
 use crate::domain::RunRecord;
 use crate::domain::RunStatus;
 use crate::domain::Score;
@@ -28,13 +31,14 @@ use crate::jobs::scoring::save_scores;
 use crate::jobs::scoring::score_settings;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::workers::spawn;
+use crate::ml::MlError;
 use crate::ml::predictor::Predictor;
 use crate::ml::train;
 use crate::ml::train::TrainEvent;
 use crate::ml::train::Trained;
 
 /// Scores from cached features are saved in groups of this size: each costs a commit.
-const SCORES_A_COMMIT: usize = 16;
+const SCORES_A_COMMIT: usize = 256;
 
 /// Sequences that are read from the cache and scored at once.
 const SCORES_AT_ONCE: usize = 64;
@@ -68,6 +72,8 @@ fn train(prepared: &Prepared, context: &mut JobContext) -> Result<JobReport, Job
     }
     match fitted {
         Ok(trained) => finish(prepared, run, &trained, context),
+        // The run waits with its last checkpoint until the disk or the cache is as it should be.
+        Err(error) if is_mendable(&error) => Err(error),
         Err(error) => {
             run.status = if matches!(error, JobError::Interrupted(_)) {
                 RunStatus::Stopped
@@ -78,6 +84,15 @@ fn train(prepared: &Prepared, context: &mut JobContext) -> Result<JobReport, Job
             Err(error)
         }
     }
+}
+
+/// Whether the cause lies outside the run, so that it can go on once that is mended: a full or vanished disk, a file of the
+/// cache that is gone.
+const fn is_mendable(error: &JobError) -> bool {
+    matches!(
+        error,
+        JobError::Store(_) | JobError::Ml(MlError::Vanished(_))
+    )
 }
 
 /// Runs the passes. Each epoch is on disk, with the state to resume from, before the next one begins.
@@ -113,6 +128,18 @@ fn fit(
                 let done = u64::from(epoch - 1) * u64::from(steps) + u64::from(step);
                 let total = u64::from(epochs) * u64::from(steps);
                 context.progress(done, total, "Training")
+            }
+            TrainEvent::Saved { checkpoint } => {
+                let id = run.id;
+                let saved = prepared.pinned.call(move |project, _| {
+                    project.save_checkpoint(id, &checkpoint)?;
+                    Ok(())
+                });
+                saved.map_err(|error| {
+                    fault = Some(error);
+                    Interrupted
+                })?;
+                context.check()
             }
             TrainEvent::Epoch {
                 figures,
@@ -181,6 +208,12 @@ fn finish(
     };
     run_report::save_tests(&prepared.pinned, run.id, &scored)?;
     let (run, card) = save_predictor(prepared, run, card, trained.weights.clone())?;
+    if let Some(note) = &trained.note {
+        context.events().send(Event::Notice(note.clone()));
+    }
+    if run.settings.fold.is_some() {
+        return Ok(ended(prepared, &run, &card));
+    }
     save_values(prepared, &card, scored)?;
     let others = predict(
         prepared,
@@ -190,19 +223,32 @@ fn finish(
         context,
     )?;
     save_values(prepared, &card, others)?;
-    Ok(JobReport {
+    Ok(ended(prepared, &run, &card))
+}
+
+fn ended(prepared: &Prepared, run: &RunRecord, card: &PredictorCard) -> JobReport {
+    let state = match run.settings.fold {
+        None => "is in use".to_owned(),
+        Some(fold) => format!("is part {} of {}", fold.number + 1, fold.of),
+    };
+    JobReport {
         done: u64::try_from(run.epochs.len()).unwrap_or(u64::MAX),
         failed: prepared.failed.clone(),
         summary: format!(
-            "{} is in use: best epoch {} of {}, validation SRCC {}, test SRCC {}",
+            "{} {state}: best epoch {} of {}, validation SRCC {}, test SRCC {}{}",
             card.name,
-            trained.best_epoch,
+            run.best_epoch.unwrap_or(0),
             run.epochs.len(),
             figure(card.val.as_ref().and_then(|figures| figures.srcc)),
             figure(card.test.as_ref().and_then(|figures| figures.srcc)),
+            if run.settings.selects_on_test() {
+                " (chosen on the test list: too good)"
+            } else {
+                ""
+            },
         ),
         ..JobReport::default()
-    })
+    }
 }
 
 fn figure(value: Option<f64>) -> String {
@@ -222,24 +268,50 @@ fn card(prepared: &Prepared, run: &RunRecord, trained: &Trained) -> PredictorCar
         aspect,
         scale: info.scale,
         dataset: prepared.catalog.truth_name(aspect),
-        split: format!(
-            "{} train and {} validation images, by prompt, seed {}{}",
-            run.num_images[0],
-            run.num_images[1],
-            run.settings.seed,
-            match run.settings.descriptions {
-                Descriptions::Local => "",
-                Descriptions::Published =>
-                    "; reads published descriptions, learned from the teacher's as well",
-            }
-        ),
+        split: split_words(run),
         model: run.model.clone(),
         preset: run.preset.clone(),
-        head: trained.config.words(),
+        head: head_words(run, trained),
         val: best.map(|figures| figures.val.clone()),
         test: None,
         run: Some(run.id),
     }
+}
+
+/// What was learned from, for the card.
+fn split_words(run: &RunRecord) -> String {
+    let [train, val, _] = run.num_images;
+    let settings = &run.settings;
+    let from = match settings.learn_from.words() {
+        words if words.is_empty() => words,
+        words => format!(" {words}"),
+    };
+    let mut words = if settings.selects_on_test() {
+        format!(
+            "{train} train images{from}, best epoch chosen on the {val} test images: figures on the test list are too good"
+        )
+    } else {
+        format!("{train} train and {val} validation images{from}, by prompt")
+    };
+    write!(words, ", seed {}", settings.seed).ok();
+    if let Some(fold) = settings.fold {
+        write!(words, ", part {} of {}", fold.number + 1, fold.of).ok();
+    }
+    if settings.descriptions == Descriptions::Published {
+        words += "; reads published descriptions, learned from the teacher's as well";
+    }
+    words
+}
+
+/// Head, pooling, and what it reads, for the card.
+fn head_words(run: &RunRecord, trained: &Trained) -> String {
+    let head = &run.settings.head;
+    let reads = match (head.input, head.projection) {
+        (HeadInput::Hidden, _) => "hidden states",
+        (HeadInput::Logits, Projection::Folded) => "logits through the folded projection",
+        (HeadInput::Logits, Projection::Full) => "logits through the full projection",
+    };
+    format!("{}; reads {reads}", trained.config.words())
 }
 
 /// Scores from cached features. A picture whose features have gone from the cache is left out; scoring makes them anew.
@@ -272,6 +344,7 @@ fn save_predictor(
     card: PredictorCard,
     weights: Vec<u8>,
 ) -> Result<(RunRecord, PredictorCard), JobError> {
+    let is_in_use = run.settings.fold.is_none();
     let (run, card, mut settings) = prepared.pinned.call(move |project, events| {
         let (run, card) = project.finish_run(&run, &card, &weights)?;
         events.send(Event::PredictorSaved(card.clone()));
@@ -279,6 +352,9 @@ fn save_predictor(
         let settings = project.settings()?;
         Ok((run, card, settings))
     })?;
+    if !is_in_use {
+        return Ok((run, card));
+    }
     *settings.predictor.get_mut(card.aspect) = Some(card.id);
     save_settings(&prepared.pinned, settings, format!("Use the {}", card.name))?;
     Ok((run, card))

@@ -47,6 +47,14 @@ pub enum MlError {
         /// Width that came.
         got: usize,
     },
+    /// A loss or a gradient was no finite number; no weight has moved by it.
+    #[error(
+        "training diverged: start again with a lower learning rate, or with features that hold finite numbers"
+    )]
+    Diverged,
+    /// Features that were there can no longer be read.
+    #[error("{0}")]
+    Vanished(String),
     /// A value that makes no sense where it stands.
     #[error("{0}")]
     Input(String),

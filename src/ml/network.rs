@@ -21,7 +21,7 @@ use super::heads::HeadConfig;
 use super::heads::Init;
 use super::heads::Parameter;
 use super::heads::Regressor;
-use super::layers::linear;
+use super::layers::project;
 use crate::domain::Features;
 use crate::domain::HeadSettings;
 use crate::domain::Pooling;
@@ -125,16 +125,26 @@ impl Network {
     /// Scores `(batch)` of a batch. Padding changes none of them: heads that look ahead are told the lengths, the others
     /// are causal, and poolings see each sequence's own tokens only.
     pub(crate) fn forward(&self, batch: &Batch, dropout: &Dropout) -> Result<Tensor> {
-        let project = |x: &Tensor| linear(x, &self.projection.0, Some(&self.projection.1));
+        let raise = |x: &Tensor| project(x, &self.projection.0, &self.projection.1);
         // Without a head between them, projection and a mean over tokens may change places: the mean is taken first.
         if self.head.is_nothing() && self.pooling != Pooling::Max {
             let pooled = heads::pool(&batch.hidden, &batch.lengths, self.pooling)?;
-            return self.regressor.forward(&project(&pooled)?, dropout);
+            return self.regressor.forward(&raise(&pooled)?, dropout);
         }
         // 1. Hidden states to the width of the head: (batch, seq, dim).
-        let x = project(&batch.hidden)?;
+        let x = raise(&batch.hidden)?;
+        self.forward_projected(&x, batch, dropout)
+    }
+
+    /// The same behind the projection.
+    pub(crate) fn forward_projected(
+        &self,
+        x: &Tensor,
+        batch: &Batch,
+        dropout: &Dropout,
+    ) -> Result<Tensor> {
         // 2. The head: (batch, seq, out_dim).
-        let x = self.head.forward(&x, &batch.lengths, dropout)?;
+        let x = self.head.forward(x, &batch.lengths, dropout)?;
         // 3. One vector a sequence, and its score.
         let pooled = heads::pool(&x, &batch.lengths, self.pooling)?;
         self.regressor.forward(&pooled, dropout)
@@ -151,6 +161,16 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    /// `(batch, seq, hidden)`.
+    pub(crate) const fn hidden(&self) -> &Tensor {
+        &self.hidden
+    }
+
+    /// Rows of the batch, padding among them.
+    pub(crate) fn num_rows(&self) -> usize {
+        self.hidden.dims().iter().take(2).product()
+    }
+
     /// Pads features of equal width; each is cut at `context_length` tokens.
     pub(crate) fn new(features: &[&Features], context_length: usize) -> Result<Self> {
         let lengths: Vec<usize> = features

@@ -11,7 +11,8 @@ use std::time::SystemTime;
 
 use super::StoreError;
 
-const HEADER_LEN: usize = 32;
+/// Bytes before the payload.
+pub(super) const HEADER_LEN: usize = 32;
 const VERSION: u32 = 1;
 
 /// A payload with two numbers that describe it.
@@ -24,6 +25,16 @@ pub(super) struct Entry {
 /// Reads an entry; `None` for a file that is absent, cut off, changed, of another kind or of another version.
 pub(super) fn read(path: &Path, magic: [u8; 4]) -> Option<Entry> {
     let mut bytes = fs::read(path).ok()?;
+    let numbers = check(&bytes, magic)?;
+    bytes.drain(..HEADER_LEN);
+    Some(Entry {
+        numbers,
+        payload: bytes,
+    })
+}
+
+/// The numbers of an entry whose payload begins at [`HEADER_LEN`], if the bytes are a whole one.
+pub(super) fn check(bytes: &[u8], magic: [u8; 4]) -> Option<[u32; 2]> {
     let header = bytes.get(..HEADER_LEN)?;
     let numbers = [number(header, 8)?, number(header, 12)?];
     let len = u64::from_le_bytes(header.get(16..24)?.try_into().ok()?);
@@ -33,13 +44,7 @@ pub(super) fn read(path: &Path, magic: [u8; 4]) -> Option<Entry> {
         && number(header, 4)? == VERSION
         && payload.len() as u64 == len
         && checksum(numbers, payload) == sum;
-    is_whole.then(|| {
-        bytes.drain(..HEADER_LEN);
-        Entry {
-            numbers,
-            payload: bytes,
-        }
-    })
+    is_whole.then_some(numbers)
 }
 
 /// Writes an entry so that a reader sees the old file or the whole new one. Folders are made as needed: the

@@ -1,8 +1,8 @@
 //! Hidden states on disk, so that scoring and training never run the language model twice for the same thing.
 
+use std::ops::Range;
 use std::path::Path;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use half::f16;
 use sha2::Digest as _;
@@ -97,7 +97,7 @@ impl FeatureCache {
         if num_tokens.checked_mul(hidden)?.checked_mul(2)? != entry.payload.len() {
             return None;
         }
-        let values: Arc<[f16]> = entry
+        let values = entry
             .payload
             .chunks_exact(2)
             .map(|pair| f16::from_le_bytes([pair[0], pair[1]]))
@@ -107,6 +107,25 @@ impl FeatureCache {
             hidden,
             values,
         })
+    }
+
+    /// Where a key's features stand, whether or not they are there.
+    pub fn path(&self, key: &FeatureKey) -> PathBuf {
+        self.folder.join(key.file())
+    }
+
+    /// Tokens, width and place of the values in the bytes of a cache file; `None` where they cannot be trusted. The
+    /// checksum is taken over all of them, so this is asked once when a file is opened.
+    pub fn shape(bytes: &[u8]) -> Option<(usize, usize, Range<usize>)> {
+        let [num_tokens, hidden] = cache::check(bytes, MAGIC)?.map(|number| number as usize);
+        let values = cache::HEADER_LEN..bytes.len();
+        let len = num_tokens.checked_mul(hidden)?.checked_mul(2)?;
+        (len == values.len()).then_some((num_tokens, hidden, values))
+    }
+
+    /// Bytes that the features of `num_images` pictures take, of so many tokens each.
+    pub const fn bytes_needed(num_images: usize, num_tokens: usize, hidden: usize) -> u64 {
+        num_images as u64 * (cache::HEADER_LEN as u64 + 2 * (num_tokens * hidden) as u64)
     }
 
     /// Whether there is a file for the key; [`FeatureCache::get`] may still find that it cannot be trusted.
@@ -209,5 +228,23 @@ mod tests {
         };
         cache.put(&key, &wrong).unwrap();
         assert_eq!(cache.get(&key), None);
+        let bytes = fs::read(cache.path(&key)).unwrap();
+        assert_eq!(FeatureCache::shape(&bytes), None);
+    }
+
+    #[test]
+    fn a_file_says_where_its_values_stand_and_its_size_is_known_beforehand() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = FeatureCache::open(folder.path());
+        let key = FeatureKey::new(hash(1), "abc", &conversation("x"), 512);
+        cache.put(&key, &features()).unwrap();
+        let bytes = fs::read(cache.path(&key)).unwrap();
+        let (num_tokens, hidden, range) = FeatureCache::shape(&bytes).unwrap();
+        assert_eq!((num_tokens, hidden), (5, 3));
+        assert_eq!(bytes[range][..2], features().values[0].to_le_bytes());
+        assert_eq!(FeatureCache::bytes_needed(1, 5, 3), bytes.len() as u64);
+        // The published geometry of AGIQA-3K: 9.3 GB.
+        let published = FeatureCache::bytes_needed(2_385, 477, 4_096);
+        assert_eq!(published / 1_000_000_000, 9);
     }
 }

@@ -1,8 +1,9 @@
-//! Everything that the next epoch of a run needs, as one block of bytes.
+//! Everything that the next step of a run needs, as one block of bytes.
 
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::FullProjection;
 use super::TrainData;
 use super::learner::Learner;
 use crate::domain::EpochFigures;
@@ -14,7 +15,8 @@ use crate::ml::state_dict::StateDict;
 /// Key of the document in the metadata.
 const KEY: &str = "checkpoint";
 
-/// A run after some of its epochs. Order and batches of the next one follow from the seed and its number.
+/// A run after some of its steps. Order and batches of an epoch, and what dropout leaves out in a step, follow from the
+/// seed and the numbers of epoch and step: there is no other random state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Progress {
     /// Dimensions of the network.
@@ -29,6 +31,26 @@ pub(super) struct Progress {
     pub(super) epochs: Vec<EpochFigures>,
     /// The best epoch so far.
     pub(super) best_epoch: Option<u32>,
+    /// How far the epoch after those is.
+    #[serde(default)]
+    pub(super) within: Within,
+    /// Training loss, validation loss and validation SRCC of each epoch to the bit: reading a number back from its digits
+    /// may be off in the last one, which would decide ties between epochs otherwise.
+    #[serde(default)]
+    exact: Vec<[u64; 3]>,
+}
+
+/// An epoch that is not over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Within {
+    /// Steps taken.
+    pub(super) steps: usize,
+    /// Bits of the sum of the losses, each times its number of images.
+    pub(super) sum: u64,
+    /// Images seen.
+    pub(super) count: usize,
+    /// Seconds spent.
+    pub(super) seconds: f64,
 }
 
 impl Progress {
@@ -45,6 +67,29 @@ impl Progress {
             steps: 0,
             epochs: Vec::new(),
             best_epoch: None,
+            within: Within::default(),
+            exact: Vec::new(),
+        }
+    }
+
+    /// A copy to be written down.
+    fn written(&self) -> Self {
+        let exact = self.epochs.iter().map(|epoch| {
+            let srcc = epoch.val.srcc.unwrap_or(f64::NAN);
+            [epoch.train_loss, epoch.val_loss, srcc].map(f64::to_bits)
+        });
+        Self {
+            exact: exact.collect(),
+            ..self.clone()
+        }
+    }
+
+    /// Puts the numbers of the curve back as they were.
+    fn restore(&mut self) {
+        for (epoch, bits) in self.epochs.iter_mut().zip(self.exact.drain(..)) {
+            let [train_loss, val_loss, srcc] = bits.map(f64::from_bits);
+            (epoch.train_loss, epoch.val_loss) = (train_loss, val_loss);
+            epoch.val.srcc = epoch.val.srcc.map(|_| srcc);
         }
     }
 }
@@ -55,21 +100,21 @@ pub(super) fn write(
     learner: &Learner,
     best: &StateDict,
 ) -> Result<Vec<u8>, MlError> {
-    let [means, squares] = learner.moments();
     let mut dict = StateDict::default();
     dict.extend("weight.", &learner.weights()?);
     dict.extend("best.", best);
-    dict.extend("mean.", &means);
-    dict.extend("square.", &squares);
-    dict.to_bytes(KEY, progress)
+    learner.write_state(&mut dict);
+    dict.to_bytes(KEY, &progress.written())
 }
 
 /// Reads a checkpoint back and checks that it is one of this very run.
 pub(super) fn read(
     bytes: &[u8],
     expected: &Progress,
+    full: Option<FullProjection>,
 ) -> Result<(Progress, Learner, StateDict), MlError> {
-    let (dict, progress) = StateDict::from_bytes::<Progress>(bytes, KEY)?;
+    let (dict, mut progress) = StateDict::from_bytes::<Progress>(bytes, KEY)?;
+    progress.restore();
     let same = progress.config == expected.config
         && progress.settings == expected.settings
         && progress.num_examples == expected.num_examples;
@@ -77,9 +122,9 @@ pub(super) fn read(
         let why = "this checkpoint belongs to other settings or other data: start the run anew";
         return Err(MlError::Weights(why.to_owned()));
     }
-    let weight_decay = progress.settings.weight_decay;
-    let mut learner = Learner::new(&progress.config, &dict.part("weight."), weight_decay)?;
-    learner.set_moments(&[dict.part("mean."), dict.part("square.")])?;
+    let weights = dict.part("weight.");
+    let mut learner = Learner::new(&progress.config, &weights, &progress.settings, full)?;
+    learner.read_state(&dict)?;
     learner.optimiser.steps = progress.steps;
     let best = dict.part("best.");
     Ok((progress, learner, best))

@@ -266,6 +266,11 @@ fn fused_blocks_equal_the_graph_of_operations() -> Result<()> {
             stack.forward_as(x, MlstmForm::Parallel)
         })?;
         for ((name, ours), (_, theirs)) in fused.iter().zip(&plain) {
+            let difference = (ours - theirs)?.abs()?.flatten_all()?.max(0)?;
+            // A sequence of one step has no gradient in some places, but for rounding.
+            if difference.to_scalar::<f64>()? < 1e-13 {
+                continue;
+            }
             // candle's slope of the GELU holds a constant of seven digits.
             check::assert_close(ours, theirs, 1e-6).map_err(|e| e.context(name.clone()))?;
         }

@@ -28,7 +28,7 @@ use crate::ml::layers::norm_rows_back;
 
 /// Dimensions of the block.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Mlstm {
+pub(in crate::ml::heads::xlstm) struct Mlstm {
     dim: usize,
     inner: usize,
     heads: usize,
@@ -37,7 +37,7 @@ pub(in super::super) struct Mlstm {
 }
 
 /// What the backward pass reads of one sequence.
-pub(in super::super) struct Trace<T> {
+pub(in crate::ml::heads::xlstm) struct Trace<T> {
     /// `(seq, inner)`: what is convolved, and what is remembered.
     memory: Vec<T>,
     /// `(seq, inner)`: the output gate before its SiLU.
@@ -61,7 +61,7 @@ struct Again<T> {
 }
 
 impl Mlstm {
-    pub(in super::super) fn new(config: &XlstmConfig) -> Self {
+    pub(in crate::ml::heads::xlstm) fn new(config: &XlstmConfig) -> Self {
         Self {
             dim: config.dim,
             inner: config.inner(),
@@ -251,55 +251,15 @@ impl Kernel for Mlstm {
     fn forward<T: Real>(&self, x: &[T], weights: &[T], out: &mut [T], hands: Hands) -> Trace<T> {
         let (dim, inner, one) = (self.dim, self.inner, T::one());
         let seq = x.len() / dim;
-        let [
-            norm,
-            up,
-            up_gate,
-            conv,
-            conv_bias,
-            q,
-            k,
-            v,
-            gate_weight,
-            gate_bias,
-            outnorm,
-            skip,
-            down,
-        ] = parts(weights, self.sizes());
-        // 1. Norm, and up in halves. (seq, inner) each
-        let mut normed = vec![T::zero(); x.len()];
-        norm_rows(x, norm, 1, &mut normed);
-        let raise = |weight: &[T]| {
-            let mut out = vec![T::zero(); seq * inner];
-            let operands = (Mat::rows(&normed, dim), Mat::rows(weight, dim).t());
-            product(
-                (&mut out, inner, Put::Set),
-                operands,
-                [seq, dim, inner],
-                one,
-                hands,
-            );
-            out
-        };
-        let (memory, gate) = (raise(up), raise(up_gate));
-        // 2. The convolution, and what the cell reads.
-        let mut before = vec![T::zero(); seq * inner];
-        convolve(&memory, &by_tap(conv, inner), conv_bias, &mut before);
-        let convolved: Vec<T> = before.iter().map(|&a| a * a.sigmoid()).collect();
-        let qkv = self.qkv(&convolved, &memory, [q, k, v]);
-        let mut gates = gate_bias.repeat(seq);
-        let operands = (
-            Mat::rows(&qkv, 3 * inner),
-            Mat::rows(gate_weight, 3 * inner).t(),
-        );
-        let shape = [seq, 3 * inner, 2 * self.heads];
-        product(
-            (&mut gates, 2 * self.heads, Put::Add),
-            operands,
-            shape,
-            one,
-            hands,
-        );
+        let [_, _, _, _, _, _, _, _, _, _, outnorm, skip, down] = parts(weights, self.sizes());
+        let Read {
+            memory,
+            gate,
+            before,
+            convolved,
+            qkv,
+            gates,
+        } = self.read(x, weights, hands);
         // 3. The cell.
         let heads = self.each_head(hands, |head| self.head(&qkv, &gates, head).forward());
         let mut h = vec![T::zero(); seq * inner];
@@ -389,6 +349,66 @@ impl Kernel for Mlstm {
             grad_convolved,
         };
         self.backward_front(&given, &again, before, grad_x, front, hands);
+    }
+}
+
+/// What the cell and the output gate read; see [`Trace`] and [`Again`].
+struct Read<T> {
+    memory: Vec<T>,
+    gate: Vec<T>,
+    before: Vec<T>,
+    convolved: Vec<T>,
+    qkv: Vec<T>,
+    gates: Vec<T>,
+}
+
+impl Mlstm {
+    /// From the block's input to the cell.
+    fn read<T: Real>(&self, x: &[T], weights: &[T], hands: Hands) -> Read<T> {
+        let (dim, inner, one) = (self.dim, self.inner, T::one());
+        let seq = x.len() / dim;
+        let [
+            norm,
+            up,
+            up_gate,
+            conv,
+            conv_bias,
+            q,
+            k,
+            v,
+            weight,
+            bias,
+            ..,
+        ] = parts(weights, self.sizes());
+        // 1. Norm, and up in halves. (seq, inner) each
+        let mut normed = vec![T::zero(); x.len()];
+        norm_rows(x, norm, 1, &mut normed);
+        let raise = |weight: &[T]| {
+            let mut out = vec![T::zero(); seq * inner];
+            let operands = (Mat::rows(&normed, dim), Mat::rows(weight, dim).t());
+            let to = (&mut out[..], inner, Put::Set);
+            product(to, operands, [seq, dim, inner], one, hands);
+            out
+        };
+        let (memory, gate) = (raise(up), raise(up_gate));
+        // 2. The convolution, and what the cell reads.
+        let mut before = vec![T::zero(); seq * inner];
+        convolve(&memory, &by_tap(conv, inner), conv_bias, &mut before);
+        let convolved: Vec<T> = before.iter().map(|&a| a * a.sigmoid()).collect();
+        let qkv = self.qkv(&convolved, &memory, [q, k, v]);
+        let mut gates = bias.repeat(seq);
+        let operands = (Mat::rows(&qkv, 3 * inner), Mat::rows(weight, 3 * inner).t());
+        let to = (&mut gates[..], 2 * self.heads, Put::Add);
+        let shape = [seq, 3 * inner, 2 * self.heads];
+        product(to, operands, shape, one, hands);
+        Read {
+            memory,
+            gate,
+            before,
+            convolved,
+            qkv,
+            gates,
+        }
     }
 }
 

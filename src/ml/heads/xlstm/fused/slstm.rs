@@ -25,7 +25,7 @@ use crate::ml::layers::norm_rows_back;
 
 /// Dimensions of the block.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Slstm {
+pub(in crate::ml::heads::xlstm) struct Slstm {
     dim: usize,
     heads: usize,
     taps: usize,
@@ -33,7 +33,7 @@ pub(in super::super) struct Slstm {
 }
 
 /// What the backward pass reads of one sequence.
-pub(in super::super) struct Trace<T> {
+pub(in crate::ml::heads::xlstm) struct Trace<T> {
     heads: Vec<scan::Trace<T>>,
     /// `(seq, dim)`: outputs of the recurrence.
     y: Vec<T>,
@@ -49,7 +49,7 @@ pub(in super::super) struct Trace<T> {
 const NUM_FRONT: usize = 10;
 
 impl Slstm {
-    pub(in super::super) fn new(config: &XlstmConfig) -> Self {
+    pub(in crate::ml::heads::xlstm) fn new(config: &XlstmConfig) -> Self {
         Self {
             dim: config.dim,
             heads: config.num_heads,
