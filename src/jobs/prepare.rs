@@ -204,9 +204,9 @@ fn gather(
     let train = gathering.examples(pipeline, &roles.train, context)?;
     gathering.known = known;
     let val = gathering.examples(pipeline, &roles.val, context)?;
-    let (test, test_before, on_test) = gathering.test(pipeline, &roles.test, settings, context)?;
+    let test = gathering.test(pipeline, &roles.test, settings, context)?;
     scoring::note_lacking(gathering.lacking, gathering.total, context)?;
-    let data = part(train, val, on_test, settings);
+    let data = part(train, val, test.looked_at, settings);
     if data.train.len() < MIN_TRAIN_IMAGES || data.val.is_empty() {
         return Err(JobError::TooFewToTrain {
             aspect,
@@ -216,10 +216,19 @@ fn gather(
     }
     Ok(Gathered {
         data,
-        test,
-        test_before,
+        test: test.exams,
+        test_before: test.before,
         failed: gathering.failed,
     })
+}
+
+/// What came of the test rows.
+struct TestRows {
+    exams: Vec<Exam>,
+    /// Figures of the predictor in use.
+    before: Option<Figures>,
+    /// The rows as examples, where they choose the epoch.
+    looked_at: Vec<Example>,
 }
 
 /// Going through the rows of a run, with the count of those behind.
@@ -262,7 +271,7 @@ impl Gathering<'_> {
         rows: &[&ImageRecord],
         settings: &TrainSettings,
         context: &mut JobContext,
-    ) -> Result<(Vec<Exam>, Option<Figures>, Vec<Example>), JobError> {
+    ) -> Result<TestRows, JobError> {
         // Without a predictor that fits there is nothing to compare with, which is no failure.
         let before = pipeline.predictor_in_use(self.aspect).ok();
         let (mut exams, mut looked_at) = (Vec::with_capacity(rows.len()), Vec::new());
@@ -293,7 +302,11 @@ impl Gathering<'_> {
         let pairs = exams.iter().filter_map(|exam| exam.before.zip(exam.mos));
         let (pred, truth): (Vec<f64>, Vec<f64>) = pairs.unzip();
         let figures = before.map(|_| figures(&pred, &truth));
-        Ok((exams, figures, looked_at))
+        Ok(TestRows {
+            exams,
+            before: figures,
+            looked_at,
+        })
     }
 
     fn features(

@@ -98,10 +98,6 @@ impl Real for f32 {
     }
 }
 
-#[expect(
-    clippy::inline_always,
-    reason = "the loops around them are vectorised only with them inside"
-)]
 impl Real for f64 {
     plain!(f64);
 
@@ -123,7 +119,6 @@ impl Real for f64 {
 }
 
 /// Horner's rule, the highest power first.
-#[expect(clippy::inline_always, reason = "vectorised only inside its loop")]
 #[inline(always)]
 fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     let mut sum = coefficients[0];
@@ -177,7 +172,7 @@ fn tanh(x: f32) -> f32 {
             2.063_908_8e-2,
             -5.373_971_4e-2,
             0.133_314_42,
-            -0.333_332_82,
+            -0.333_332_8,
         ],
     );
     let near = Real::mul_add(near * square, x, x);
@@ -286,7 +281,7 @@ const LANES: usize = 16;
 )]
 #[inline(always)]
 pub(crate) fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    sum_of(a, b, |x, y, sum| x.mul_add(y, sum))
+    sum_of(a, b, Real::mul_add)
 }
 
 /// Sum of all values.

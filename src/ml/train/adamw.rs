@@ -45,7 +45,9 @@ pub struct AdamW {
 /// nor Mamba's `dt`, `A` and `D`.
 pub(super) fn decays_by_usage(name: &str, dims: &[usize]) -> bool {
     const LEFT_OUT: [&str; 6] = ["norm", "bias", "gate", "skip", "A_log", "dt_"];
-    dims.len() > 1 && !name.ends_with(".D") && !LEFT_OUT.iter().any(|word| name.contains(word))
+    dims.len() > 1
+        && name.rsplit('.').next() != Some("D")
+        && !LEFT_OUT.iter().any(|word| name.contains(word))
 }
 
 /// The factors of one step, the same for every weight.

@@ -39,12 +39,12 @@ fn of_unit_scale(loss: Loss, scores: &[f64], truth: &[f64]) -> (f64, Vec<f64>) {
         Loss::Fidelity => fidelity(scores, truth),
         Loss::Margin => margin(scores, truth, MARGIN),
         Loss::RankNet => ranknet(scores, truth),
-        Loss::MarginMse => mixed(mse(scores, truth), margin(scores, truth, SMALL_MARGIN)),
-        Loss::RankNetMse => mixed(mse(scores, truth), ranknet(scores, truth)),
+        Loss::MarginMse => mixed(&mse(scores, truth), &margin(scores, truth, SMALL_MARGIN)),
+        Loss::RankNetMse => mixed(&mse(scores, truth), &ranknet(scores, truth)),
     }
 }
 
-fn mixed(first: (f64, Vec<f64>), second: (f64, Vec<f64>)) -> (f64, Vec<f64>) {
+fn mixed(first: &(f64, Vec<f64>), second: &(f64, Vec<f64>)) -> (f64, Vec<f64>) {
     let mix = |a: f64, b: f64| MSE_WEIGHT * a + (1.0 - MSE_WEIGHT) * b;
     let gradient = first.1.iter().zip(&second.1).map(|(&a, &b)| mix(a, b));
     (mix(first.0, second.0), gradient.collect())

@@ -231,7 +231,8 @@ fn gradients(
     forward: impl Fn(&XlstmStack, &Tensor) -> Result<Tensor>,
 ) -> Result<Vec<(String, Tensor)>> {
     let mut vars = vec![("x".to_owned(), Var::from_tensor(x)?)];
-    for (name, weight) in random_weights(config)? {
+    let weights: std::collections::BTreeMap<_, _> = random_weights(config)?.into_iter().collect();
+    for (name, weight) in weights {
         vars.push((name, Var::from_tensor(&weight)?));
     }
     vars.sort_by(|a, b| a.0.cmp(&b.0));

@@ -344,11 +344,12 @@ impl Kernel for Mlstm {
             grad_outnorm,
         );
         let before = Before {
+            again,
             grad_h,
             grad_gate,
             grad_convolved,
         };
-        self.backward_front(&given, &again, before, grad_x, front, hands);
+        self.backward_front(&given, before, grad_x, front, hands);
     }
 }
 
@@ -414,6 +415,7 @@ impl Mlstm {
 
 /// Gradients at the cell.
 struct Before<T> {
+    again: Again<T>,
     grad_h: Vec<T>,
     grad_gate: Vec<T>,
     grad_convolved: Vec<T>,
@@ -483,7 +485,6 @@ impl Mlstm {
     fn backward_front<T: Real>(
         &self,
         given: &Given<'_, T, Trace<T>>,
-        again: &Again<T>,
         before: Before<T>,
         grad_x: &mut [T],
         grad_weights: &mut [T],
@@ -511,7 +512,7 @@ impl Mlstm {
         ] = parts_mut(grad_weights, front);
         let (mut grad_memory, grad_convolved) = self.backward_cell(
             (trace, weights),
-            &again.convolved,
+            &before.again.convolved,
             (&before.grad_h, before.grad_convolved),
             [q, k, v, gate, bias],
             hands,
@@ -519,7 +520,7 @@ impl Mlstm {
         // 2. The convolution.
         let taps = by_tap(conv, inner);
         let mut grad_taps = vec![T::zero(); taps.len() + inner];
-        let mut seen = again.before.clone();
+        let mut seen = before.again.before;
         conv_silu_back(
             (&trace.memory, &taps),
             (&mut seen, &grad_convolved),

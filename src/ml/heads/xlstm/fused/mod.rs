@@ -96,6 +96,10 @@ pub(super) fn run<K: Kernel>(kernel: K, x: &Tensor, weights: &[&Tensor]) -> Resu
     }
 }
 
+/// Sequences whose weight gradients are summed one after the other: the number of the group, where the gradient of its
+/// inputs goes, and what its forward pass left.
+type Group<'a, T, K> = (usize, (&'a mut [T], &'a [<K as Kernel>::Trace<T>]));
+
 struct Block<T: Real, K: Kernel> {
     kernel: K,
     keep: bool,
@@ -192,7 +196,7 @@ impl<T: Real, K: Kernel> Block<T, K> {
             (traces.len().max(1), Hands::All)
         };
         let mut grad_x = vec![T::zero(); x.len()];
-        let one_group = |(number, (grad_x, traces)): (usize, (&mut [T], &[K::Trace<T>]))| {
+        let one_group = |(number, (grad_x, traces)): Group<'_, T, K>| {
             let mut grad_weights = vec![T::zero(); weights.len()];
             for (i, (grad_x, trace)) in grad_x.chunks_mut(len).zip(traces).enumerate() {
                 let at = (number * group + i) * len;
