@@ -21,6 +21,9 @@ pub(super) struct Timings {
     marks: Marks,
     frames_ms: Vec<f64>,
     votes: Votes,
+    asked: Option<Instant>,
+    counted_ms: Vec<f64>,
+    laid_out_ms: Vec<f64>,
 }
 
 /// How long a rater waits: from the key (or click) that answers, as it reaches the program, until the vote is known to be
@@ -79,6 +82,10 @@ struct Report {
     /// Milliseconds from the key until the next picture (or page) was drawn.
     key_to_next_drawn_ms: Option<Quantiles>,
     votes: Vec<VoteTimes>,
+    /// Milliseconds from asking for a study's results until they came from the worker.
+    results_counted_ms: Option<Quantiles>,
+    /// Milliseconds that the window's thread then took to lay them out.
+    results_laid_out_ms: Option<Quantiles>,
 }
 
 #[derive(Debug, PartialEq, Serialize)]
@@ -102,6 +109,9 @@ impl Timings {
             },
             frames_ms: Vec::new(),
             votes: Votes::default(),
+            asked: None,
+            counted_ms: Vec::new(),
+            laid_out_ms: Vec::new(),
         }
     }
 
@@ -111,6 +121,19 @@ impl Timings {
         let now = Instant::now();
         self.votes.drawn(now);
         self.votes.pressed = is_pressed.then_some(now);
+    }
+
+    /// Results of a study are asked for.
+    pub(super) fn asked(&mut self) {
+        self.asked = Some(Instant::now());
+    }
+
+    /// Results came, and the window laid them out since `came`.
+    pub(super) fn counted(&mut self, came: Instant) {
+        self.laid_out_ms.push(ms_between(came, Instant::now()));
+        if let Some(asked) = self.asked.take() {
+            self.counted_ms.push(ms_between(asked, came));
+        }
     }
 
     /// A vote is handed in.
@@ -190,6 +213,8 @@ impl Timings {
             key_to_committed_ms: quantiles(&mut votes.committed_ms),
             key_to_next_drawn_ms: quantiles(&mut votes.drawn_ms),
             votes: std::mem::take(&mut votes.log),
+            results_counted_ms: quantiles(&mut self.counted_ms),
+            results_laid_out_ms: quantiles(&mut self.laid_out_ms),
         };
         let text = serde_json::to_string_pretty(&report)?;
         std::fs::write(Path::new(&self.out), text + "\n")

@@ -139,6 +139,13 @@ impl Window {
                 }
                 state::apply(&mut self.state, Event::Voted(vote));
             }
+            Event::StudyResults(results) => {
+                let came = Instant::now();
+                state::apply(&mut self.state, Event::StudyResults(results));
+                if let Some(timings) = &mut self.timings {
+                    timings.counted(came);
+                }
+            }
             other => state::apply(&mut self.state, other),
         }
     }
@@ -264,6 +271,9 @@ impl eframe::App for Window {
             }
         }
         let figures = self.state.take_wish();
+        if let (Some(timings), Some(_)) = (&mut self.timings, &figures) {
+            timings.asked();
+        }
         for wish in self.textures.take_wishes().into_iter().chain(figures) {
             self.workers.wish(wish);
         }

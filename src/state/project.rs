@@ -101,6 +101,8 @@ pub struct Project {
     /// Rows whose file is not there or cannot be decoded.
     pub num_without_file: usize,
     votes: BTreeMap<StudyId, Vec<Vote>>,
+    /// Where each rater's records stand among those of a study: a sitting asks for its own at every answer.
+    by_rater: HashMap<StudyId, HashMap<String, Vec<usize>>>,
     tallies: BTreeMap<StudyId, VoteCount>,
     tokens: BTreeSet<VoteToken>,
     index: HashMap<ImageId, usize>,
@@ -126,6 +128,7 @@ impl Project {
             tags: Vec::new(),
             num_without_file: 0,
             votes: BTreeMap::new(),
+            by_rater: HashMap::new(),
             tallies: BTreeMap::new(),
             tokens: BTreeSet::new(),
             index: HashMap::new(),
@@ -168,6 +171,15 @@ impl Project {
     /// Every record of a study in the order of its commit, also those taken back.
     pub fn votes_of(&self, study: StudyId) -> &[Vote] {
         self.votes.get(&study).map_or(&[], Vec::as_slice)
+    }
+
+    /// One rater's records in a study in the order of their commit, also those taken back.
+    pub fn votes_by(&self, study: StudyId, rater: &str) -> Vec<&Vote> {
+        let votes = self.votes_of(study);
+        let places = self.by_rater.get(&study);
+        let places = places.and_then(|raters| raters.get(rater.trim()));
+        let places = places.map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|&at| votes.get(at)).collect()
     }
 
     /// Whose opinions the ground truth of an aspect is: a study of the project, or `None` for the dataset itself.
@@ -284,7 +296,11 @@ impl Project {
         };
         *by_rater = count(*by_rater);
         tally.num_votes = count(tally.num_votes);
-        self.votes.entry(vote.study).or_default().push(vote);
+        let votes = self.votes.entry(vote.study).or_default();
+        let by_rater = self.by_rater.entry(vote.study).or_default();
+        let rater = vote.rater.trim().to_owned();
+        by_rater.entry(rater).or_default().push(votes.len());
+        votes.push(vote);
     }
 
     /// Takes changed studies in.

@@ -198,6 +198,7 @@ pub(super) fn project_opened(state: &mut AppState, is_same: bool) {
         state.rate.quick.forget();
         state.rate.intake = None;
     }
+    state.rate.results.forget_rows();
     refresh_if_shown(state);
 }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::domain::study::Presentation;
 use crate::domain::study::next_pair_among;
-use crate::domain::study::of_rater;
 use crate::domain::study::standing;
 use crate::domain::{
     ContentHash, Method, PairChoice, Protocol, Study, Trial, Vote, VoteId, VoteToken, VoteValue,
@@ -14,7 +13,6 @@ use crate::domain::{
 const AHEAD: usize = 3;
 
 /// Who sits before which study, and what was answered so far.
-#[derive(Clone, Copy)]
 pub(super) struct Seat<'a> {
     /// The study.
     pub(super) study: &'a Study,
@@ -22,8 +20,10 @@ pub(super) struct Seat<'a> {
     pub(super) rater: &'a str,
     /// The rater's order; empty where the next trial hangs on the answers.
     pub(super) order: &'a [Trial],
-    /// Every record of the study.
+    /// Every record of the study: which pair comes next hangs on what all raters answered.
     pub(super) votes: &'a [Vote],
+    /// The rater's own.
+    pub(super) own: Vec<&'a Vote>,
     /// Whether a picture can be shown.
     pub(super) is_there: &'a dyn Fn(ContentHash) -> bool,
 }
@@ -84,8 +84,8 @@ impl Seat<'_> {
     }
 
     fn open_trials(&self) -> impl Iterator<Item = Trial> {
-        let own = of_rater(self.votes, self.study.id, self.rater);
-        let done: BTreeSet<usize> = standing(own).iter().map(|vote| vote.trial).collect();
+        let own = standing(self.own.iter().copied());
+        let done: BTreeSet<usize> = own.iter().map(|vote| vote.trial).collect();
         let trials = self.order.iter().copied();
         trials.filter(move |trial| !done.contains(&trial.index))
     }

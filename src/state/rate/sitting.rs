@@ -393,7 +393,7 @@ impl Sitting {
 
     /// The rater's records in this study, oldest first.
     fn own<'a>(&self, project: &'a Project) -> Vec<&'a Vote> {
-        study::of_rater(project.votes_of(self.study.id), self.study.id, &self.rater)
+        project.votes_by(self.study.id, &self.rater)
     }
 
     /// The newest answer of this session that stands.
@@ -477,6 +477,7 @@ impl Sitting {
             rater: &self.rater,
             order: &self.order,
             votes: desk.project.votes_of(self.study.id),
+            own: self.own(desk.project),
             is_there,
         }
     }

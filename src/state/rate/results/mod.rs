@@ -117,6 +117,13 @@ impl Results {
         };
     }
 
+    /// The project was read anew: figures are laid beside its rows again.
+    pub(super) fn forget_rows(&mut self) {
+        if let Some(counted) = &mut self.counted {
+            counted.project = None;
+        }
+    }
+
     /// What is to be counted, once.
     pub(in crate::state) fn take_wish(&mut self) -> Option<ResultsRequest> {
         self.wish.take()
