@@ -252,7 +252,7 @@ pub struct RatingsImport {
     pub path: PathBuf,
     /// The kind of file; `None` means: find out.
     pub format: Option<RatingsFormat>,
-    /// Aspect; `None` means what the file says, or the study's only one.
+    /// Aspect of a file that does not name one; `None` means the study's only one.
     pub aspect: Option<Aspect>,
 }
 

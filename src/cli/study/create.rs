@@ -55,6 +55,8 @@ struct Wanted {
     height_px: Option<u32>,
     instructions: Option<String>,
     pairs_per_rater: Option<usize>,
+    /// Raters that the study is planned for.
+    num_raters: Option<usize>,
 }
 
 /// `assay study create`.
@@ -148,6 +150,7 @@ fn protocol(
         }),
         instructions: wanted.instructions.unwrap_or(usual.instructions.clone()),
         pairs_per_rater: wanted.pairs_per_rater.unwrap_or(usual.pairs_per_rater),
+        num_raters: wanted.num_raters.unwrap_or(usual.num_raters),
         pictures,
         training,
         ..usual

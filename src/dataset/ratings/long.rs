@@ -54,15 +54,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), DatasetError> {
         let vote = fields
             .check(&record)
             .and_then(|()| vote(reading, &fields, &record));
-        match vote {
-            // Another aspect than the one asked for is no mistake.
-            Ok(vote)
-                if reading
-                    .target
-                    .aspect
-                    .is_some_and(|aspect| aspect != vote.aspect) => {}
-            vote => reading.take(line, vote),
-        }
+        reading.take(line, vote);
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ pub struct RatingsTarget<'a> {
     pub study: &'a Study,
     /// The project's pictures, for a study with an open list.
     pub images: &'a [ImageRecord],
-    /// What the file's votes are about; `None` means what the file says, or the study's only aspect.
+    /// What the votes of a file are about that does not say it; `None` means the study's only aspect.
     pub aspect: Option<Aspect>,
 }
 

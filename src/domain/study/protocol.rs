@@ -16,6 +16,9 @@ pub const MAX_PICTURES_A_PROMPT: usize = 500;
 /// Share of hidden repeats at most; ITU-R BT.500 and P.910 have 5 to 10 %.
 const MAX_REPEAT_SHARE: f64 = 0.2;
 
+/// Raters that a new study is planned for: ITU-R BT.500-15 asks for at least 15.
+const USUAL_RATERS: usize = 15;
+
 /// A study's number in the project file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StudyId(pub i64);
@@ -155,6 +158,15 @@ pub struct Protocol {
     pub instructions: String,
     /// Comparisons that a rater makes under each aspect, training aside (pair comparison only).
     pub pairs_per_rater: usize,
+    /// Raters that the study is planned for; 0 where nobody said. More or fewer may take part: the report names both
+    /// numbers. Left out of the JSON where it is 0, so that protocols from before it keep their hash.
+    #[serde(default, skip_serializing_if = "is_unsaid")]
+    pub num_raters: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_unsaid(num: &usize) -> bool {
+    *num == 0
 }
 
 /// SHA-256 of a protocol as JSON.
@@ -235,6 +247,7 @@ impl Protocol {
             presentation: Presentation::OneToOne,
             instructions: INSTRUCTIONS.to_owned(),
             pairs_per_rater: 200,
+            num_raters: USUAL_RATERS,
         }
     }
 
@@ -249,6 +262,8 @@ impl Protocol {
             break_seconds: 0,
             hide_prompt: AspectMap::from_fn(|_| false),
             instructions: String::new(),
+            // As when it was first hashed.
+            num_raters: 0,
             ..Self::new("Quick rating", Method::Acr5)
         }
     }
@@ -517,6 +532,23 @@ pub(super) mod tests {
             ..one.clone()
         };
         assert_ne!(other.hash(), one.hash());
+    }
+
+    #[test]
+    fn a_protocol_from_before_raters_were_planned_keeps_its_hash() {
+        let unsaid = Protocol {
+            num_raters: 0,
+            ..protocol(Method::Acr5, 3, 3)
+        };
+        let json = serde_json::to_string(&unsaid).unwrap();
+        assert!(!json.contains("num_raters"));
+        let back: Protocol = serde_json::from_str(&json).unwrap();
+        assert_eq!((back.num_raters, back.hash()), (0, unsaid.hash()));
+        let planned = Protocol {
+            num_raters: 15,
+            ..unsaid.clone()
+        };
+        assert_ne!(planned.hash(), unsaid.hash());
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, project: &Project, out: &mut V
                 card(left, "3  How it is shown", |ui| shown(ui, &mut protocol));
                 card(right, "2  What is asked", |ui| asked(ui, &mut protocol));
             });
-            card(ui, "4  Make it", |ui| finish(ui, form, out));
+            card(ui, "4  Make it", |ui| finish(ui, form, &mut protocol, out));
             ui.add_space(GROUP_GAP);
         });
     });
@@ -345,7 +345,19 @@ fn row(ui: &mut Ui, name: &str, field: DragValue<'_>, hint: &str) -> bool {
     response.changed()
 }
 
-fn finish(ui: &mut Ui, form: &Form, out: &mut Vec<Command>) {
+fn raters(ui: &mut Ui, protocol: &mut Protocol) {
+    ui.horizontal(|ui| {
+        let label = ui.label("Raters planned");
+        let field = DragValue::new(&mut protocol.num_raters)
+            .range(0..=500)
+            .speed(0.1);
+        ui.add(field).labelled_by(label.id);
+        ui.weak("at least 15 by ITU-R BT.500; more or fewer may take part");
+    });
+}
+
+fn finish(ui: &mut Ui, form: &Form, protocol: &mut Protocol, out: &mut Vec<Command>) {
+    raters(ui, protocol);
     for fault in &form.faults {
         ui.colored_label(Palette::in_use(ui).warning, fault);
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use egui::Button;
 use egui::ComboBox;
+use egui::Grid;
 use egui::Label;
 use egui::RichText;
 use egui::ScrollArea;
@@ -89,6 +90,32 @@ fn table(ui: &mut Ui, state: &AppState, choices: &TakeVotes, out: &mut Vec<Comma
     let mut wanted = choices.clone();
     let studies = state.project.as_ref().map(|project| &project.studies);
     let studies: &[Study] = studies.map_or(&[], Vec::as_slice);
+    Grid::new("take_votes").num_columns(2).show(ui, |ui| {
+        let chosen = study(ui, studies, &mut wanted);
+        let words = FORMATS.iter().find(|(format, _)| *format == wanted.format);
+        let words = words.map_or("", |(_, words)| words);
+        choice(ui, "Kind of table", words, |ui| {
+            for (format, words) in FORMATS {
+                ui.selectable_value(&mut wanted.format, format, words);
+            }
+        });
+        let is_named = wanted.format == Some(RatingsFormat::Long);
+        if let Some(study) = chosen.filter(|study| study.protocol.aspects.len() > 1 && !is_named) {
+            let words = wanted.aspect.map_or("", |aspect| aspect.title());
+            choice(ui, "Aspect, if it names none", words, |ui| {
+                for &aspect in &study.protocol.aspects {
+                    ui.selectable_value(&mut wanted.aspect, Some(aspect), aspect.title());
+                }
+            });
+        }
+    });
+    if wanted != *choices {
+        out.push(Command::Dialog(DialogCommand::SetVotes(wanted)));
+    }
+}
+
+/// The study that the votes are for, newest first.
+fn study<'a>(ui: &mut Ui, studies: &'a [Study], wanted: &mut TakeVotes) -> Option<&'a Study> {
     let chosen = studies.iter().find(|study| Some(study.id) == wanted.study);
     let words = chosen.map_or("Choose a study", |study| &study.protocol.name);
     choice(ui, "Votes for the study", words, |ui| {
@@ -100,45 +127,20 @@ fn table(ui: &mut Ui, state: &AppState, choices: &TakeVotes, out: &mut Vec<Comma
             }
         }
     });
-    let words = FORMATS.iter().find(|(format, _)| *format == wanted.format);
-    choice(
-        ui,
-        "Kind of table",
-        words.map_or("", |(_, words)| words),
-        |ui| {
-            for (format, words) in FORMATS {
-                ui.selectable_value(&mut wanted.format, format, words);
-            }
-        },
-    );
-    if let Some(study) = chosen.filter(|study| study.protocol.aspects.len() > 1) {
-        let all = "All that it names";
-        let words = wanted.aspect.map_or(all, |aspect| aspect.title());
-        choice(ui, "Aspect of the votes", words, |ui| {
-            for &aspect in &study.protocol.aspects {
-                ui.selectable_value(&mut wanted.aspect, Some(aspect), aspect.title());
-            }
-            let hint =
-                "For tables with a column of aspects; a matrix, JSON or comparisons hold one";
-            ui.selectable_value(&mut wanted.aspect, None, all)
-                .on_hover_text(hint);
-        });
-    }
-    if wanted != *choices {
-        out.push(Command::Dialog(DialogCommand::SetVotes(wanted)));
-    }
+    chosen
 }
 
+/// A line of the grid: what is chosen, and from what.
 fn choice(ui: &mut Ui, name: &str, chosen: &str, options: impl FnOnce(&mut Ui)) {
-    ui.horizontal(|ui| {
-        let label = ui.add_sized([140.0, LINE], Label::new(name).halign(egui::Align::LEFT));
-        ComboBox::from_id_salt(name)
-            .selected_text(chosen)
-            .width(CHOICE)
-            .show_ui(ui, options)
-            .response
-            .labelled_by(label.id);
-    });
+    let label = ui.label(name);
+    ComboBox::from_id_salt(name)
+        .selected_text(chosen)
+        .width(CHOICE)
+        .truncate()
+        .show_ui(ui, options)
+        .response
+        .labelled_by(label.id);
+    ui.end_row();
 }
 
 /// What came in, what was here, and what was refused with its line.

@@ -112,7 +112,7 @@ fn study_card(ui: &mut Ui, project: &Project, study: &Study, out: &mut Vec<Comma
             ui.vertical(|ui| {
                 ui.set_max_width((ui.available_width() - BUTTONS).max(BUTTONS));
                 ui.add(Label::new(facts(study)).truncate());
-                let words = RichText::new(tally_words(&tally)).weak();
+                let words = RichText::new(tally_words(study, &tally)).weak();
                 ui.add(Label::new(words).truncate())
                     .on_hover_text(rater_words(&tally));
                 truth_chips(ui, project, study);
@@ -140,14 +140,22 @@ fn facts(study: &Study) -> String {
     )
 }
 
-fn tally_words(tally: &VoteCount) -> String {
+fn tally_words(study: &Study, tally: &VoteCount) -> String {
     if tally.num_votes == 0 {
         return "No votes yet; the protocol can still be changed".to_owned();
     }
     let votes = grouped(tally.num_votes);
+    let planned = match study.protocol.num_raters {
+        0 => String::new(),
+        planned => format!(" of {planned} planned"),
+    };
     match raters(tally).count() {
-        num if num > NAMED => format!("{votes} votes by {num} raters"),
-        _ => format!("{votes} votes: {}", rater_words(tally)),
+        _ if study.is_quick => format!("{votes} votes: {}", rater_words(tally)),
+        num if num > NAMED => format!("{votes} votes by {num}{planned} raters"),
+        num => format!(
+            "{votes} votes by {num}{planned} raters: {}",
+            rater_words(tally)
+        ),
     }
 }
 
@@ -290,7 +298,7 @@ fn quick(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command
         let tally = study.map(|study| project.tally(study.id));
         if let (Some(study), Some(tally)) = (study, tally.filter(|tally| tally.num_votes > 0)) {
             ui.horizontal(|ui| {
-                ui.weak(tally_words(&tally));
+                ui.weak(tally_words(study, &tally));
                 if ui
                     .button("Results")
                     .accessible_name("Results of quick rating")

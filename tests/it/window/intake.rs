@@ -86,7 +86,7 @@ fn a_study_of_several_aspects_asks_which_one_a_table_holds() {
     world.tell(Command::Drop(vec![PathBuf::from("/lab/matrix.csv")]));
     let mut window = world::window(world, SIZE);
     window
-        .get_by_role_and_label(Role::ComboBox, "Aspect of the votes")
+        .get_by_role_and_label(Role::ComboBox, "Aspect, if it names none")
         .click();
     window.run_steps(3);
     // The card of quick rating below the dialog has one too.

@@ -49,6 +49,7 @@ pub(super) fn section(page: &mut Page, record: &StudyRecord<'_>) {
         ("Scale", scale_words(protocol.method)),
         ("Questions", questions(protocol)),
         ("Pictures", pictures(record)),
+        ("Raters", raters(record)),
         ("Presentation", presentation(protocol)),
         ("Order", order(record)),
         ("Training", training(record)),
@@ -96,6 +97,19 @@ fn pictures(record: &StudyRecord<'_>) -> String {
         grouped(prompts.len()),
         record.dataset
     )
+}
+
+fn raters(record: &StudyRecord<'_>) -> String {
+    let standing = standing(record.votes.iter().copied());
+    let names: BTreeSet<&str> = standing.iter().map(|vote| vote.rater.as_str()).collect();
+    match record.study.protocol.num_raters {
+        0 => format!("{} took part", grouped(names.len())),
+        planned => format!(
+            "{} were planned, {} took part",
+            grouped(planned),
+            grouped(names.len())
+        ),
+    }
 }
 
 fn presentation(protocol: &Protocol) -> String {

@@ -88,7 +88,7 @@ fn others(page: &mut Page, analysis: &Analysis, panel: &Panel) {
                 let raters = analysis.tally.raters.iter().zip(&other.raters);
                 let rejected: Vec<String> = raters
                     .filter(|(_, rater)| rater.verdict.is_rejected)
-                    .map(|(name, rater)| format!("{name} ({})", rater.verdict.reason))
+                    .map(|(name, rater)| format!("{name}: {}", rater.verdict.reason))
                     .collect();
                 match rejected.is_empty() {
                     true => "nobody".to_owned(),
@@ -97,7 +97,7 @@ fn others(page: &mut Page, analysis: &Analysis, panel: &Panel) {
             }
             _ => continue,
         };
-        page.paragraph(&format!("{} would reject {words}.", screening.label()));
+        page.paragraph(&format!("{} would leave out {words}.", screening.label()));
     }
 }
 

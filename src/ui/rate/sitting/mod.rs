@@ -26,6 +26,7 @@ use egui::vec2;
 use crate::domain::Method;
 use crate::state::AppState;
 use crate::state::Command;
+use crate::state::actions::grouped;
 use crate::state::rate::RateCommand;
 use crate::state::rate::SittingCommand;
 use crate::state::rate::sitting::Showing;
@@ -124,7 +125,8 @@ fn top(ui: &mut Ui, (sitting, showing): (&Sitting, &Showing), out: &mut Vec<Comm
             ui.label(RichText::new("Practice: these answers do not count").color(STUDY.warning));
         } else {
             let place = (sitting.num_done + 1).min(sitting.num_trials);
-            ui.weak(format!("{place} of {}", sitting.num_trials));
+            let (place, all) = (grouped(place), grouped(sitting.num_trials));
+            ui.weak(format!("{place} of {all}"));
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let hint = "Your answers are saved; it goes on here another time (Esc)";

@@ -15,6 +15,7 @@ use egui::vec2;
 use crate::domain::Aspect;
 use crate::state::AppState;
 use crate::state::Command;
+use crate::state::actions::grouped;
 use crate::state::rate::SittingCommand;
 use crate::state::rate::sitting::Sitting;
 use crate::state::rate::sitting::Step;
@@ -120,7 +121,8 @@ fn instructions(ui: &mut Ui, sitting: &Sitting, out: &mut Vec<Command>) {
         heading(ui, &format!("Welcome back, {}", sitting.rater));
         ui.label(format!(
             "You have answered {} of {}. It goes on where you stopped.",
-            sitting.num_done, sitting.num_trials
+            grouped(sitting.num_done),
+            grouped(sitting.num_trials)
         ));
     } else {
         heading(ui, &format!("Welcome, {}", sitting.rater));
@@ -157,7 +159,7 @@ fn instructions(ui: &mut Ui, sitting: &Sitting, out: &mut Vec<Command>) {
 }
 
 fn count_words(sitting: &Sitting) -> String {
-    let num = sitting.num_trials;
+    let num = grouped(sitting.num_trials);
     match sitting.protocol().method {
         crate::domain::Method::Pairs => format!("{num} comparisons"),
         _ => format!("{num} pictures"),
@@ -181,7 +183,8 @@ fn rest(ui: &mut Ui, sitting: &Sitting, left_ms: i64, out: &mut Vec<Command>) {
     heading(ui, "Time for a break");
     ui.label(format!(
         "You have answered {} of {}. Look at something far away, stand up, have some water.",
-        sitting.num_done, sitting.num_trials
+        grouped(sitting.num_done),
+        grouped(sitting.num_trials)
     ));
     let is_over = left_ms <= 0;
     let words = match is_over {
@@ -212,10 +215,11 @@ fn thanks(ui: &mut Ui, sitting: &Sitting, out: &mut Vec<Command>) {
     heading(ui, &format!("Thank you, {}", sitting.rater));
     let lacking = sitting.num_trials.saturating_sub(sitting.num_done);
     let words = match lacking {
-        0 => format!("All {} answers are saved.", sitting.num_done),
+        0 => format!("All {} answers are saved.", grouped(sitting.num_done)),
         _ => format!(
             "{} of {} answers are saved; nothing else can be shown now.",
-            sitting.num_done, sitting.num_trials
+            grouped(sitting.num_done),
+            grouped(sitting.num_trials)
         ),
     };
     ui.label(words);
