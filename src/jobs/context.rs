@@ -109,6 +109,23 @@ impl Register {
     }
 }
 
+/// What a thread that helps a job looks at between its steps.
+#[derive(Clone)]
+pub(super) struct Watch(Arc<Flags>);
+
+impl Watch {
+    /// Waits while the job is paused; an error once it is cancelled.
+    pub(super) fn check(&self) -> Result<(), Interrupted> {
+        while self.0.is_paused() && !self.0.is_cancelled() {
+            thread::sleep(PAUSE_LOOK);
+        }
+        match self.0.is_cancelled() {
+            true => Err(Interrupted),
+            false => Ok(()),
+        }
+    }
+}
+
 /// A running job's hold on the outside.
 pub(super) struct JobContext {
     id: JobId,
@@ -147,6 +164,11 @@ impl JobContext {
     /// The way to the listener.
     pub(super) const fn events(&self) -> &EventSender {
         &self.events
+    }
+
+    /// For threads that help.
+    pub(super) fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.flags))
     }
 
     /// Waits while the job is paused; an error once it is cancelled.

@@ -218,3 +218,8 @@ fn thumbnail(place: &Place, cache: Option<&ThumbnailCache>) -> Result<Picture, J
 pub(super) fn load(path: &Path) -> Result<Picture, JobError> {
     Ok(media::load(path)?)
 }
+
+/// Decodes a picture as models were taught to see it.
+pub(super) fn load_for_model(path: &Path) -> Result<Picture, JobError> {
+    Ok(media::load_for_model(path)?)
+}

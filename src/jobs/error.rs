@@ -241,6 +241,9 @@ pub enum JobError {
     /// Ratings made no statistics.
     #[error(transparent)]
     Stats(#[from] StatsError),
+    /// One picture failed, for what was asked of it; the reason is another error's.
+    #[error("{0}")]
+    Picture(String),
     /// Work on the project panicked; its transaction was rolled back.
     #[error("the project's worker made a mistake, nothing was changed: {0}")]
     Panic(String),
@@ -259,7 +262,11 @@ impl JobError {
     pub(super) const fn is_about_item(&self) -> bool {
         matches!(
             self,
-            Self::Media(_) | Self::Ml(_) | Self::NoPicture(_) | Self::NoDescription { .. }
+            Self::Media(_)
+                | Self::Ml(_)
+                | Self::NoPicture(_)
+                | Self::NoDescription { .. }
+                | Self::Picture(_)
         )
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::Descriptions;
 use crate::jobs::context::JobContext;
+use crate::jobs::describe::describe_lacking;
 use crate::jobs::error::JobError;
 use crate::jobs::feature_file::FeatureWriter;
 use crate::jobs::feature_file::HIDDEN;
@@ -30,13 +31,18 @@ pub(super) fn features(
 ) -> Result<JobReport, JobError> {
     context.progress(0, 0, "Loading the model")?;
     let (catalog, pinned) = store.snapshot()?;
-    let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
+    let pipeline = Pipeline::new(host, store, &catalog, pinned)?;
     let known = pipeline.known(&catalog, |_| request.descriptions);
     let mut file = match &request.out {
         Some(out) => Some(FeatureWriter::create(out)?),
         None => None,
     };
     let (rows, absent) = usable(&catalog, &request.images);
+    let mut described = known.clone();
+    if request.descriptions == Descriptions::Local {
+        let aspects = &request.aspects;
+        describe_lacking(&pipeline, &rows, aspects, &mut described, context)?;
+    }
     let mut report = JobReport {
         failed: absent,
         ..JobReport::default()
@@ -52,10 +58,12 @@ pub(super) fn features(
             let item = Item {
                 record,
                 aspect,
-                known: &known,
+                known: &described,
                 descriptions: request.descriptions,
             };
-            match take(&mut pipeline, &item, &mut picture, file.as_mut(), context) {
+            let is_new = !known.contains_key(&(record.id, aspect));
+            match take(&pipeline, &item, &mut picture, file.as_mut(), context) {
+                Ok(Taken::Before) if is_new => report.done += 1,
                 Ok(Taken::Now) => report.done += 1,
                 Ok(Taken::Before) => report.skipped += 1,
                 Err(JobError::NoDescription { .. }) => lacking += 1,
@@ -84,7 +92,7 @@ enum Taken {
 }
 
 fn take(
-    pipeline: &mut Pipeline<'_>,
+    pipeline: &Pipeline<'_>,
     item: &Item<'_>,
     picture: &mut LazyPicture,
     file: Option<&mut FeatureWriter>,

@@ -178,11 +178,11 @@ impl Loner {
                 &embedded
             }
         };
-        let picture = decode::load(path)?;
+        let picture = decode::load_for_model(path)?;
         let prompt = prompt_of(path, prompt);
         let request = self.preset.request(aspect, &prompt);
         let question = self.preset.aspect(aspect).question.clone();
-        let settings = self.model.settings();
+        let settings = self.model.settings().with_seed(self.options.seed);
         let described = self
             .model
             .describe(&picture, (&request, &question), &settings, on_text)?;
@@ -205,7 +205,7 @@ impl Loner {
         out: &Path,
         on_text: &mut dyn FnMut(&str) -> Result<(), Interrupted>,
     ) -> Result<WrittenFeatures, JobError> {
-        let picture = decode::load(path)?;
+        let picture = decode::load_for_model(path)?;
         let prompt = prompt_of(path, wish.prompt.as_deref());
         let usual = || self.preset.request(aspect, &prompt);
         let request = wish.request.clone().unwrap_or_else(usual);
@@ -214,7 +214,7 @@ impl Loner {
         let description = if let Some(description) = &wish.description {
             description.clone()
         } else {
-            let settings = self.model.settings();
+            let settings = self.model.settings().with_seed(self.options.seed);
             let messages = (request.as_str(), question.as_str());
             self.model
                 .describe(&picture, messages, &settings, on_text)?

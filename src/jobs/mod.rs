@@ -6,6 +6,7 @@
 
 mod context;
 pub mod corpus;
+mod crew;
 mod decode;
 mod describe;
 mod dispatch;

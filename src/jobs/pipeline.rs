@@ -1,7 +1,6 @@
 //! describe -> features -> score: what the jobs of the model worker do with one picture and one aspect.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use serde_json::json;
 
@@ -20,6 +19,8 @@ use crate::domain::Picture;
 use crate::domain::Preset;
 use crate::domain::Provenance;
 use crate::jobs::context::JobContext;
+use crate::jobs::crew;
+use crate::jobs::crew::Task;
 use crate::jobs::decode;
 use crate::jobs::error::JobError;
 use crate::jobs::files_worker::unix_time;
@@ -28,13 +29,13 @@ use crate::jobs::message::Event;
 use crate::jobs::message::FailedItem;
 use crate::jobs::model_host::ModelHost;
 use crate::jobs::presets::preset_in_use;
-use crate::jobs::progress::Throttle;
 use crate::jobs::scoring::Loaded;
 use crate::jobs::scoring::load_predictor;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
 use crate::ml::train::LmHead;
+use crate::ml::vlm::Ask;
 use crate::ml::vlm::Described;
 use crate::ml::vlm::GenerateSettings;
 use crate::ml::vlm::LocalModel;
@@ -44,7 +45,7 @@ use crate::store::cache_folder;
 
 /// Everything that one job needs to describe and to take features: model, wording, project and cache.
 pub(super) struct Pipeline<'a> {
-    model: &'a mut LocalModel,
+    model: &'a LocalModel,
     pub(super) preset: Preset,
     pub(super) pinned: Pinned,
     pub(super) maker: Maker,
@@ -76,6 +77,12 @@ impl Maker {
     }
 }
 
+/// A description that was just made and saved.
+pub(super) struct Made {
+    pub(super) description: Description,
+    pub(super) features: Features,
+}
+
 /// The description of each picture and aspect that is read; see [`known`].
 pub(super) type Known = BTreeMap<(ImageId, Aspect), Description>;
 
@@ -91,7 +98,7 @@ impl LazyPicture {
         if let Some(picture) = &self.picture {
             return Ok(picture.clone());
         }
-        let picture = decode::load(&self.path)?;
+        let picture = decode::load_for_model(&self.path)?;
         self.picture = Some(picture.clone());
         Ok(picture)
     }
@@ -116,7 +123,7 @@ impl<'a> Pipeline<'a> {
                 seed,
             },
             preset,
-            generate: model.settings(),
+            generate: model.settings().with_seed(seed),
             cache: FeatureCache::open(&cache_folder(pinned.path())),
             pinned,
             catalog,
@@ -166,34 +173,60 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Lets the model describe a picture; saves the description, keeps the features, then says so.
-    pub(super) fn describe(
-        &mut self,
-        record: &ImageRecord,
-        picture: &mut LazyPicture,
-        aspect: Aspect,
+    /// Lets the model describe pictures, several at once where that is quicker. Each description is saved and its features
+    /// kept, then `take` hears of it. Pictures that are not `due` are not looked at.
+    pub(super) fn describe_all(
+        &self,
+        due: &[(&ImageRecord, Vec<Aspect>)],
         context: &mut JobContext,
-    ) -> Result<(Description, Features), JobError> {
-        let picture = picture.get()?;
-        let request = self.preset.request(aspect, &record.prompt);
-        let question = self.preset.aspect(aspect).question.clone();
-        let mut throttle = Throttle::default();
-        let described = self.model.describe(
-            &picture,
-            (&request, &question),
-            &self.generate,
-            &mut |so_far| {
-                if throttle.passes(Instant::now()) {
-                    context.events().send(Event::Streaming {
-                        image: record.id,
-                        aspect,
-                        text: so_far.to_owned(),
-                    });
-                }
-                context.check()
-            },
-        )?;
-        let draft = self.draft(record.id, aspect, request, question, &described);
+        take: &mut dyn FnMut(
+            &ImageRecord,
+            Result<Made, JobError>,
+            &mut JobContext,
+        ) -> Result<(), JobError>,
+    ) -> Result<(), JobError> {
+        let tasks: Vec<Task> = due
+            .iter()
+            .map(|(record, aspects)| self.task(record, aspects))
+            .collect();
+        let outside = (context.watch(), context.events().clone());
+        crew::describe_all(self.model, self.generate, &tasks, outside, &mut |found| {
+            let Some(found) = found else {
+                return Ok(context.check()?);
+            };
+            let record = due[found.task].0;
+            let (aspect, ask) = &tasks[found.task].asks[found.ask];
+            let made = found
+                .described
+                .and_then(|described| self.save(record, (*aspect, ask), described, context));
+            take(record, made, context)
+        })
+    }
+
+    fn task(&self, record: &ImageRecord, aspects: &[Aspect]) -> Task {
+        let ask = |aspect: &Aspect| {
+            let ask = Ask {
+                request: self.preset.request(*aspect, &record.prompt),
+                question: self.preset.aspect(*aspect).question.clone(),
+            };
+            (*aspect, ask)
+        };
+        Task {
+            image: record.id,
+            path: file_of(&self.catalog.info.root, &record.path),
+            asks: aspects.iter().map(ask).collect(),
+        }
+    }
+
+    /// Saves a description and keeps its features, then says so.
+    fn save(
+        &self,
+        record: &ImageRecord,
+        (aspect, ask): (Aspect, &Ask),
+        described: Described,
+        context: &JobContext,
+    ) -> Result<Made, JobError> {
+        let draft = self.draft(record.id, aspect, ask, &described);
         let key = self.key(record, &draft)?;
         self.keep(&key, &described.features, context);
         let description = self.pinned.call(move |project, events| {
@@ -201,12 +234,15 @@ impl<'a> Pipeline<'a> {
             events.send(Event::Described(saved.clone()));
             Ok(saved)
         })?;
-        Ok((description, described.features))
+        Ok(Made {
+            description,
+            features: described.features,
+        })
     }
 
     /// Features of a description: from the cache, or by one forward pass.
     pub(super) fn features(
-        &mut self,
+        &self,
         record: &ImageRecord,
         picture: &mut LazyPicture,
         description: &Description,
@@ -256,8 +292,7 @@ impl<'a> Pipeline<'a> {
         &self,
         image: ImageId,
         aspect: Aspect,
-        request: String,
-        question: String,
+        ask: &Ask,
         described: &Described,
     ) -> Description {
         let settings = json!({
@@ -271,9 +306,9 @@ impl<'a> Pipeline<'a> {
             image,
             aspect,
             origin: Origin::Local,
-            request,
+            request: ask.request.clone(),
             text: described.text.clone(),
-            question,
+            question: ask.question.clone(),
             answer: Some(described.answer.clone()),
             made: self.maker.provenance(settings),
         }

@@ -23,6 +23,7 @@ use crate::domain::Split;
 use crate::domain::SplitEntry;
 use crate::domain::TrainSettings;
 use crate::jobs::context::JobContext;
+use crate::jobs::describe::describe_lacking;
 use crate::jobs::error::JobError;
 use crate::jobs::evaluate::figures;
 use crate::jobs::files_worker::unix_time;
@@ -109,14 +110,20 @@ pub(super) fn prepare(
     };
     let catalog = learn_from::with_truth(catalog, &settings, &pinned)?;
     let catalog = with_splits(catalog, &settings, &pinned, context)?;
-    let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
+    let pipeline = Pipeline::new(host, store, &catalog, pinned)?;
     let source = |_| settings.descriptions;
-    let known = pipeline.known(&catalog, source);
-    let lessons = lessons(&catalog, known.clone(), &settings);
+    let mut known = pipeline.known(&catalog, source);
     let roles = learn_from::roles(&catalog, &settings)?;
+    if settings.descriptions == Descriptions::Local {
+        let learned = roles.train.iter().chain(&roles.val);
+        let learned = learned.filter(|record| record.mos(settings.aspect).is_some());
+        let rows: Vec<_> = learned.chain(&roles.test).copied().collect();
+        describe_lacking(&pipeline, &rows, &[settings.aspect], &mut known, context)?;
+    }
+    let lessons = lessons(&catalog, known.clone(), &settings);
     let texts = [&lessons, &known];
     tell_size(&pipeline, &roles, texts, &settings, context);
-    let mut gathered = gather(&mut pipeline, &roles, texts, &settings, context)?;
+    let mut gathered = gather(&pipeline, &roles, texts, &settings, context)?;
     gathered.data.unit = unit_of(catalog.info.scale);
     if settings.head.input == HeadInput::Logits {
         gathered.data.lm_head = Some(pipeline.lm_head()?);
@@ -185,7 +192,7 @@ struct Gathered {
 /// Features of all rows that take part; those of test rows are only scored by the predictor in use and let go.
 /// Training rows read the first descriptions, all others the second.
 fn gather(
-    pipeline: &mut Pipeline<'_>,
+    pipeline: &Pipeline<'_>,
     roles: &Roles<'_>,
     [lessons, known]: [&Known; 2],
     settings: &TrainSettings,
@@ -246,7 +253,7 @@ impl Gathering<'_> {
     /// Examples of rows to learn from, with their prompts.
     fn examples(
         &mut self,
-        pipeline: &mut Pipeline<'_>,
+        pipeline: &Pipeline<'_>,
         rows: &[&ImageRecord],
         context: &mut JobContext,
     ) -> Result<Vec<(String, Example)>, JobError> {
@@ -267,7 +274,7 @@ impl Gathering<'_> {
     /// as examples to be looked at as well.
     fn test(
         &mut self,
-        pipeline: &mut Pipeline<'_>,
+        pipeline: &Pipeline<'_>,
         rows: &[&ImageRecord],
         settings: &TrainSettings,
         context: &mut JobContext,
@@ -311,7 +318,7 @@ impl Gathering<'_> {
 
     fn features(
         &mut self,
-        pipeline: &mut Pipeline<'_>,
+        pipeline: &Pipeline<'_>,
         record: &ImageRecord,
         context: &mut JobContext,
     ) -> Result<Option<(Exam, Features)>, JobError> {

@@ -12,6 +12,7 @@ use crate::domain::Descriptions;
 use crate::domain::Features;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
+use crate::domain::Interrupted;
 use crate::domain::ModelTag;
 use crate::domain::PredictorCard;
 use crate::domain::PredictorId;
@@ -27,6 +28,7 @@ use crate::jobs::model_host::ModelHost;
 use crate::jobs::model_host::fitting_predictors;
 use crate::jobs::pipeline::Known;
 use crate::jobs::pipeline::LazyPicture;
+use crate::jobs::pipeline::Made;
 use crate::jobs::pipeline::Maker;
 use crate::jobs::pipeline::Pipeline;
 use crate::jobs::pipeline::failed;
@@ -61,7 +63,7 @@ pub(super) fn score(
 ) -> Result<JobReport, JobError> {
     context.progress(0, 0, "Loading the model")?;
     let (catalog, pinned) = store.snapshot()?;
-    let mut pipeline = Pipeline::new(host, store, &catalog, pinned)?;
+    let pipeline = Pipeline::new(host, store, &catalog, pinned)?;
     let source = |aspect| {
         let learned_from = || descriptions_of(&catalog, predictor_in_use(&catalog, aspect));
         request.descriptions.unwrap_or_else(learned_from)
@@ -69,9 +71,6 @@ pub(super) fn score(
     let known = pipeline.known(&catalog, source);
     let predictors = predictors(&pipeline, &request.aspects, context)?;
     let (rows, absent) = usable(&catalog, &request.images);
-    let is_lacking = |record: &ImageRecord, aspect| {
-        source(aspect) == Descriptions::Published && !known.contains_key(&(record.id, aspect))
-    };
     let mut report = JobReport {
         failed: absent,
         ..JobReport::default()
@@ -79,13 +78,20 @@ pub(super) fn score(
     let scored = already_scored(&catalog, &known, &request.aspects);
     let asked = (rows.len() * predictors.len()) as u64;
     let stage = stage("Scoring", predictors.keys().copied());
-    let (mut passed, mut lacking) = (0, 0);
+    let (mut passed, mut lacking, mut due) = (0, 0, Vec::new());
+    // 1. What is described already
     for record in rows {
         let mut picture = pipeline.picture(record);
+        let mut to_describe = Vec::new();
         for (aspect, loaded) in &predictors {
+            let is_known = known.contains_key(&(record.id, *aspect));
+            if !is_known && source(*aspect) == Descriptions::Local {
+                to_describe.push(*aspect);
+                continue;
+            }
             context.progress(passed, asked, &stage)?;
             passed += 1;
-            if is_lacking(record, *aspect) {
+            if !is_known {
                 lacking += 1;
                 continue;
             }
@@ -99,13 +105,20 @@ pub(super) fn score(
                 known: &known,
                 descriptions: source(*aspect),
             };
-            match score_one(&mut pipeline, &item, &mut picture, loaded, context) {
-                Ok(()) => report.done += 1,
-                Err(error) if error.is_about_item() => report.failed.push(failed(record, &error)),
-                Err(error) => return Err(error),
-            }
+            let result = score_known(&pipeline, &item, &mut picture, loaded, context);
+            count(&mut report, record, result)?;
+        }
+        if !to_describe.is_empty() {
+            due.push((record, to_describe));
         }
     }
+    // 2. What is to be described first; scored as it comes
+    pipeline.describe_all(&due, context, &mut |record, made, context| {
+        let result = made.and_then(|made| score_made(&pipeline, record, &made, &predictors));
+        count(&mut report, record, result)?;
+        passed += 1;
+        Ok(context.progress(passed, asked, &stage)?)
+    })?;
     context.progress(passed, asked, &stage)?;
     note_lacking(lacking, asked, context)?;
     report.summary = format!(
@@ -168,7 +181,7 @@ pub(super) struct Item<'a> {
 
 /// Features of an item and the description that they read, which is made first where it is lacking.
 pub(super) fn features_of(
-    pipeline: &mut Pipeline<'_>,
+    pipeline: &Pipeline<'_>,
     item: &Item<'_>,
     picture: &mut LazyPicture,
     context: &mut JobContext,
@@ -183,23 +196,70 @@ pub(super) fn features_of(
             aspect: item.aspect,
         });
     }
-    let (description, features) = pipeline.describe(item.record, picture, item.aspect, context)?;
+    let due = [(item.record, vec![item.aspect])];
+    let mut made = None;
+    pipeline.describe_all(&due, context, &mut |_, result, _| {
+        made = Some(result?);
+        Ok(())
+    })?;
+    let Made {
+        description,
+        features,
+    } = made.ok_or(JobError::Interrupted(Interrupted))?;
     let key = pipeline.key(item.record, &description)?;
     Ok((description.id, key, features))
 }
 
-fn score_one(
-    pipeline: &mut Pipeline<'_>,
+/// Counts what came of one picture and aspect; an error that is not about them ends the job.
+fn count(
+    report: &mut JobReport,
+    record: &ImageRecord,
+    result: Result<(), JobError>,
+) -> Result<(), JobError> {
+    match result {
+        Ok(()) => report.done += 1,
+        Err(error) if error.is_about_item() => report.failed.push(failed(record, &error)),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn score_known(
+    pipeline: &Pipeline<'_>,
     item: &Item<'_>,
     picture: &mut LazyPicture,
     loaded: &Loaded,
     context: &mut JobContext,
 ) -> Result<(), JobError> {
     let (description, _, features) = features_of(pipeline, item, picture, context)?;
+    save_score(pipeline, item.record, loaded, (description, &features))
+}
+
+fn score_made(
+    pipeline: &Pipeline<'_>,
+    record: &ImageRecord,
+    made: &Made,
+    predictors: &BTreeMap<Aspect, Loaded>,
+) -> Result<(), JobError> {
+    let aspect = made.description.aspect;
+    let loaded = predictors
+        .get(&aspect)
+        .ok_or(JobError::NoSuchPredictor { aspect })?;
+    let read = (made.description.id, &made.features);
+    save_score(pipeline, record, loaded, read)
+}
+
+/// Predicts a score from the features of a description, and saves it.
+fn save_score(
+    pipeline: &Pipeline<'_>,
+    record: &ImageRecord,
+    loaded: &Loaded,
+    (description, features): (DescriptionId, &Features),
+) -> Result<(), JobError> {
     let score = Score {
-        image: item.record.id,
-        aspect: item.aspect,
-        value: loaded.predictor.score(&features)?,
+        image: record.id,
+        aspect: loaded.card.aspect,
+        value: loaded.predictor.score(features)?,
         predictor: loaded.card.id,
         description: Some(description),
         made: pipeline

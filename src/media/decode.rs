@@ -38,8 +38,27 @@ pub fn load(path: &Path) -> Result<Picture, MediaError> {
     decode(&read_file(path)?)
 }
 
+/// As [`load`], for a model: transparency is dropped and not laid over white, as Pillow's `convert("RGB")` does it in
+/// the code that published models were made with.
+pub fn load_for_model(path: &Path) -> Result<Picture, MediaError> {
+    decode_with(&read_file(path)?, Transparency::Dropped)
+}
+
+/// What becomes of transparent pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transparency {
+    /// They are laid over white, as an image viewer on paper would.
+    OverWhite,
+    /// They show the colour that they have.
+    Dropped,
+}
+
 /// Decodes a picture from the bytes of a file; see [`load`].
 pub fn decode(bytes: &[u8]) -> Result<Picture, MediaError> {
+    decode_with(bytes, Transparency::OverWhite)
+}
+
+fn decode_with(bytes: &[u8], transparency: Transparency) -> Result<Picture, MediaError> {
     let format = format_of(bytes)?;
     if !whole::reaches_its_end(format, bytes) {
         return Err(MediaError::Truncated {
@@ -47,7 +66,7 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, MediaError> {
         });
     }
     // A decoder that panics on a hostile file has told us that the file is no good; the import goes on.
-    match catch_unwind(AssertUnwindSafe(|| decode_as(bytes, format))) {
+    match catch_unwind(AssertUnwindSafe(|| decode_as(bytes, format, transparency))) {
         Ok(result) => result,
         Err(_panic) => Err(MediaError::Damaged {
             format: format_name(format),
@@ -138,7 +157,11 @@ fn looks_like(bytes: &[u8]) -> String {
     kind.to_owned()
 }
 
-fn decode_as(bytes: &[u8], format: ImageFormat) -> Result<Picture, MediaError> {
+fn decode_as(
+    bytes: &[u8],
+    format: ImageFormat,
+    transparency: Transparency,
+) -> Result<Picture, MediaError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
@@ -159,7 +182,7 @@ fn decode_as(bytes: &[u8], format: ImageFormat) -> Result<Picture, MediaError> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
-    Ok(to_picture(image))
+    Ok(to_picture(image, transparency))
 }
 
 fn in_words(error: &ImageError, format: ImageFormat) -> MediaError {
@@ -179,10 +202,11 @@ fn in_words(error: &ImageError, format: ImageFormat) -> MediaError {
     }
 }
 
-/// Converts to 8-bit RGB; transparent pixels are laid over white, as an image viewer on paper would.
-fn to_picture(image: DynamicImage) -> Picture {
+/// Converts to 8-bit RGB.
+fn to_picture(image: DynamicImage, transparency: Transparency) -> Picture {
     let (width, height) = (image.width(), image.height());
-    let rgb: Vec<u8> = if image.color().has_alpha() {
+    let is_laid = transparency == Transparency::OverWhite && image.color().has_alpha();
+    let rgb: Vec<u8> = if is_laid {
         let rgba = image.into_rgba8();
         rgba.pixels()
             .flat_map(|pixel| over_white(pixel.0))

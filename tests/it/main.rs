@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod datasets;
+mod describing;
 mod house_rules;
 mod kill;
 mod minicpm;

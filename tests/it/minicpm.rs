@@ -13,12 +13,15 @@ use assay::domain::Conversation;
 use assay::domain::Picture;
 use assay::media;
 use assay::ml::vlm::GenerateSettings;
+use assay::ml::vlm::LoadWish;
 use assay::ml::vlm::LocalModel;
+use assay::ml::vlm::ModelFiles;
 use assay::ml::vlm::Parts;
 use assay::ml::vlm::Values;
 use assay::ml::vlm::llama::Llama;
 use assay::ml::vlm::llama::LlmConfig;
 use assay::ml::vlm::ops::Mode;
+use assay::ml::vlm::weights::Form;
 use assay::ml::vlm::weights::Weights;
 use candle_core::DType;
 use candle_core::Device;
@@ -135,25 +138,27 @@ fn uniform(name: &str, count: usize) -> Vec<f32> {
         .collect()
 }
 
+fn scale(values: &mut [f32], by: f32) {
+    for value in values {
+        *value *= by;
+    }
+}
+
 /// A weight by the formula of `make.py`. `end` is the row of the head that is louder.
 fn weight(name: &str, shape: &[usize], end: usize) -> Vec<f32> {
     let mut values = uniform(name, shape.iter().product());
     let is_looked_up =
         name.contains("embed") && !name.contains("patch_embedding") || name.ends_with("query");
     if name.ends_with("bias") {
-        values.iter_mut().for_each(|value| *value *= 0.1);
+        scale(&mut values, 0.1);
     } else if shape.len() == 1 {
-        values
-            .iter_mut()
-            .for_each(|value| *value = 1.0 + *value * 0.1);
+        values = values.iter().map(|value| 1.0 + value * 0.1).collect();
     } else if !is_looked_up {
         let width: usize = shape[1..].iter().product();
-        let scale = (3.0 / (width as f64).sqrt()) as f32;
-        values.iter_mut().for_each(|value| *value *= scale);
+        scale(&mut values, (3.0 / (width as f64).sqrt()) as f32);
     }
     if name == "llm.lm_head.weight" {
-        let row = &mut values[end * HIDDEN..][..HIDDEN];
-        row.iter_mut().for_each(|value| *value *= 1.55);
+        scale(&mut values[end * HIDDEN..][..HIDDEN], 1.55);
     }
     values
 }
@@ -197,7 +202,17 @@ impl SmallModel {
     }
 
     pub(crate) fn load(&self) -> LocalModel {
-        LocalModel::load(self.path(), DeviceChoice::Cpu).expect("the small model loads")
+        self.load_as(Form::F32)
+    }
+
+    /// With its matrices in a form; activations stay in single precision on the CPU.
+    fn load_as(&self, form: Form) -> LocalModel {
+        let files = ModelFiles::Folder(self.path().to_owned());
+        let wish = LoadWish {
+            form: Some(form),
+            ..LoadWish::on(DeviceChoice::Cpu)
+        };
+        LocalModel::open(&files, &wish).expect("the small model loads")
     }
 
     /// Changes `config.json`.
@@ -234,7 +249,7 @@ pub(crate) fn picture(width: u32, height: u32) -> Picture {
 fn picture_named(name: &str) -> Picture {
     match name.split_once('x') {
         Some((width, height)) => picture(width.parse().unwrap(), height.parse().unwrap()),
-        None => media::load(&fixture(name)).expect("a picture"),
+        None => media::load_for_model(&fixture(name)).expect("a picture"),
     }
 }
 
@@ -406,6 +421,32 @@ fn tokens_hidden_states_and_logits_are_torchs() {
         let logits = trace.logits.unwrap();
         let last = reference.close(&format!("{name}.logits"), &logits.numbers, 4099);
         println!("{name}: layers {differences:?}, logits {last:.1e}");
+    }
+}
+
+/// Root mean square of the difference over that of what is expected.
+fn distance(found: &[f32], wanted: &[f32]) -> f32 {
+    let square = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>();
+    let difference = square(&mut found.iter().zip(wanted).map(|(a, b)| a - b));
+    (difference / square(&mut wanted.iter().copied())).sqrt()
+}
+
+/// What halving the weights costs, against torch in single precision: matrices of large random weights, so more than a
+/// trained model would lose.
+#[test]
+fn half_precision_weights_move_the_hidden_states_by_their_rounding() {
+    let (reference, small) = (Reference::read(), SmallModel::new());
+    let conversation = reference.conversation();
+    for (form, tolerance) in [(Form::F16, 4e-3), (Form::Bf16, 3e-2)] {
+        let model = small.load_as(form);
+        for name in ["512x512", "768x512"] {
+            let picture = picture_named(name);
+            let trace = model.trace(&picture, &conversation, 4096, false).unwrap();
+            let found: Vec<f32> = trace.hidden.numbers.into_iter().step_by(211).collect();
+            let distance = distance(&found, &reference.floats(&format!("{name}.hidden.3")));
+            println!("{form} {name}: {distance:.1e}");
+            assert!(distance < tolerance, "{form} {name}: {distance:e}");
+        }
     }
 }
 

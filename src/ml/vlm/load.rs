@@ -70,7 +70,7 @@ pub(super) fn load(
     let backbone = MiniCpmBackbone::new(model, Chat::new(files.tokenizer()?)?);
     card.loaded_on = Some(format!("{}, {form}", open.name));
     let settings = files.manifest()?.generation;
-    Ok(LocalModel::of(Box::new(backbone), card, settings))
+    Ok(LocalModel::of(Box::new(backbone), card, settings).on(&open.device))
 }
 
 /// Whether and how a model fits, without reading its weights.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::backbone::{Backbone, Ending, Facts, Seen, Sequence};
 use super::decoding;
@@ -15,9 +15,27 @@ use crate::compute::DeviceChoice;
 use crate::domain::{Conversation, Features, Interrupted, ModelCard, Picture};
 use crate::ml::MlError;
 
+/// How a job's pictures are best shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Threads with a batch of their own, each on one core, and no more than there are cores; 1: one batch, whose
+    /// products use all cores.
+    pub threads: usize,
+    /// Answers in a batch before no more pictures join it.
+    pub members: usize,
+}
+
+/// Parameters below which a model is quickest with a picture a core: its matrices are too small to share. Measured on
+/// two cores with the embedded model (3.2 million): 17 pictures a second on a core each, 9 with products shared.
+const SMALL: u64 = 100_000_000;
+
+/// Answers that a large model generates at once.
+const MEMBERS: usize = 8;
+
 /// A loaded multimodal model.
 pub struct LocalModel {
     backbone: Box<dyn Backbone>,
+    is_on_cpu: bool,
     card: ModelCard,
     settings: GenerateSettings,
 }
@@ -128,13 +146,21 @@ impl LocalModel {
         load(files, wish, shelf)
     }
 
-    /// A model of parts at hand.
+    /// A model of parts at hand, on the CPU.
     pub fn of(backbone: Box<dyn Backbone>, card: ModelCard, settings: GenerateSettings) -> Self {
         Self {
             backbone,
+            is_on_cpu: true,
             card,
             settings,
         }
+    }
+
+    /// The same on the device where its tensors are.
+    #[must_use]
+    pub(super) fn on(mut self, device: &Device) -> Self {
+        self.is_on_cpu = device.is_cpu();
+        self
     }
 
     /// Its card.
@@ -145,6 +171,20 @@ impl LocalModel {
     /// The network.
     pub fn backbone(&self) -> &dyn Backbone {
         &*self.backbone
+    }
+
+    /// How a job's pictures are best shared out.
+    pub fn plan(&self) -> Plan {
+        match self.is_on_cpu && self.card.num_parameters < SMALL {
+            true => Plan {
+                threads: usize::MAX,
+                members: 1,
+            },
+            false => Plan {
+                threads: 1,
+                members: MEMBERS,
+            },
+        }
     }
 
     /// Token limit of a conversation whose features are taken.
@@ -191,7 +231,7 @@ impl LocalModel {
         };
         batch.join(picture, &[ask])?;
         loop {
-            let done = batch.step(&mut |_, text| on_text(text))?;
+            let done = batch.step(&mut |_, so_far| on_text(&so_far.text()))?;
             if let Some((_, described)) = done.into_iter().next() {
                 return described;
             }

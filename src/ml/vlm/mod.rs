@@ -20,11 +20,13 @@ pub mod fit;
 mod folder;
 mod load;
 mod local;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use backbone::{Backbone, Ending, Facts, Inspected, Seen, Sequence};
-pub use decoding::{Ask, Batch, GenerateSettings, Sampling, Ticket};
+pub use decoding::{Ask, Batch, GenerateSettings, Sampling, SoFar, Ticket};
 pub use files::{Manifest, ModelFiles};
 pub use fingerprint::{of_files as hash_of_files, of_parts as hash_of_parts};
 pub use kv_cache::KvCache;
 pub use load::LoadWish;
-pub use local::{Described, LocalModel, Parts, Trace, Values};
+pub use local::{Described, LocalModel, Parts, Plan, Trace, Values};

@@ -33,6 +33,20 @@ pub struct Ask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
+/// A description so far. It becomes text only where somebody looks.
+pub struct SoFar<'a> {
+    backbone: &'a dyn Backbone,
+    ids: &'a [u32],
+}
+
+impl SoFar<'_> {
+    /// The words so far; none where they cannot be read yet.
+    pub fn text(&self) -> String {
+        let text = self.backbone.decode(self.ids).unwrap_or_default();
+        text.trim_start().to_owned()
+    }
+}
+
 /// What came of a member.
 pub(super) type Done = (Ticket, Result<Described, MlError>);
 
@@ -154,12 +168,15 @@ impl<'m> Batch<'m> {
     /// [`MlError::Interrupted`] where `on_text` stops it; failed tensor operations, which concern everybody.
     pub fn step(
         &mut self,
-        on_text: &mut dyn FnMut(Ticket, &str) -> Result<(), Interrupted>,
+        on_text: &mut dyn FnMut(Ticket, &SoFar<'_>) -> Result<(), Interrupted>,
     ) -> Result<Vec<Done>, MlError> {
         let leaving = self.choose()?;
         for member in self.members.iter().filter(|m| m.described.is_none()) {
-            let so_far = self.backbone.decode(member.search.ids())?;
-            on_text(member.ticket, so_far.trim_start())?;
+            let so_far = SoFar {
+                backbone: self.backbone,
+                ids: member.search.ids(),
+            };
+            on_text(member.ticket, &so_far)?;
         }
         let mut done = Vec::new();
         for member in leaving {
@@ -220,10 +237,9 @@ impl<'m> Batch<'m> {
     /// Puts a token a row through the decoder and gives its states to the branch that said it.
     fn hand_out(&mut self, ids: &[u32]) -> Result<(), MlError> {
         let last = self.backbone.step(ids, &mut self.cache)?;
-        let mut row = 0;
-        for said in self.members.iter_mut().flat_map(|m| m.said.iter_mut()) {
+        let branches = self.members.iter_mut().flat_map(|m| m.said.iter_mut());
+        for (row, said) in branches.enumerate() {
             said.push(last.narrow(0, row, 1)?);
-            row += 1;
         }
         self.last = Some(last);
         Ok(())

@@ -66,7 +66,9 @@ pub(super) fn log_softmax(values: &mut [f32]) -> Result<(), MlError> {
     if !shift.is_finite() {
         return Err(no_numbers());
     }
-    values.iter_mut().for_each(|value| *value -= shift);
+    for value in values {
+        *value -= shift;
+    }
     Ok(())
 }
 
@@ -155,6 +157,36 @@ mod tests {
             largest(values.into_iter(), 3),
             [(1, 3.0), (3, 3.0), (2, 2.0)]
         );
+    }
+
+    /// `tests/fixtures/minicpm/make.py` ran transformers' processors with the published settings.
+    #[test]
+    fn the_published_settings_draw_from_transformers_distribution() -> Result<(), MlError> {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/minicpm/reference.json"
+        );
+        let text = std::fs::read_to_string(path).unwrap();
+        let facts: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let numbers = |key: &str| -> Vec<f32> {
+            serde_json::from_value(facts["sampling"][key].clone()).unwrap()
+        };
+        let settings = GenerateSettings {
+            repetition_penalty: 1.05,
+            sampling: Some(Sampling::default()),
+            ..GenerateSettings::default()
+        };
+        let before: Vec<u32> = numbers("before").iter().map(|id| *id as u32).collect();
+        let mut logits = numbers("logits");
+        restrain(&mut logits, &before, &settings);
+        let mut found = vec![0.0; logits.len()];
+        for (id, probability) in distribution(&logits, &Sampling::default())? {
+            found[id as usize] = probability;
+        }
+        for (found, wanted) in found.iter().zip(numbers("probabilities")) {
+            assert!((found - wanted).abs() < 1e-6, "{found} {wanted}");
+        }
+        Ok(())
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Ask, Batch, Ticket};
+pub use batch::{Ask, Batch, SoFar, Ticket};
 pub use settings::{GenerateSettings, Sampling};
 
 pub(super) use passed::Passed;

@@ -72,6 +72,15 @@ impl GenerateSettings {
         }
     }
 
+    /// The same with a seed for what is drawn.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        if let Some(sampling) = &mut self.sampling {
+            sampling.seed = seed;
+        }
+        self
+    }
+
     /// Whether the settings make sense together.
     ///
     /// # Errors
@@ -89,7 +98,8 @@ impl GenerateSettings {
         }
         let is_wrong = |sampling: Sampling| {
             let is_hot = sampling.temperature > 0.0 && sampling.temperature.is_finite();
-            !is_hot || !(sampling.top_p > 0.0 && sampling.top_p <= 1.0)
+            let is_share = sampling.top_p > 0.0 && sampling.top_p <= 1.0;
+            !(is_hot && is_share)
         };
         if self.sampling.is_some_and(is_wrong) {
             return wrong("sampling needs a temperature above 0, and top_p above 0 and at most 1");
