@@ -184,17 +184,14 @@ impl Transformer {
             .contiguous()?;
         // (batch, heads, seq, width)
         let (q, k, v) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
-        let seen = match mask {
-            Some(mask) => {
-                let scores = (q * (1.0 / (width as f64).sqrt()))?.matmul(&k.t()?)?;
-                let weights = softmax(&scores.broadcast_add(mask)?, D::Minus1)?;
-                dropout.apply(&weights, rate)?.matmul(&v)?
-            }
+        let seen = if let Some(mask) = mask {
+            let scores = (q * (1.0 / (width as f64).sqrt()))?.matmul(&k.t()?)?;
+            let weights = softmax(&scores.broadcast_add(mask)?, D::Minus1)?;
+            dropout.apply(&weights, rate)?.matmul(&v)?
+        } else {
             // The only weight is 1, which dropout may still leave out.
-            None => {
-                let weights = v.narrow(D::Minus1, 0, 1)?.ones_like()?;
-                v.broadcast_mul(&dropout.apply(&weights, rate)?)?
-            }
+            let weights = v.narrow(D::Minus1, 0, 1)?.ones_like()?;
+            v.broadcast_mul(&dropout.apply(&weights, rate)?)?
         };
         let merged = seen.transpose(1, 2)?.reshape((batch, seq, dim))?;
         linear(&merged, &layer.out_proj.0, Some(&layer.out_proj.1))

@@ -110,12 +110,12 @@ impl<T: Real> Chunk<T> {
     }
 
     /// What a row takes of the state.
-    fn from_state(&self, row: usize, state: &State<T>) -> T {
+    fn share_of_state(&self, row: usize, state: &State<T>) -> T {
         (state.m - self.top[row]).exp()
     }
 
     /// What goes on into the next state, of the state and of each row.
-    fn into_state(&self, row: usize) -> T {
+    fn handed_on(&self, row: usize) -> T {
         (self.own[row] - self.last_top()).exp()
     }
 
@@ -204,7 +204,7 @@ pub(crate) fn forward<T: Real>(x: &Inputs<T>, chunk_len: usize) -> Outputs<T> {
         within(x, &chunk, y, &mut scores);
         if let Some(state) = &state {
             let q = scaled(chunk.rows(&x.q, x.dk), x.dk, |row| {
-                chunk.from_state(row, state)
+                chunk.share_of_state(row, state)
             });
             let memory = Mat::rows(&state.memory, x.dv);
             add(y, Mat::rows(&q, x.dk), memory, [len, x.dk, x.dv]);
@@ -259,7 +259,7 @@ fn next_state<T: Real>(x: &Inputs<T>, chunk: &Chunk<T>, state: Option<State<T>>)
         }
         None => vec![T::zero(); dk * dv],
     };
-    let k = scaled(chunk.rows(&x.k, dk), dk, |row| chunk.into_state(row));
+    let k = scaled(chunk.rows(&x.k, dk), dk, |row| chunk.handed_on(row));
     let v = Mat::rows(chunk.rows(&x.v, dv), dv);
     add(&mut memory, Mat::rows(&k, dk).t(), v, [dk, len, dv]);
     let total = chunk.sum.last().copied().unwrap_or_else(T::zero);
@@ -302,7 +302,7 @@ pub(crate) fn backward<T: Real>(x: &Inputs<T>, grad_y: &[T], chunk_len: usize) -
         }
         grad_memory = state.map(|state| {
             let later = grad_memory.take();
-            back_from_state(x, &chunk, &state, later, grad_y, &mut grads, &mut sums)
+            back_from_state(x, (&chunk, &state), later, grad_y, &mut grads, &mut sums)
         });
         let mut later = T::zero();
         for (out, &sum) in grads.log_decay[start..start + len]
@@ -398,14 +398,14 @@ fn back_into_state<T: Real>(
     let mut grad_k = vec![T::zero(); len * dk];
     let memory = Mat::rows(grad_memory, dv).t();
     set(&mut grad_k, Mat::rows(v, dv), memory, [len, dv, dk]);
-    let grad_k = scaled(&grad_k, dk, |row| chunk.into_state(row));
+    let grad_k = scaled(&grad_k, dk, |row| chunk.handed_on(row));
     let k = chunk.rows(&x.k, dk);
     let mut all = T::zero();
-    for row in 0..len {
+    for (row, sum) in sums.iter_mut().enumerate() {
         let range = row * dk..(row + 1) * dk;
         let change = dot(&k[range.clone()], &grad_k[range.clone()]);
         all += change;
-        sums[row] -= change;
+        *sum -= change;
         grads.log_input[start + row] += change;
         for (out, &value) in grads.k[start * dk..][range.clone()]
             .iter_mut()
@@ -417,7 +417,7 @@ fn back_into_state<T: Real>(
     if let Some(last) = sums.last_mut() {
         *last += all;
     }
-    let k = scaled(k, dk, |row| chunk.into_state(row));
+    let k = scaled(k, dk, |row| chunk.handed_on(row));
     let memory = Mat::rows(grad_memory, dv);
     add(
         &mut grads.v[start * dv..],
@@ -430,8 +430,7 @@ fn back_into_state<T: Real>(
 /// Through what the chunk took of the state; answers the state's gradient.
 fn back_from_state<T: Real>(
     x: &Inputs<T>,
-    chunk: &Chunk<T>,
-    state: &State<T>,
+    (chunk, state): (&Chunk<T>, &State<T>),
     later: Option<Vec<T>>,
     grad_y: &[T],
     grads: &mut Gradients<T>,
@@ -443,10 +442,10 @@ fn back_from_state<T: Real>(
     let mut grad_q = vec![T::zero(); len * dk];
     let memory = Mat::rows(&state.memory, dv).t();
     set(&mut grad_q, Mat::rows(grad_y, dv), memory, [len, dv, dk]);
-    let grad_q = scaled(&grad_q, dk, |row| chunk.from_state(row, state));
-    for row in 0..len {
+    let grad_q = scaled(&grad_q, dk, |row| chunk.share_of_state(row, state));
+    for (row, sum) in sums.iter_mut().enumerate() {
         let range = row * dk..(row + 1) * dk;
-        sums[row] += dot(&q[range.clone()], &grad_q[range.clone()]);
+        *sum += dot(&q[range.clone()], &grad_q[range.clone()]);
         for (out, &value) in grads.q[start * dk..][range.clone()]
             .iter_mut()
             .zip(&grad_q[range])
@@ -468,7 +467,7 @@ fn back_from_state<T: Real>(
         }
         None => vec![T::zero(); dk * dv],
     };
-    let q = scaled(q, dk, |row| chunk.from_state(row, state));
+    let q = scaled(q, dk, |row| chunk.share_of_state(row, state));
     let rows = Mat::rows(grad_y, dv);
     add(&mut grad_memory, Mat::rows(&q, dk).t(), rows, [dk, len, dv]);
     grad_memory
