@@ -166,12 +166,12 @@ impl Person {
     ) -> VoteValue {
         let scale = method.scale();
         let step = method.step();
-        let felt = |hash: ContentHash, person: &mut Self| match person.is_careless {
-            true => uniform(&mut person.random),
-            false => {
-                let liked = liked.get(&hash).copied().unwrap_or(0.5);
-                liked + person.bias + person.noise * normal(&mut person.random)
+        let felt = |hash: ContentHash, person: &mut Self| {
+            if person.is_careless {
+                return uniform(&mut person.random);
             }
+            let liked = liked.get(&hash).copied().unwrap_or(0.5);
+            liked + person.bias + person.noise * normal(&mut person.random)
         };
         match shown {
             Shown::One(hash) => {
