@@ -20,6 +20,7 @@ mod score;
 pub mod study;
 mod training;
 mod training_rules;
+mod usage;
 
 pub use aspect::{Aspect, AspectMap};
 pub use catalog::{Catalog, Operation, ProjectInfo, Settings};
@@ -49,3 +50,4 @@ pub use training::{
     Fold, HeadInput, HeadKind, HeadSettings, LearnFrom, Loss, Pooling, Projection, Schedule,
     Selection, TrainSettings,
 };
+pub use usage::FeatureUsage;

@@ -38,6 +38,7 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::PackStudy { .. }
         | Job::MergeStudies { .. }
         | Job::ReportRuns(_)
+        | Job::MeasureFeatures
         | Job::PruneFeatures { .. }
         | Job::ListModels => Place::Files,
         Job::Describe { .. }
@@ -67,7 +68,11 @@ pub(super) const fn can_pause(job: &Job) -> bool {
 pub(super) const fn is_quiet(job: &Job) -> bool {
     matches!(
         job,
-        Job::Vote(_) | Job::QuickVotes(_) | Job::TakeBackVote(_) | Job::ReportRuns(_)
+        Job::Vote(_)
+            | Job::QuickVotes(_)
+            | Job::TakeBackVote(_)
+            | Job::ReportRuns(_)
+            | Job::MeasureFeatures
     )
 }
 
@@ -85,6 +90,7 @@ pub(super) fn title(job: &Job) -> String {
         Job::Train(settings) => format!("Train a {} predictor", settings.aspect),
         Job::ResumeTraining(run) => format!("Resume training run {}", run.0),
         Job::ReportRuns(_) => "Compare runs".to_owned(),
+        Job::MeasureFeatures => "Measure the feature cache".to_owned(),
         Job::PruneFeatures { .. } => "Make room in the feature cache".to_owned(),
         Job::UsePredictor { aspect, .. } => format!("Change the {aspect} predictor"),
         Job::UsePreset { .. } => "Change the wording".to_owned(),

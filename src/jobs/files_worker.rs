@@ -58,6 +58,9 @@ pub(super) fn start(
                 Job::ReportRuns(contest) => {
                     context.run_quietly(|| run_report::report(&worker.store, contest));
                 }
+                Job::MeasureFeatures => {
+                    context.run_quietly(|| run_report::measure(&worker.store));
+                }
                 job => context.run(|context| worker.work(job, context)),
             }
         }

@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use crate::domain::{
-    Aspect, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures, ImageId,
-    ImageRecord, ImportSummary, ModelCard, Operation, Picture, PredictorCard, PredictorId,
+    Aspect, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures, FeatureUsage,
+    ImageId, ImageRecord, ImportSummary, ModelCard, Operation, Picture, PredictorCard, PredictorId,
     Protocol, RatingsFormat, RunId, RunRecord, RunReport, Score, Settings, Study, StudyId,
     TrainSettings, Vote,
 };
@@ -55,6 +55,8 @@ pub enum Job {
     ResumeTraining(RunId),
     /// Hold test predictions of runs against each other. Listed nowhere; answered by [`Event::RunsReported`].
     ReportRuns(Contest),
+    /// Say how much room the cached features take. Listed nowhere; answered by [`Event::FeaturesMeasured`].
+    MeasureFeatures,
     /// Delete the oldest cached features until at most so many bytes are left.
     PruneFeatures {
         /// Bytes that may stay.
@@ -340,6 +342,8 @@ pub enum Event {
     EpochDone(RunId, EpochFigures),
     /// Test predictions of runs were held against each other. Made anew each time, and not on disk.
     RunsReported(Box<RunReport>),
+    /// Room that the cached features of the open project take.
+    FeaturesMeasured(FeatureUsage),
     /// A predictor was saved.
     PredictorSaved(PredictorCard),
     /// Studies were made, changed or frozen; all of them.

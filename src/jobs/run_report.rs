@@ -22,6 +22,8 @@ use crate::stats;
 use crate::stats::Interval;
 use crate::stats::Resampling;
 use crate::stats::StatsError;
+use crate::store::cache_folder;
+use crate::store::feature_usage;
 
 /// How intervals are taken; the seed is fixed, so that the same runs always show the same figures.
 const RESAMPLING: Resampling = Resampling {
@@ -97,6 +99,16 @@ pub(super) fn report(store: &StoreHandle, contest: Contest) -> Result<(), JobErr
     report.aspect = aspect.filter(|_| is_one_aspect);
     pinned.call(move |_, events| {
         events.send(Event::RunsReported(Box::new(report)));
+        Ok(())
+    })
+}
+
+/// Says how much room the open project's cached features take.
+pub(super) fn measure(store: &StoreHandle) -> Result<(), JobError> {
+    let (_, pinned) = store.snapshot()?;
+    let usage = feature_usage(&cache_folder(pinned.path()));
+    pinned.call(move |_, events| {
+        events.send(Event::FeaturesMeasured(usage));
         Ok(())
     })
 }

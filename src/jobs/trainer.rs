@@ -293,6 +293,10 @@ fn split_words(run: &RunRecord) -> String {
     } else {
         format!("{train} train and {val} validation images{from}, by prompt")
     };
+    let from = settings.learn_from.words();
+    if !from.is_empty() {
+        write!(words, ", only pictures {from}").ok();
+    }
     write!(words, ", seed {}", settings.seed).ok();
     if let Some(fold) = settings.fold {
         write!(words, ", part {} of {}", fold.number + 1, fold.of).ok();

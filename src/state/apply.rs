@@ -64,6 +64,7 @@ pub fn apply(state: &mut AppState, event: Event) {
             });
         }
         Event::RunsReported(report) => state.train.reports.take(report),
+        Event::FeaturesMeasured(usage) => state.train.cache = train::CacheState::Known(usage),
         Event::StudyResults(results) => rate::results_came(state, *results),
         Event::Thumbnail { .. } | Event::FullPicture { .. } => {}
         Event::Strip {

@@ -162,6 +162,9 @@ impl JobsState {
             None if self.job(id).is_some_and(is_vote) => "Save a vote".to_owned(),
             // Figures of runs are not listed either.
             None if matches!(self.job(id), Some(Job::ReportRuns(_))) => "Compare runs".to_owned(),
+            None if matches!(self.job(id), Some(Job::MeasureFeatures)) => {
+                "Measure the feature cache".to_owned()
+            }
             None => "Job".to_owned(),
         };
         // A list that was read shows itself: as a report of work it would stand where one is looked for.

@@ -33,6 +33,7 @@ mod testing;
 mod thumbnails;
 mod truth;
 mod undo;
+mod usage;
 mod value;
 
 pub use error::StoreError;
@@ -42,3 +43,4 @@ pub use project::cache_folder;
 pub use study::MergedVotes;
 pub use study::StudyReader;
 pub use thumbnails::ThumbnailCache;
+pub use usage::feature_usage;

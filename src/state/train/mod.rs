@@ -8,8 +8,8 @@ pub mod runs;
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    Aspect, Contest, Descriptions, LearnFrom, Origin, PredictorId, RunId, RunRecord, RunStatus,
-    TrainSettings,
+    Aspect, Contest, Descriptions, FeatureUsage, LearnFrom, Origin, PredictorId, RunId, RunRecord,
+    RunStatus, TrainSettings,
 };
 use crate::jobs::message::Control;
 use crate::jobs::message::Job;
@@ -37,6 +37,18 @@ pub struct LiveStep {
     pub loss: f64,
 }
 
+/// What is known of the feature cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CacheState {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// It is being measured.
+    Asked,
+    /// This.
+    Known(FeatureUsage),
+}
+
 /// What Train remembers.
 #[derive(Debug, Clone)]
 pub struct TrainState {
@@ -56,6 +68,8 @@ pub struct TrainState {
     pub live: Option<LiveStep>,
     /// What the next runs would learn from, one for each aspect.
     pub data: Vec<DataSummary>,
+    /// Room that the cached features take.
+    pub cache: CacheState,
     /// Whether the project has published descriptions to read.
     pub has_published: bool,
     /// Runs of the trainings that go on; others that say they run were cut off.
@@ -75,6 +89,7 @@ impl Default for TrainState {
             reports: reports::Reports::default(),
             live: None,
             data: Vec::new(),
+            cache: CacheState::default(),
             has_published: false,
             working: BTreeSet::new(),
             is_asked: false,
@@ -105,6 +120,10 @@ pub enum TrainCommand {
     ClearMarks,
     /// Hold against each other what the screen shows.
     Report(Contest),
+    /// Measure the feature cache.
+    MeasureCache,
+    /// Delete the oldest cached features until at most so many bytes are left.
+    Prune(u64),
     /// Train with the settings shown.
     Start,
     /// End the run that is trained; the best epoch so far is kept, and the next run begins.
@@ -146,6 +165,15 @@ pub(super) fn update(state: &mut AppState, command: TrainCommand) -> Vec<Effect>
         TrainCommand::Mark(run) => state.train.reports.mark(run),
         TrainCommand::ClearMarks => state.train.reports.marked.clear(),
         TrainCommand::Report(contest) => return state.train.reports.ask(contest),
+        TrainCommand::MeasureCache => {
+            if state.train.cache == CacheState::Unknown {
+                state.train.cache = CacheState::Asked;
+                return vec![Effect::Submit(Job::MeasureFeatures)];
+            }
+        }
+        TrainCommand::Prune(max_bytes) => {
+            return vec![Effect::Submit(Job::PruneFeatures { max_bytes })];
+        }
         TrainCommand::Start => {
             refresh(state);
             if obstacle(state).is_none() {
@@ -233,6 +261,15 @@ fn ask(state: &mut AppState, jobs: Vec<Job>) -> Vec<Effect> {
 
 const fn is_training(job: &Job) -> bool {
     matches!(job, Job::Train(_) | Job::ResumeTraining(_))
+}
+
+/// Whether the feature cache is another one after the job.
+const fn fills_cache(job: &Job) -> bool {
+    is_training(job)
+        || matches!(
+            job,
+            Job::Describe { .. } | Job::Score { .. } | Job::Features(_) | Job::PruneFeatures { .. }
+        )
 }
 
 /// The training jobs that have not ended, in their order.
@@ -333,6 +370,7 @@ pub(super) fn project_changed(state: &mut AppState) {
     train.live = None;
     train.working.clear();
     train.reports.forget();
+    train.cache = CacheState::Unknown;
     train.settings.learn_from = LearnFrom::default();
     train.settings.descriptions = Descriptions::Local;
 }
@@ -351,6 +389,9 @@ pub(super) fn job_started(state: &mut AppState, job: JobId) {
 
 /// A job ended.
 pub(super) fn job_ended(state: &mut AppState, job: JobId) {
+    if state.jobs.job(job).is_some_and(fills_cache) {
+        state.train.cache = CacheState::Unknown;
+    }
     if state.jobs.job(job).is_some_and(is_training) {
         state.train.is_asked = false;
         state.train.live = None;

@@ -23,6 +23,7 @@ use crate::state::AppState;
 use crate::state::Command;
 use crate::state::selection::SelectionCommand;
 use crate::state::train;
+use crate::state::train::CacheState;
 use crate::state::train::TrainCommand;
 
 use super::textures::Textures;
@@ -43,6 +44,9 @@ pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Ve
         ui.weak("Open a project to train a predictor.");
         return;
     };
+    if state.train.cache == CacheState::Unknown {
+        out.push(Command::Train(TrainCommand::MeasureCache));
+    }
     if let Some(contest) = train::reports::wanted(state) {
         out.push(Command::Train(TrainCommand::Report(contest)));
     }

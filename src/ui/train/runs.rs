@@ -19,6 +19,7 @@ use crate::state::train;
 use crate::state::train::TrainCommand;
 use crate::state::train::runs as words;
 use crate::ui::textures::Textures;
+use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
 use crate::ui::tokens::ROW_HEIGHT;
 use crate::ui::widgets::chip;
@@ -93,7 +94,7 @@ fn table(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command
     let chosen = train::shown_run(state).map(|run| run.id);
     let mut builder = TableBuilder::new(ui)
         .id_salt("runs")
-        .max_scroll_height(ROW_HEIGHT * MOST_ROWS)
+        .max_scroll_height((ROW_HEIGHT + GAP) * MOST_ROWS)
         .auto_shrink([false, true])
         .cell_layout(Layout::left_to_right(Align::Center))
         .column(Column::initial(NAME).at_least(150.0));

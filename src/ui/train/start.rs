@@ -7,7 +7,9 @@ use egui::vec2;
 
 use crate::state::AppState;
 use crate::state::Command;
+use crate::state::models::bytes_words;
 use crate::state::train;
+use crate::state::train::CacheState;
 use crate::state::train::DataSummary;
 use crate::state::train::TrainCommand;
 use crate::state::train::data::images;
@@ -45,6 +47,48 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         }
     });
     ui.weak(after_words(state));
+    cache(ui, state, out);
+}
+
+/// The feature cache: what it holds, what this will add, and how to make room.
+fn cache(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let CacheState::Known(usage) = state.train.cache else {
+        return;
+    };
+    let to_come = plan::num_to_describe(state);
+    let held = match usage.files {
+        0 => "The feature cache is empty".to_owned(),
+        _ => format!("The feature cache holds {}", bytes_words(usage.bytes)),
+    };
+    let more = match (to_come, usage.bytes_of(to_come)) {
+        (0, _) => String::new(),
+        (_, Some(bytes)) => format!(
+            "; what is to be described will add about {}",
+            bytes_words(bytes)
+        ),
+        (_, None) => "; how much will be added is said once the model is loaded".to_owned(),
+    };
+    ui.horizontal_wrapped(|ui| {
+        ui.weak(format!("{held}{more}."));
+        if usage.files == 0 || train::is_busy(state) {
+            return;
+        }
+        ui.menu_button("Make room", |ui| {
+            ui.weak("Deleted features are made anew when they are needed");
+            let half = usage.bytes / 2;
+            let rest = bytes_words(usage.bytes - half);
+            let choices = [
+                (format!("Delete the oldest half ({rest})"), half),
+                (format!("Delete all ({})", bytes_words(usage.bytes)), 0),
+            ];
+            for (words, left) in choices {
+                if ui.button(words).clicked() {
+                    out.push(Command::Train(TrainCommand::Prune(left)));
+                    ui.close();
+                }
+            }
+        });
+    });
 }
 
 fn button_words(state: &AppState) -> String {

@@ -153,7 +153,7 @@ fn sentence(first: &RunRecord, second: &RunRecord, report: Option<&RunReport>) -
             let better = if paired.difference.value >= 0.0 { b } else { a };
             let sure = words::difference_words(paired);
             format!(
-                "On {} images that both were tested on, SRCC is {:.3} for run {a} and {:.3} for run {b}; {sure}{}",
+                "On {} images that both were tested on, SRCC is {:.3} for run {a} and {:.3} for run {b}, {sure}{}",
                 report.second.n,
                 paired.first.value,
                 paired.second.value,
