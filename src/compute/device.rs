@@ -96,12 +96,27 @@ fn cuda(number: usize) -> Result<OpenDevice, String> {
         );
     }
     let device = Device::new_cuda(number)
-        .map_err(|error| format!("CUDA device {number} does not open: {error}"))?;
+        .map_err(|error| format!("CUDA device {number} does not open: {}", in_words(&error)))?;
     Ok(OpenDevice {
         device,
         name: format!("CUDA {number}"),
         reason: "a CUDA GPU is there".to_owned(),
     })
+}
+
+/// What the driver said, without where in the program it was asked.
+fn in_words(error: &candle_core::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    match first {
+        said if said.contains("NO_DEVICE") => {
+            "there is no NVIDIA GPU, or its driver is not loaded (nvidia-smi tells)".to_owned()
+        }
+        said if said.contains("INVALID_DEVICE") => {
+            "there is no GPU of this number (nvidia-smi lists them)".to_owned()
+        }
+        said => said.to_owned(),
+    }
 }
 
 fn metal() -> Result<OpenDevice, String> {

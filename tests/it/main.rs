@@ -1,5 +1,6 @@
 //! Stories told through the public interface, one file each.
 
+mod backbones;
 mod cli;
 mod commands;
 mod datasets;

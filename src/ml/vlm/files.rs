@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
+use super::architecture::Architecture;
 use super::decoding::GenerateSettings;
 use super::fingerprint;
 use super::folder;
@@ -24,7 +25,7 @@ pub struct Manifest {
     pub name: String,
     /// One sentence.
     pub summary: String,
-    /// `minicpm-v-2.5`.
+    /// [`Architecture::word`].
     pub architecture: String,
     /// Where it came from.
     pub source: String,
@@ -38,8 +39,8 @@ pub struct Manifest {
 /// What stands before the names of the decoder.
 const DECODER: &str = "llm.";
 
-/// The architecture that the folder `minicpm_v` beside this file holds.
-const ARCHITECTURE: &str = "minicpm-v-2.5";
+/// How pictures are brought to size, in the hub's folders.
+const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// Where a model's files are.
 pub enum ModelFiles {
@@ -60,25 +61,55 @@ impl ModelFiles {
     /// # Errors
     /// A missing or malformed `model.toml`.
     pub fn manifest(&self) -> Result<Manifest, MlError> {
+        if let Some(manifest) = self.hub_manifest() {
+            return Ok(manifest);
+        }
         let text = self.text("model.toml", "model.toml", MINI_MANIFEST)?;
         toml::from_str(&text)
             .map_err(|error| self.malformed("model.toml", "model.toml", error.to_string()))
     }
 
-    /// The sizes.
+    /// The sizes of a MiniCPM-V.
     ///
     /// # Errors
     /// A missing or malformed `config.json`.
     pub fn config(&self) -> Result<Config, MlError> {
+        self.read_config(Config::read)
+    }
+
+    /// The sizes as a backbone reads them from `config.json` and, where it is there, `preprocessor_config.json`.
+    pub(super) fn read_config<C>(
+        &self,
+        read: impl FnOnce(&str, Option<&str>) -> Result<C, String>,
+    ) -> Result<C, MlError> {
         let text = self.text("the configuration", "config.json", MINI_CONFIG)?;
         let preprocessor = match self {
             Self::Embedded => None,
-            Self::Folder(folder) => {
-                std::fs::read_to_string(folder.join("preprocessor_config.json")).ok()
-            }
+            Self::Folder(folder) => std::fs::read_to_string(folder.join(PREPROCESSOR)).ok(),
         };
-        Config::read(&text, preprocessor.as_deref())
+        read(&text, preprocessor.as_deref())
             .map_err(|reason| self.malformed("the configuration", "config.json", reason))
+    }
+
+    /// The backbone that the manifest names.
+    ///
+    /// # Errors
+    /// A missing or malformed `model.toml`, and an architecture that is not known here.
+    pub fn architecture(&self) -> Result<Architecture, MlError> {
+        Architecture::of_word(&self.manifest()?.architecture)
+            .map_err(|reason| self.malformed("model.toml", "model.toml", reason))
+    }
+
+    /// What stands for `model.toml` in a hub's folder.
+    fn hub_manifest(&self) -> Option<Manifest> {
+        let Self::Folder(folder) = self else {
+            return None;
+        };
+        if folder.join("model.toml").exists() {
+            return None;
+        }
+        let config = std::fs::read_to_string(folder.join("config.json")).ok()?;
+        Some(Architecture::of_config(&config)?.manifest(folder))
     }
 
     /// The tokenizer.
@@ -144,15 +175,9 @@ impl ModelFiles {
             folder::check(path)?;
         }
         let manifest = self.manifest()?;
-        if manifest.architecture != ARCHITECTURE {
-            let reason = format!(
-                "expected the architecture {ARCHITECTURE}, got {:?}; this program runs no other",
-                manifest.architecture
-            );
-            return Err(self.malformed("model.toml", "model.toml", reason));
-        }
-        let config = self.config()?;
-        let sha256 = self.hash()?;
+        let architecture = self.architecture()?;
+        let sizes = architecture.sizes(self)?;
+        let sha256 = self.hash(architecture)?;
         let weights_bytes = self.weights_bytes()?;
         let bytes_per_weight = 2;
         let num_parameters = weights_bytes / bytes_per_weight;
@@ -167,7 +192,7 @@ impl ModelFiles {
             licence: manifest.licence,
             num_parameters,
             weights_bytes,
-            memory_bytes: num_parameters * 4 + kv_bytes(&config),
+            memory_bytes: num_parameters * 4 + sizes.kv_bytes(),
             loaded_on: None,
             folder: match self {
                 Self::Embedded => None,
@@ -202,7 +227,7 @@ impl ModelFiles {
         super::load::fit_of(self, device)
     }
 
-    fn hash(&self) -> Result<String, MlError> {
+    fn hash(&self, architecture: Architecture) -> Result<String, MlError> {
         // The bytes of the program cannot change while it runs.
         static EMBEDDED: OnceLock<String> = OnceLock::new();
         match self {
@@ -212,8 +237,13 @@ impl ModelFiles {
                 })
                 .clone()),
             Self::Folder(folder) => {
-                let small = ["config.json", "tokenizer.json"].map(|name| folder.join(name));
-                let files: Vec<PathBuf> = small.into_iter().chain(self.weight_files()?).collect();
+                let mut files = vec![folder.join("config.json"), folder.join("tokenizer.json")];
+                // Says how pictures are brought to size. The first architecture's hashes were given without it.
+                let seen = folder.join(PREPROCESSOR);
+                if architecture != Architecture::MiniCpmV && seen.exists() {
+                    files.push(seen);
+                }
+                files.extend(self.weight_files()?);
                 fingerprint::of_files(&files)
             }
         }
@@ -271,11 +301,4 @@ impl ModelFiles {
             path: folder.join(name),
         }
     }
-}
-
-/// Bytes of keys and values of a full conversation in f32.
-const fn kv_bytes(config: &Config) -> u64 {
-    let llm = &config.llm;
-    let width = llm.hidden_size / llm.num_attention_heads * llm.num_key_value_heads;
-    (2 * llm.num_hidden_layers * width * config.max_len * 4) as u64
 }

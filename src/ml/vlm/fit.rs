@@ -17,6 +17,13 @@ pub struct Sizes {
     pub patches: usize,
 }
 
+impl Sizes {
+    /// Bytes of keys and values of a full conversation in f32.
+    pub const fn kv_bytes(&self) -> u64 {
+        (2 * self.llm.num_hidden_layers * self.llm.kv_width() * self.max_len * 4) as u64
+    }
+}
+
 /// Bytes of a number of the CPU's activations, and of a GPU's half types.
 const fn number_bytes(form: Form, is_gpu: bool) -> u64 {
     match form {

@@ -10,10 +10,14 @@ use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
 
+use super::architecture::Architecture;
 use crate::ml::MlError;
 
 /// Files that every model folder holds beside its weights.
-const FILES: [&str; 3] = ["model.toml", "config.json", "tokenizer.json"];
+const FILES: [&str; 3] = [MANIFEST, "config.json", "tokenizer.json"];
+
+/// Says what the model is; a hub's folder says so by its `config.json`.
+const MANIFEST: &str = "model.toml";
 
 /// Says which weights a model in several files has.
 const INDEX: &str = "model.safetensors.index.json";
@@ -79,7 +83,7 @@ fn lacking(folder: &Path, weights: &[PathBuf]) -> Vec<String> {
     let is_there = |name: &str| folder.join(name).is_file();
     let mut lacking: Vec<String> = FILES
         .into_iter()
-        .filter(|name| !is_there(name))
+        .filter(|name| !is_there(name) && !(*name == MANIFEST && is_hubs(folder)))
         .map(str::to_owned)
         .collect();
     let named = indexed(&folder.join(INDEX));
@@ -88,6 +92,12 @@ fn lacking(folder: &Path, weights: &[PathBuf]) -> Vec<String> {
     }
     lacking.extend(named.into_iter().filter(|name| !is_there(name)));
     lacking
+}
+
+/// Whether the `config.json` is that of a model of the hub that this program runs.
+fn is_hubs(folder: &Path) -> bool {
+    let config = fs::read_to_string(folder.join("config.json"));
+    config.is_ok_and(|config| Architecture::of_config(&config).is_some())
 }
 
 /// Names of the weights files that an index lists; none where there is no index that can be read.
@@ -197,6 +207,17 @@ mod tests {
             words.contains("tokenizer.json and weights (.safetensors)"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn a_folder_of_the_hub_needs_no_manifest() {
+        let folder = whole();
+        fs::remove_file(folder.path().join(MANIFEST)).unwrap();
+        let words = error(folder.path());
+        assert!(words.contains("lacks model.toml"), "{words}");
+        let config = folder.path().join("config.json");
+        fs::write(config, r#"{"model_type": "llava"}"#).unwrap();
+        check(folder.path()).unwrap();
     }
 
     #[test]

@@ -147,6 +147,22 @@ pub enum HubSize {
     },
 }
 
+/// Pillow's number of the bicubic filter, which is the one that pictures are resized by here.
+const BICUBIC: u32 = 3;
+
+/// Refuses another filter than the one that is built in.
+///
+/// # Errors
+/// Its number.
+pub fn expect_bicubic(resample: Option<u32>) -> Result<(), String> {
+    match resample {
+        None | Some(BICUBIC) => Ok(()),
+        Some(other) => Err(format!(
+            "preprocessor_config.json: expected resample {BICUBIC} (bicubic), got {other}"
+        )),
+    }
+}
+
 /// How bytes become the numbers that a tower reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalisation {

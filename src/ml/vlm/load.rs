@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use candle_core::Device;
 
+use super::architecture::Architecture;
 use super::files::ModelFiles;
 use super::fit::{self, Sizes};
 use super::local::LocalModel;
-use super::minicpm_v::{Chat, Config, MiniCpmBackbone, MiniCpmV};
-use super::ops::Mode;
 use super::weights::{Adapter, Census, Form, Shelf, Source, Wanted, Weights};
 use crate::compute::{DeviceChoice, free_memory};
 use crate::domain::{Fit, Verdict};
@@ -47,13 +46,14 @@ pub(super) fn load(
 ) -> Result<LocalModel, MlError> {
     let mut card = files.card_with(wish.adapter.as_deref())?;
     let open = wish.device.open().map_err(MlError::Input)?;
-    let config = files.config()?;
+    let architecture = files.architecture()?;
+    let sizes = architecture.sizes(files)?;
     let Read {
         source,
         wanted,
         own,
-    } = source_of(files, &config, wish)?;
-    let (fit, best) = weigh(&wanted, &config, &open.device, &open.name);
+    } = source_of(files, architecture, wish)?;
+    let (fit, best) = weigh(&wanted, sizes, &open.device, &open.name);
     let form = match files {
         // Its few megabytes fit everywhere, and its predictors know it in single precision.
         ModelFiles::Embedded => wish.form.unwrap_or(Form::F32),
@@ -66,11 +66,10 @@ pub(super) fn load(
         )));
     }
     let weights = Weights::new(source, form, &open.device).with_shelf(shelf, own);
-    let model = MiniCpmV::new(&config, Mode::Inference, &weights)?;
-    let backbone = MiniCpmBackbone::new(model, Chat::new(files.tokenizer()?)?);
+    let backbone = architecture.backbone(files, &weights)?;
     card.loaded_on = Some(format!("{}, {form}", open.name));
     let settings = files.manifest()?.generation;
-    Ok(LocalModel::of(Box::new(backbone), card, settings).on(&open.device))
+    Ok(LocalModel::of(backbone, card, settings).on(&open.device))
 }
 
 /// Whether and how a model fits, without reading its weights.
@@ -79,9 +78,10 @@ pub(super) fn load(
 /// Files that are lacking or malformed.
 pub(super) fn fit_of(files: &ModelFiles, device: DeviceChoice) -> Result<Fit, MlError> {
     let open = device.open().map_err(MlError::Input)?;
-    let config = files.config()?;
-    let Read { wanted, .. } = source_of(files, &config, &LoadWish::on(device))?;
-    Ok(weigh(&wanted, &config, &open.device, &open.name).0)
+    let architecture = files.architecture()?;
+    let sizes = architecture.sizes(files)?;
+    let Read { wanted, .. } = source_of(files, architecture, &LoadWish::on(device))?;
+    Ok(weigh(&wanted, sizes, &open.device, &open.name).0)
 }
 
 /// What a model is read from.
@@ -93,11 +93,15 @@ struct Read {
 }
 
 /// The weights with the adapter in them, and what the backbone reads of them; whatever is lacking is named.
-fn source_of(files: &ModelFiles, config: &Config, wish: &LoadWish) -> Result<Read, MlError> {
+fn source_of(
+    files: &ModelFiles,
+    architecture: Architecture,
+    wish: &LoadWish,
+) -> Result<Read, MlError> {
     let base = files.source()?;
     let census = Arc::new(Census::over(&*base));
     let listing = Weights::new(census.clone(), Form::F32, &Device::Cpu);
-    MiniCpmV::new(config, Mode::Inference, &listing)?;
+    architecture.list(files, &listing)?;
     let wanted = census.wanted();
     let (source, own) = match &wish.adapter {
         None => (base, BTreeSet::new()),
@@ -126,20 +130,8 @@ fn source_of(files: &ModelFiles, config: &Config, wish: &LoadWish) -> Result<Rea
     }
 }
 
-fn weigh(wanted: &Wanted, config: &Config, device: &Device, name: &str) -> (Fit, Form) {
-    let vision = &config.vision_config;
-    let side = config.scale_resolution as usize / vision.patch_size;
-    let sizes = Sizes {
-        llm: config.llm.clone(),
-        max_len: config.max_len + GENERATED,
-        vision: [
-            vision.hidden_size,
-            vision.intermediate_size,
-            vision.num_attention_heads,
-        ],
-        // Slices have about the area of the square, whatever their sides.
-        patches: side * side * 11 / 10,
-    };
+fn weigh(wanted: &Wanted, mut sizes: Sizes, device: &Device, name: &str) -> (Fit, Form) {
+    sizes.max_len += GENERATED;
     let place = (name, !device.is_cpu());
     fit::choose(wanted, &sizes, 1, place, free_memory(device))
 }

@@ -13,6 +13,7 @@ pub mod ops;
 pub mod qwen2_5_vl;
 pub mod weights;
 
+mod architecture;
 mod decoding;
 mod files;
 mod fingerprint;
@@ -23,6 +24,7 @@ mod local;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use architecture::Architecture;
 pub use backbone::{Backbone, Ending, Facts, Inspected, Seen, Sequence};
 pub use decoding::{Ask, Batch, GenerateSettings, Sampling, SoFar, Ticket};
 pub use files::{Manifest, ModelFiles};

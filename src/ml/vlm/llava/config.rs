@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::ml::vlm::hub_config::{CLIP_MEAN, CLIP_STD, HubLlm, HubSize};
+use crate::ml::vlm::fit::Sizes;
+use crate::ml::vlm::hub_config::{CLIP_MEAN, CLIP_STD, HubLlm, HubSize, expect_bicubic};
 use crate::ml::vlm::llama::LlmConfig;
 
 /// Token limit of a conversation whose features are taken, where the folder does not say: the picture alone takes 576.
@@ -127,6 +128,7 @@ struct Preprocessor {
     do_center_crop: Option<bool>,
     image_mean: Option<[f64; 3]>,
     image_std: Option<[f64; 3]>,
+    resample: Option<u32>,
 }
 
 const fn second_to_last() -> Layers {
@@ -170,6 +172,7 @@ impl Config {
         let seen: Preprocessor = preprocessor
             .map_or_else(|| Ok(Preprocessor::default()), serde_json::from_str)
             .map_err(|error| format!("preprocessor_config.json: {error}"))?;
+        expect_bicubic(seen.resample)?;
         hub.refuse()?;
         let layers = match &hub.vision_feature_layer {
             Layers::One(layer) => vec![*layer],
@@ -189,6 +192,20 @@ impl Config {
             max_positions: hub.text_config.max_positions(4096),
             vision: hub.vision_config,
         })
+    }
+
+    /// What the memory of a conversation follows from.
+    pub fn sizes(self) -> Sizes {
+        Sizes {
+            llm: self.llm,
+            max_len: self.max_len,
+            vision: [
+                self.vision.hidden_size,
+                self.vision.intermediate_size,
+                self.vision.num_attention_heads,
+            ],
+            patches: self.vision.num_patches() + 1,
+        }
     }
 
     /// Image tokens of a picture.
@@ -299,6 +316,8 @@ mod tests {
         assert!(Config::read(other, None).is_err_and(|why| why.contains("clip_vision_model")));
         let layer = r#"{"vision_feature_layer": -26}"#;
         assert!(Config::read(layer, None).is_err_and(|why| why.contains("no feature layer -26")));
+        let filter = Config::read("{}", Some(r#"{"resample": 2}"#));
+        assert!(filter.is_err_and(|why| why.contains("bicubic")));
         let crop = r#"{"crop_size": {"height": 224, "width": 224}}"#;
         assert!(Config::read("{}", Some(crop)).is_err_and(|why| why.contains("224")));
     }

@@ -19,22 +19,18 @@ impl Parts {
     /// # Errors
     /// Names of another layout, in words.
     pub(super) fn find(weights: &Weights) -> Result<Self, String> {
-        let below = |prefixes: &[&str], probe: &str| {
-            let found = prefixes
-                .iter()
-                .map(|prefix| weights.pp(prefix))
-                .find(|part| part.contains(probe));
-            found.ok_or_else(|| {
-                format!(
-                    "the weights have no {}.{probe}: they are not in the layout of the hub's llava-hf models{}",
-                    prefixes[0],
-                    if weights.contains("model.mm_projector.0.weight") {
-                        ", but of LLaVA's own code; take the model of the same name from llava-hf"
-                    } else {
-                        ""
-                    }
-                )
-            })
+        if weights.contains("model.mm_projector.0.weight") {
+            return Err(
+                "these weights are in the layout of the model's own code: take the model of the same name from \
+                 llava-hf, which is in the hub's"
+                    .to_owned(),
+            );
+        }
+        // The hub's names come first; loading says what is lacking of them where no others are there.
+        let below = |names: &[&str], probe: &str| {
+            let mut parts = names.iter().map(|name| weights.pp(name));
+            let found = parts.find(|part| part.contains(probe));
+            found.unwrap_or_else(|| weights.pp(names[0]))
         };
         let vision = [
             "vision_tower.vision_model",
@@ -42,26 +38,23 @@ impl Parts {
             "model.vision_tower",
             "vision_tower",
         ];
+        let projector = ["multi_modal_projector", "model.multi_modal_projector"];
         let llm = ["language_model.model", "model.language_model"];
-        let llm = below(&llm, "embed_tokens.weight")?;
         Ok(Self {
-            vision: below(&vision, "embeddings.class_embedding")?,
-            projector: below(
-                &["multi_modal_projector", "model.multi_modal_projector"],
-                "linear_1.weight",
-            )?,
-            llm,
+            vision: below(&vision, "embeddings.class_embedding"),
+            projector: below(&projector, "linear_1.weight"),
+            llm: below(&llm, "embed_tokens.weight"),
             all: weights.clone(),
         })
     }
 
     /// What holds the `weight` of the head; nothing where it is tied to the token embedding.
     pub(super) fn head(&self, is_tied: bool) -> Option<Weights> {
-        let older = self.all.pp("language_model").pp("lm_head");
-        match (is_tied, older.contains("weight")) {
+        let newer = self.all.pp("lm_head");
+        match (is_tied, newer.contains("weight")) {
             (true, _) => None,
-            (false, true) => Some(older),
-            (false, false) => Some(self.all.pp("lm_head")),
+            (false, true) => Some(newer),
+            (false, false) => Some(self.all.pp("language_model").pp("lm_head")),
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::ml::vlm::hub_config::{CLIP_MEAN, CLIP_STD, HubLlm, HubSize};
+use crate::ml::vlm::fit::Sizes;
+use crate::ml::vlm::hub_config::{CLIP_MEAN, CLIP_STD, HubLlm, HubSize, expect_bicubic};
 use crate::ml::vlm::llama::LlmConfig;
 
 /// Token limit of a conversation whose features are taken, where the folder does not say: room for [`MAX_PIXELS`] and
@@ -134,6 +135,7 @@ struct Preprocessor {
     max_pixels: Option<u32>,
     image_mean: Option<[f64; 3]>,
     image_std: Option<[f64; 3]>,
+    resample: Option<u32>,
 }
 
 /// Qwen2.5-VL-7B: what a file leaves out.
@@ -161,6 +163,7 @@ impl Config {
         let seen: Preprocessor = preprocessor
             .map_or_else(|| Ok(Preprocessor::default()), serde_json::from_str)
             .map_err(|error| format!("preprocessor_config.json: {error}"))?;
+        expect_bicubic(seen.resample)?;
         let text = hub.text_config.as_ref().unwrap_or(&hub.flat);
         let made = Self {
             llm: text.sizes(&seven_billion())?,
@@ -175,6 +178,21 @@ impl Config {
         };
         made.refuse()?;
         Ok(made)
+    }
+
+    /// What the memory of a conversation follows from.
+    pub fn sizes(self) -> Sizes {
+        let patch = self.vision.patch_size * self.vision.patch_size;
+        Sizes {
+            llm: self.llm,
+            max_len: self.max_len,
+            vision: [
+                self.vision.hidden_size,
+                self.vision.intermediate_size,
+                self.vision.num_heads,
+            ],
+            patches: self.image.max_pixels as usize / patch,
+        }
     }
 
     fn refuse(&self) -> Result<(), String> {

@@ -40,18 +40,16 @@ impl Qwen2_5Vl {
         weights: &Weights,
         tokenizer: Tokenizer,
     ) -> Result<Self, MlError> {
-        let below = |prefixes: [&str; 2], probe: &str| {
-            let parts = prefixes.map(|prefix| weights.pp(prefix));
-            let found = parts.into_iter().find(|part| part.contains(probe));
-            found.ok_or_else(|| {
-                MlError::Weights(format!(
-                    "the weights have no {}.{probe}: they are not in the layout of the hub's Qwen2.5-VL models",
-                    prefixes[0]
-                ))
-            })
+        // The hub's names, unless the weights have those that transformers keeps in memory since version 4.52.
+        let below = |names: [&str; 2], probe: &str| {
+            let newer = weights.pp(names[1]);
+            match newer.contains(probe) {
+                true => newer,
+                false => weights.pp(names[0]),
+            }
         };
-        let visual = below(["visual", "model.visual"], "patch_embed.proj.weight")?;
-        let llm = below(["model", "model.language_model"], "embed_tokens.weight")?;
+        let visual = below(["visual", "model.visual"], "patch_embed.proj.weight");
+        let llm = below(["model", "model.language_model"], "embed_tokens.weight");
         let head = weights.pp("lm_head");
         let head = (!config.is_tied).then_some(&head);
         Ok(Self {

@@ -1,0 +1,203 @@
+//! Which backbone a model's files are for, and how it is put together of them.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::backbone::Backbone;
+use super::decoding::GenerateSettings;
+use super::files::{Manifest, ModelFiles};
+use super::fit::Sizes;
+use super::llava::{self, Llava};
+use super::minicpm_v::{Chat, MiniCpmBackbone, MiniCpmV};
+use super::ops::Mode;
+use super::qwen2_5_vl::{self, Qwen2_5Vl};
+use super::weights::Weights;
+use crate::ml::MlError;
+
+/// The backbones that this program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// `minicpm_v`.
+    MiniCpmV,
+    /// `llava`.
+    Llava,
+    /// `qwen2_5_vl`.
+    Qwen2_5Vl,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    model_type: Option<String>,
+}
+
+impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::MiniCpmV, Self::Llava, Self::Qwen2_5Vl];
+
+    /// Its word in `model.toml`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::MiniCpmV => "minicpm-v-2.5",
+            Self::Llava => "llava-1.5",
+            Self::Qwen2_5Vl => "qwen2.5-vl",
+        }
+    }
+
+    /// Its `model_type` in the hub's `config.json`.
+    const fn model_type(self) -> &'static str {
+        match self {
+            Self::MiniCpmV => "minicpmv",
+            Self::Llava => "llava",
+            Self::Qwen2_5Vl => "qwen2_5_vl",
+        }
+    }
+
+    const fn summary(self) -> &'static str {
+        match self {
+            Self::MiniCpmV => "MiniCPM-Llama3-V-2.5: pictures in slices of 96 tokens each, Llama 3",
+            Self::Llava => "LLaVA-1.5: the middle square of a picture at 336 pixels, Vicuna",
+            Self::Qwen2_5Vl => "Qwen2.5-VL: pictures at their own size, Qwen2.5",
+        }
+    }
+
+    /// That of a word in `model.toml`.
+    ///
+    /// # Errors
+    /// A word that names none, with those that do.
+    pub fn of_word(word: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|architecture| architecture.word() == word)
+            .ok_or_else(|| {
+                let known = Self::ALL.map(Self::word).join(", ");
+                format!("expected one of the architectures {known}, got {word:?}")
+            })
+    }
+
+    /// That of a hub's `config.json`; `None` for models of other kinds.
+    pub fn of_config(config: &str) -> Option<Self> {
+        let kind = serde_json::from_str::<Kind>(config).ok()?.model_type?;
+        Self::ALL
+            .into_iter()
+            .find(|architecture| architecture.model_type() == kind)
+    }
+
+    /// What a hub's folder without a `model.toml` says of itself.
+    pub(super) fn manifest(self, folder: &Path) -> Manifest {
+        Manifest {
+            name: hub_name(folder),
+            summary: self.summary().to_owned(),
+            architecture: self.word().to_owned(),
+            source: "a folder in the hub's layout".to_owned(),
+            licence: "see the model's page".to_owned(),
+            generation: GenerateSettings::default(),
+        }
+    }
+
+    /// Sizes, without loading anything.
+    ///
+    /// # Errors
+    /// Missing or malformed configuration.
+    pub(super) fn sizes(self, files: &ModelFiles) -> Result<Sizes, MlError> {
+        Ok(match self {
+            Self::MiniCpmV => {
+                let config = files.config()?;
+                let vision = &config.vision_config;
+                let side = config.scale_resolution as usize / vision.patch_size.max(1);
+                Sizes {
+                    max_len: config.max_len,
+                    vision: [
+                        vision.hidden_size,
+                        vision.intermediate_size,
+                        vision.num_attention_heads,
+                    ],
+                    // Slices have about the area of the square, whatever their sides.
+                    patches: side * side * 11 / 10,
+                    llm: config.llm,
+                }
+            }
+            Self::Llava => files.read_config(llava::Config::read)?.sizes(),
+            Self::Qwen2_5Vl => files.read_config(qwen2_5_vl::Config::read)?.sizes(),
+        })
+    }
+
+    /// Asks weights for everything that the backbone reads, and keeps nothing.
+    ///
+    /// # Errors
+    /// Missing or malformed files, missing or wrongly shaped tensors.
+    pub(super) fn list(self, files: &ModelFiles, weights: &Weights) -> Result<(), MlError> {
+        match self {
+            Self::MiniCpmV => drop(MiniCpmV::new(&files.config()?, Mode::Inference, weights)?),
+            Self::Llava | Self::Qwen2_5Vl => drop(self.backbone(files, weights)?),
+        }
+        Ok(())
+    }
+
+    /// Puts the backbone together of its files and of weights, which need not be those of the files.
+    ///
+    /// # Errors
+    /// Missing or malformed files, missing or wrongly shaped tensors.
+    pub(super) fn backbone(
+        self,
+        files: &ModelFiles,
+        weights: &Weights,
+    ) -> Result<Box<dyn Backbone>, MlError> {
+        let (mode, tokenizer) = (Mode::Inference, files.tokenizer()?);
+        Ok(match self {
+            Self::MiniCpmV => {
+                let model = MiniCpmV::new(&files.config()?, mode, weights)?;
+                Box::new(MiniCpmBackbone::new(model, Chat::new(tokenizer)?))
+            }
+            Self::Llava => {
+                let config = files.read_config(llava::Config::read)?;
+                Box::new(Llava::new(&config, mode, weights, tokenizer)?)
+            }
+            Self::Qwen2_5Vl => {
+                let config = files.read_config(qwen2_5_vl::Config::read)?;
+                Box::new(Qwen2_5Vl::new(&config, mode, weights, tokenizer)?)
+            }
+        })
+    }
+}
+
+/// A folder's name; in a download cache of the hub (`models--OWNER--NAME/snapshots/REVISION`) that of the repository.
+fn hub_name(folder: &Path) -> String {
+    let name = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    };
+    let above = folder.parent().unwrap_or(folder);
+    let repository = above.parent().map(name).unwrap_or_default();
+    match repository.strip_prefix("models--") {
+        Some(repository) if name(above) == "snapshots" => {
+            let parts = repository.rsplit("--");
+            parts.take(1).collect()
+        }
+        _ => name(folder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_and_every_kind_is_found_again() {
+        for architecture in Architecture::ALL {
+            assert_eq!(Architecture::of_word(architecture.word()), Ok(architecture));
+            let config = format!(r#"{{"model_type": "{}"}}"#, architecture.model_type());
+            assert_eq!(Architecture::of_config(&config), Some(architecture));
+        }
+        assert_eq!(Architecture::of_config(r#"{"model_type": "bert"}"#), None);
+        let refused = Architecture::of_word("gpt-2");
+        assert!(refused.is_err_and(|why| why.contains("qwen2.5-vl")));
+    }
+
+    #[test]
+    fn a_folder_of_the_hubs_cache_is_known_by_its_repository() {
+        let cached = "/cache/models--llava-hf--llava-1.5-7b-hf/snapshots/a272c74";
+        assert_eq!(hub_name(Path::new(cached)), "llava-1.5-7b-hf");
+        assert_eq!(hub_name(Path::new("/models/my-llava")), "my-llava");
+    }
+}
