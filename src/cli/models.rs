@@ -45,6 +45,8 @@ fn list(common: &Common) -> anyhow::Result<Exit> {
 /// Loads the model and every embedded predictor that reads it.
 fn check(common: &Common) -> anyhow::Result<Exit> {
     let options = session::worker_options(common, None)?;
+    let fit = jobs::fit(&options)?;
+    output::say(&format!("It {fit}"));
     let loner = Loner::load(&options)?;
     let predictors = loner.check_predictors()?;
     let card = loner.card();
@@ -58,7 +60,7 @@ fn check(common: &Common) -> anyhow::Result<Exit> {
         card.loaded_on.as_deref().unwrap_or("nothing"),
         words.join("\n")
     );
-    let value = json!({ "model": card, "predictors": predictors });
+    let value = json!({ "model": card, "predictors": predictors, "fit": fit });
     output::answer(common.json, &value, &words);
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use crate::domain::Aspect;
 use crate::domain::Descriptions;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
+use crate::jobs::adapters::by_model;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::message::JobReport;
@@ -24,6 +25,22 @@ pub(super) struct DescribeRequest {
 
 /// Describes what is not described yet. A picture that fails is listed, and the job goes on.
 pub(super) fn describe(
+    host: &mut ModelHost,
+    store: &StoreHandle,
+    request: &DescribeRequest,
+    context: &mut JobContext,
+) -> Result<JobReport, JobError> {
+    by_model(host, store, &request.aspects, |host, aspects| {
+        let request = DescribeRequest {
+            images: request.images.clone(),
+            aspects: aspects.to_vec(),
+            again: request.again,
+        };
+        describe_by_one(host, store, &request, context)
+    })
+}
+
+fn describe_by_one(
     host: &mut ModelHost,
     store: &StoreHandle,
     request: &DescribeRequest,

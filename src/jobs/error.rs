@@ -27,6 +27,11 @@ pub enum JobError {
         "the project was closed while the job ran: what it saved is there, start it again to go on"
     )]
     ProjectClosed,
+    /// A file of features is of one model.
+    #[error(
+        "each aspect has an adapter of its own, and a file of features is of one model: name one aspect with --aspect"
+    )]
+    AdaptersInOneFile,
     /// The program is going down.
     #[error("the workers have stopped")]
     WorkersStopped,

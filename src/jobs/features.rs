@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::Descriptions;
+use crate::jobs::adapters::by_model;
 use crate::jobs::context::JobContext;
 use crate::jobs::describe::describe_lacking;
 use crate::jobs::error::JobError;
@@ -24,6 +25,26 @@ use crate::jobs::store_worker::StoreHandle;
 
 /// Takes what is not in the cache yet. A picture that fails is listed, and the job goes on.
 pub(super) fn features(
+    host: &mut ModelHost,
+    store: &StoreHandle,
+    request: &FeaturesRequest,
+    context: &mut JobContext,
+) -> Result<JobReport, JobError> {
+    let mut num_files = 0;
+    by_model(host, store, &request.aspects, |host, aspects| {
+        num_files += 1;
+        if num_files > 1 && request.out.is_some() {
+            return Err(JobError::AdaptersInOneFile);
+        }
+        let request = FeaturesRequest {
+            aspects: aspects.to_vec(),
+            ..request.clone()
+        };
+        features_by_one(host, store, &request, context)
+    })
+}
+
+fn features_by_one(
     host: &mut ModelHost,
     store: &StoreHandle,
     request: &FeaturesRequest,

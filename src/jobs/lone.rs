@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::dataset;
 use crate::domain::Aspect;
 use crate::domain::Conversation;
 use crate::domain::Descriptions;
+use crate::domain::Fit;
 use crate::domain::Interrupted;
 use crate::domain::ModelCard;
 use crate::domain::PredictorCard;
@@ -105,7 +107,11 @@ impl Loner {
         let settings = Settings::default();
         let device = device_choice(&options.device)?;
         Ok(Self {
-            model: ModelChoice::of(options, &settings)?.load(device, options.dtype)?,
+            model: ModelChoice::of(options, &settings)?.load(
+                device,
+                options.dtype,
+                &Arc::default(),
+            )?,
             options: options.clone(),
             preset: dataset::default_preset(),
             predictor: None,
@@ -326,6 +332,12 @@ pub(super) fn predictor_file(weights: &Path) -> Result<Loaded, JobError> {
         })?;
     let predictor = Predictor::from_bytes(&card, &bytes)?;
     Ok(Loaded { card, predictor })
+}
+
+/// Whether and in which form the model in use fits the device, told before it is loaded.
+pub fn fit(options: &WorkerOptions) -> Result<Fit, JobError> {
+    let choice = ModelChoice::of(options, &Settings::default())?;
+    choice.fit(device_choice(&options.device)?)
 }
 
 /// Every model that the program has: the embedded one, then the folders below its data folder.

@@ -4,6 +4,7 @@
 //! Every thread of the program except the window's is started here, has a name, and is joined when [`Workers`] is dropped.
 //! Nothing is shared between them but the flags that stop a job and its throttled progress.
 
+mod adapters;
 mod context;
 pub mod corpus;
 mod crew;
@@ -47,7 +48,7 @@ pub use feature_file::Scored;
 pub use files_worker::is_project;
 pub use home::Home;
 pub use lone::{
-    Assessed, FeaturePredictor, FeatureWish, Loner, WrittenFeatures, models, score_features,
+    Assessed, FeaturePredictor, FeatureWish, Loner, WrittenFeatures, fit, models, score_features,
 };
 pub use presets::presets;
 pub use published::PublishedPredictor;

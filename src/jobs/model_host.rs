@@ -2,8 +2,11 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::compute::DeviceChoice;
+use crate::domain::Aspect;
+use crate::domain::Fit;
 use crate::domain::ModelCard;
 use crate::domain::ModelTag;
 use crate::domain::PredictorCard;
@@ -19,6 +22,7 @@ use crate::ml::vlm::LocalModel;
 use crate::ml::vlm::ModelFiles;
 use crate::ml::vlm::weights::Form;
 use crate::ml::vlm::weights::NamedMatrix;
+use crate::ml::vlm::weights::Shelf;
 
 /// Which model is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +38,37 @@ pub(super) enum ModelChoice {
 impl ModelChoice {
     /// What the command line said, else what the project says, else the embedded model.
     pub(super) fn of(options: &WorkerOptions, settings: &Settings) -> Result<Self, JobError> {
+        Self::of_aspect(options, settings, None)
+    }
+
+    /// The same for an aspect, which may have an adapter of its own.
+    pub(super) fn of_aspect(
+        options: &WorkerOptions,
+        settings: &Settings,
+        aspect: Option<Aspect>,
+    ) -> Result<Self, JobError> {
         let wanted = options
             .model
             .clone()
             .or_else(|| settings.model.as_ref().map(PathBuf::from));
         let base = wanted.map_or(Ok(Self::Embedded), |name| Self::find(&name, &options.home))?;
-        Ok(match &options.adapter {
-            Some(adapter) => Self::Adapted(Box::new(base), adapter.clone()),
+        let own = match (&options.adapter, aspect) {
+            (Some(adapter), _) => Some(adapter.clone()),
+            (None, Some(aspect)) => base.files().0.adapter_of(aspect)?,
+            (None, None) => None,
+        };
+        Ok(match own {
+            Some(adapter) => Self::Adapted(Box::new(base), adapter),
             None => base,
         })
+    }
+
+    /// Itself without an adapter.
+    fn base(&self) -> &Self {
+        match self {
+            Self::Adapted(base, _) => base,
+            other => other,
+        }
     }
 
     /// The files, and the adapter that goes into them.
@@ -52,6 +78,11 @@ impl ModelChoice {
             Self::Folder(folder) => (ModelFiles::Folder(folder.clone()), None),
             Self::Adapted(base, adapter) => (base.files().0, Some(adapter)),
         }
+    }
+
+    /// Whether it fits a device.
+    pub(super) fn fit(&self, device: DeviceChoice) -> Result<Fit, JobError> {
+        Ok(self.files().0.fit(device)?)
     }
 
     /// The matrix that makes its logits.
@@ -86,6 +117,7 @@ impl ModelChoice {
         &self,
         device: DeviceChoice,
         form: Option<Form>,
+        shelf: &Arc<Shelf>,
     ) -> Result<LocalModel, JobError> {
         let (files, adapter) = self.files();
         let wish = LoadWish {
@@ -93,7 +125,7 @@ impl ModelChoice {
             form,
             adapter: adapter.map(Path::to_owned),
         };
-        Ok(LocalModel::open(&files, &wish)?)
+        Ok(LocalModel::open_over(&files, &wish, shelf)?)
     }
 }
 
@@ -101,6 +133,10 @@ impl ModelChoice {
 pub(super) struct ModelHost {
     options: WorkerOptions,
     loaded: Option<(ModelChoice, LocalModel)>,
+    /// What models with different adapters share of the base that is loaded.
+    shelf: Arc<Shelf>,
+    /// The aspect that is worked on.
+    aspect: Option<Aspect>,
 }
 
 impl ModelHost {
@@ -108,7 +144,33 @@ impl ModelHost {
         Self {
             options,
             loaded: None,
+            shelf: Arc::default(),
+            aspect: None,
         }
+    }
+
+    /// The aspect whose adapter is wanted from now on.
+    pub(super) const fn work_for(&mut self, aspect: Option<Aspect>) {
+        self.aspect = aspect;
+    }
+
+    /// Aspects in groups that one model serves, that of the loaded model first.
+    pub(super) fn groups(
+        &self,
+        settings: &Settings,
+        aspects: &[Aspect],
+    ) -> Result<Vec<Vec<Aspect>>, JobError> {
+        let mut groups: Vec<(ModelChoice, Vec<Aspect>)> = Vec::new();
+        for aspect in aspects.iter().copied() {
+            let choice = ModelChoice::of_aspect(&self.options, settings, Some(aspect))?;
+            match groups.iter_mut().find(|(known, _)| *known == choice) {
+                Some((_, group)) => group.push(aspect),
+                None => groups.push((choice, vec![aspect])),
+            }
+        }
+        let loaded = self.loaded.as_ref().map(|(choice, _)| choice);
+        groups.sort_by_key(|(choice, _)| loaded != Some(choice));
+        Ok(groups.into_iter().map(|(_, group)| group).collect())
     }
 
     pub(super) const fn options(&self) -> &WorkerOptions {
@@ -121,16 +183,21 @@ impl ModelHost {
         settings: &Settings,
         store: &StoreHandle,
     ) -> Result<&mut LocalModel, JobError> {
-        let choice = ModelChoice::of(&self.options, settings)?;
+        let choice = ModelChoice::of_aspect(&self.options, settings, self.aspect)?;
         if self
             .loaded
             .as_ref()
             .is_none_or(|(loaded, _)| *loaded != choice)
         {
-            // Two models at once may not fit into memory.
+            // Two models at once may not fit into memory; what adapters leave alone of one base stays.
+            let is_same_base =
+                |(loaded, _): &(ModelChoice, LocalModel)| loaded.base() == choice.base();
+            if !self.loaded.as_ref().is_some_and(is_same_base) {
+                self.shelf = Arc::default();
+            }
             self.loaded = None;
             let device = device_choice(&self.options.device)?;
-            let model = choice.load(device, self.options.dtype)?;
+            let model = choice.load(device, self.options.dtype, &self.shelf)?;
             let card = model.card().clone();
             self.loaded = Some((choice, model));
             store.call(move |state| {

@@ -141,7 +141,7 @@ impl ModelWorker {
         let mut settings = catalog.settings.clone();
         *settings.predictor.get_mut(aspect) = predictor;
         save_settings(&pinned, settings, format!("Use {name} for {aspect}"))?;
-        let tag = ModelChoice::of(self.host.options(), &catalog.settings)?
+        let tag = ModelChoice::of_aspect(self.host.options(), &catalog.settings, Some(aspect))?
             .card()?
             .tag;
         let preset = preset_in_use(&catalog)?;

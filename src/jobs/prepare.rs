@@ -110,6 +110,7 @@ pub(super) fn prepare(
     };
     let catalog = learn_from::with_truth(catalog, &settings, &pinned)?;
     let catalog = with_splits(catalog, &settings, &pinned, context)?;
+    host.work_for(Some(settings.aspect));
     let pipeline = Pipeline::new(host, store, &catalog, pinned)?;
     let source = |_| settings.descriptions;
     let mut known = pipeline.known(&catalog, source);

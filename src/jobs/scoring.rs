@@ -17,6 +17,7 @@ use crate::domain::ModelTag;
 use crate::domain::PredictorCard;
 use crate::domain::PredictorId;
 use crate::domain::Score;
+use crate::jobs::adapters::by_model;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::evaluate::descriptions_of;
@@ -56,6 +57,22 @@ pub(super) struct ScoreRequest {
 /// Scores what has no score by the predictor in use for its newest description.
 /// A picture that fails is listed and gets no score.
 pub(super) fn score(
+    host: &mut ModelHost,
+    store: &StoreHandle,
+    request: &ScoreRequest,
+    context: &mut JobContext,
+) -> Result<JobReport, JobError> {
+    by_model(host, store, &request.aspects, |host, aspects| {
+        let request = ScoreRequest {
+            images: request.images.clone(),
+            aspects: aspects.to_vec(),
+            descriptions: request.descriptions,
+        };
+        score_by_one(host, store, &request, context)
+    })
+}
+
+fn score_by_one(
     host: &mut ModelHost,
     store: &StoreHandle,
     request: &ScoreRequest,

@@ -181,3 +181,72 @@ fn an_adapter_changes_what_the_model_says_and_what_it_is_called() {
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("layers.99"), "{}", refused.stderr);
 }
+
+#[test]
+fn each_aspect_speaks_through_the_adapter_that_the_model_names_for_it() {
+    let world = with_picture();
+    let folder = mini(&world);
+    let base = load(&folder.join("model.safetensors"));
+    let name = "llm.model.layers.0.self_attn.q_proj";
+    let (rows, width) = base[&format!("{name}.weight")].dims2().expect("a matrix");
+    for (aspect, value) in [("quality", 0.02), ("authenticity", -0.02)] {
+        let adapter = folder.join(aspect);
+        fs::create_dir_all(&adapter).expect("a folder");
+        let full =
+            |rows, width| Tensor::full(value as f32, (rows, width), &Device::Cpu).expect("numbers");
+        let pair = HashMap::from([
+            (
+                format!("base_model.model.{name}.lora_A.weight"),
+                full(1, width),
+            ),
+            (
+                format!("base_model.model.{name}.lora_B.weight"),
+                full(rows, 1),
+            ),
+        ]);
+        candle_core::safetensors::save(&pair, adapter.join("adapter_model.safetensors"))
+            .expect("written");
+        let config = r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["layers.0.self_attn.q_proj"]}"#;
+        fs::write(adapter.join("adapter_config.json"), config).expect("written");
+    }
+    let mut manifest = fs::read_to_string(folder.join("model.toml")).expect("a manifest");
+    manifest.push_str("\n[adapters]\nquality = \"quality\"\nauthenticity = \"authenticity\"\n");
+    fs::write(folder.join("model.toml"), manifest).expect("written");
+    let answer = world.run(&[
+        "describe",
+        "--project",
+        "demo.assay",
+        "--model",
+        "mini",
+        "--aspect",
+        "all",
+        "--json",
+    ]);
+    assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+    assert_eq!(answer.json()["done"].as_u64(), Some(3), "{}", answer.stdout);
+    // Each description remembers the model with the adapter that made it
+    let project = assay::store::Project::open(&world.path("demo.assay")).expect("a project");
+    let catalog = project.catalog().expect("a catalog");
+    let mut names: Vec<String> = catalog
+        .descriptions
+        .iter()
+        .filter_map(|description| Some(description.made.model.as_ref()?.name.clone()))
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["mini", "mini with authenticity", "mini with quality"]
+    );
+    // A second time nothing is due
+    let again = world.run(&[
+        "describe",
+        "--project",
+        "demo.assay",
+        "--model",
+        "mini",
+        "--aspect",
+        "all",
+        "--json",
+    ]);
+    assert_eq!(again.json()["skipped"].as_u64(), Some(3));
+}

@@ -1,5 +1,6 @@
 //! A model on disk or inside the binary: `model.toml`, `config.json`, `tokenizer.json`, weights.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +16,7 @@ use super::weights::{
     Adapter, GgufFile, Joined, NamedMatrix, PickleFiles, SafetensorsBytes, SafetensorsFiles, Source,
 };
 use crate::compute::DeviceChoice;
-use crate::domain::{Fit, ModelCard, ModelTag};
+use crate::domain::{Aspect, Fit, ModelCard, ModelTag};
 use crate::ml::MlError;
 
 /// What `model.toml` says.
@@ -34,6 +35,9 @@ pub struct Manifest {
     /// How it is asked to speak.
     #[serde(default)]
     pub generation: GenerateSettings,
+    /// Adapters of single aspects: folders, from the model's own on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub adapters: BTreeMap<Aspect, PathBuf>,
 }
 
 /// What stands before the names of the decoder.
@@ -199,6 +203,18 @@ impl ModelFiles {
                 Self::Folder(folder) => Some(folder.display().to_string()),
             },
         })
+    }
+
+    /// The adapter that the model's own `model.toml` names for an aspect.
+    ///
+    /// # Errors
+    /// A missing or malformed `model.toml`.
+    pub fn adapter_of(&self, aspect: Aspect) -> Result<Option<PathBuf>, MlError> {
+        let Self::Folder(folder) = self else {
+            return Ok(None);
+        };
+        let adapter = self.manifest()?.adapters.remove(&aspect);
+        Ok(adapter.map(|path| folder.join(path)))
     }
 
     /// The card of this model with an adapter in it: its name and its hash tell of both, so that what the two make
