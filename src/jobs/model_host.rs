@@ -140,7 +140,7 @@ pub(super) struct ModelHost {
 }
 
 impl ModelHost {
-    pub(super) const fn new(options: WorkerOptions) -> Self {
+    pub(super) fn new(options: WorkerOptions) -> Self {
         Self {
             options,
             loaded: None,
