@@ -206,7 +206,7 @@ fn each_aspect_speaks_through_the_adapter_that_the_model_names_for_it() {
         ]);
         candle_core::safetensors::save(&pair, adapter.join("adapter_model.safetensors"))
             .expect("written");
-        let config = r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["layers.0.self_attn.q_proj"]}"#;
+        let config = r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": "llm\\.model\\.layers\\.0\\.self_attn\\.q_proj"}"#;
         fs::write(adapter.join("adapter_config.json"), config).expect("written");
     }
     let mut manifest = fs::read_to_string(folder.join("model.toml")).expect("a manifest");
