@@ -15,6 +15,8 @@ pub mod dataset;
 
 pub mod store;
 
+pub mod net;
+
 pub mod ml;
 
 pub mod export;

@@ -9,6 +9,7 @@ mod catalog;
 mod columns;
 mod conversation;
 mod count;
+mod download;
 mod filter;
 mod fit;
 mod image;
@@ -18,6 +19,7 @@ mod run;
 mod run_report;
 mod score;
 pub mod study;
+mod teaching;
 mod training;
 mod training_rules;
 mod usage;
@@ -30,6 +32,7 @@ pub use conversation::{
     Provenance,
 };
 pub use count::grouped;
+pub use download::{AddOn, HalfDownload, KnownModel, ModelKind, Offer, Precision, Purpose, Shelf};
 pub use filter::{Filter, SortKey};
 pub use fit::{Fit, FormNeed, MemoryNeed, Verdict};
 pub use image::{ContentHash, FileState, ImageId, ImageRecord, Picture, Truth};
@@ -46,6 +49,7 @@ pub use study::{
     Method, PairChoice, Protocol, ProtocolHash, RatingsFormat, Shown, Study, StudyId, StudyMos,
     StudyPicture, Trial, Vote, VoteId, VoteToken, VoteValue,
 };
+pub use teaching::{AskedAspect, Budget, Prices, Question, ShownScore, TeacherKind, Usage};
 pub use training::{
     Fold, HeadInput, HeadKind, HeadSettings, LearnFrom, Loss, Pooling, Projection, Schedule,
     Selection, TrainSettings,

@@ -15,12 +15,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("media", &["domain"]),
     ("dataset", &["domain", "media"]),
     ("store", &["domain"]),
+    ("net", &["domain"]),
     ("ml", &["domain", "stats", "compute"]),
     ("export", &["domain", "stats"]),
     (
         "jobs",
         &[
-            "domain", "stats", "compute", "media", "dataset", "store", "ml", "export",
+            "domain", "stats", "compute", "media", "dataset", "store", "net", "ml", "export",
         ],
     ),
     ("state", &["domain", "stats", "jobs::message"]),
@@ -30,7 +31,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "domain", "stats", "compute", "media", "dataset", "store", "ml", "export", "jobs",
+            "domain", "stats", "compute", "media", "dataset", "store", "net", "ml", "export",
+            "jobs",
         ],
     ),
 ];
@@ -56,10 +58,11 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("memmap2", &["compute"]),
     ("rfd", &["app"]),
     ("rusqlite", &["store"]),
-    // Pictures, features, models, protocols and votes are all known by their SHA-256.
-    ("sha2", &["domain", "media", "store", "ml"]),
+    // Pictures, features, models, downloads, protocols and votes are all known by their SHA-256.
+    ("sha2", &["domain", "media", "store", "net", "ml"]),
     ("tokenizers", &["ml"]),
     ("zip", &["ml"]),
+    ("ureq", &["net"]),
 ];
 
 /// Lines of one file at most.

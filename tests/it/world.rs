@@ -104,6 +104,24 @@ impl World {
         answer(&output.expect("the program starts"))
     }
 
+    /// Runs the program to its end with these variables in its environment, and nothing to read on its stdin.
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Answer {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied()).stdin(Stdio::null());
+        answer(&command.output().expect("the program starts"))
+    }
+
+    /// Starts the program with these variables in its environment and leaves it running.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts")
+    }
+
     /// Starts the program and leaves it running.
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments)
