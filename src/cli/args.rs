@@ -7,6 +7,7 @@ use clap::Parser;
 use clap::Subcommand;
 
 use crate::cli::convert::ConvertArgs;
+use crate::cli::models::args::ModelsAction;
 use crate::cli::rehearse::RehearseArgs;
 use crate::cli::study::args::StudyAction;
 use crate::cli::train_args::TrainArgs;
@@ -120,45 +121,6 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: ModelsAction,
     },
-}
-
-/// What to do with models.
-#[derive(Debug, Clone, Subcommand)]
-pub(super) enum ModelsAction {
-    /// List the models
-    List,
-    /// Load the model, and read every embedded predictor that fits it
-    Check,
-    /// Write a project's predictor to a file, with its card as JSON beside it
-    Save {
-        /// Project file
-        #[arg(long, value_name = "FILE")]
-        project: PathBuf,
-        /// Aspect whose predictor in use is written
-        #[arg(long, value_name = "ASPECT")]
-        aspect: Aspect,
-        /// File to write, e.g. quality.safetensors
-        #[arg(long, value_name = "FILE")]
-        out: PathBuf,
-    },
-    /// Make a small model from nothing: first the stem learns to see, then the language model to speak
-    Train(RecipeArgs),
-}
-
-/// What a small model is made from.
-#[derive(Debug, Clone, Args)]
-pub(super) struct RecipeArgs {
-    /// Recipe, such as `models/mini/recipe.toml`
-    pub(super) recipe: PathBuf,
-    /// Folder that the model is written into; scenes and the first step's stem are kept there as well
-    #[arg(long)]
-    pub(super) out: PathBuf,
-    /// Dataset folder with `conversations`; pictures of any test list are left out
-    #[arg(long)]
-    pub(super) dataset: Option<PathBuf>,
-    /// Take the first step's stem from the folder and go on with the second
-    #[arg(long)]
-    pub(super) keep_stem: bool,
 }
 
 /// `assay demo`.

@@ -4,12 +4,14 @@ use std::io;
 use std::io::Write as _;
 use std::time::Duration;
 
+use indicatif::DecimalBytes;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use serde_json::Value;
 
 use crate::jobs::message::FailedItem;
 use crate::jobs::message::Progress;
+use crate::jobs::message::Unit;
 
 /// Failures listed in words before the rest is only counted; `--json` lists all.
 const MAX_LISTED_FAILURES: usize = 20;
@@ -47,14 +49,19 @@ impl Bar {
     pub(super) fn show(&mut self, progress: &Progress) {
         if self.stage != progress.stage {
             self.stage.clone_from(&progress.stage);
-            self.bar.set_style(style(progress.total > 0));
+            self.bar.set_style(style(progress.total > 0, progress.unit));
             if self.bar.is_hidden() {
                 say(&self.stage);
             }
         }
         self.bar.set_length(progress.total);
         self.bar.set_position(progress.done);
-        let rate = progress.per_second.map_or_else(String::new, rate_words);
+        let rate = progress
+            .per_second
+            .map_or_else(String::new, |rate| match progress.unit {
+                Unit::Items => rate_words(rate),
+                Unit::Bytes => format!(", {}/s", bytes_words(rate as u64)),
+            });
         let left = progress.seconds_left.map_or_else(String::new, |seconds| {
             format!(", {} left", time_words(seconds))
         });
@@ -91,11 +98,17 @@ pub(super) fn list_failures(failed: &[FailedItem]) {
     }
 }
 
-fn style(counted: bool) -> ProgressStyle {
-    let template = if counted {
-        "{wide_bar} {pos}/{len} {msg}"
-    } else {
-        "{spinner} {pos} {msg}"
+/// Bytes in words: "38.1 MB".
+pub(super) fn bytes_words(bytes: u64) -> String {
+    DecimalBytes(bytes).to_string()
+}
+
+fn style(counted: bool, unit: Unit) -> ProgressStyle {
+    let template = match (counted, unit) {
+        (true, Unit::Items) => "{wide_bar} {pos}/{len} {msg}",
+        (true, Unit::Bytes) => "{wide_bar} {decimal_bytes}/{decimal_total_bytes} {msg}",
+        (false, Unit::Items) => "{spinner} {pos} {msg}",
+        (false, Unit::Bytes) => "{spinner} {decimal_bytes} {msg}",
     };
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

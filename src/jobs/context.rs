@@ -22,6 +22,8 @@ use crate::jobs::message::Control;
 use crate::jobs::message::Event;
 use crate::jobs::message::JobId;
 use crate::jobs::message::JobReport;
+use crate::jobs::message::Progress;
+use crate::jobs::message::Unit;
 use crate::jobs::progress::Meter;
 use crate::jobs::workers::Waker;
 
@@ -69,7 +71,7 @@ impl Flags {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    fn is_paused(&self) -> bool {
+    pub(super) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
     }
 }
@@ -188,6 +190,21 @@ impl JobContext {
     /// Whether the user cancelled the job; leaving the program is not that.
     pub(super) fn is_cancelled(&self) -> bool {
         self.flags.is_cancelled() && !self.is_leaving()
+    }
+
+    /// The flags themselves, for the threads that a job has of its own.
+    pub(super) fn flags(&self) -> Arc<Flags> {
+        Arc::clone(&self.flags)
+    }
+
+    /// As [`JobContext::progress`], where bytes are counted.
+    pub(super) fn bytes(&mut self, done: u64, total: u64, stage: &str) -> Result<(), Interrupted> {
+        if let Some(progress) = self.meter.note(Instant::now(), done, total, stage) {
+            let unit = Unit::Bytes;
+            let progress = Progress { unit, ..progress };
+            self.events.send(Event::JobProgress(self.id, progress));
+        }
+        self.check()
     }
 
     /// Whether the job was cancelled because the program is going down.

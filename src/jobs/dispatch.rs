@@ -14,6 +14,10 @@ pub(super) enum Place {
     Files,
     /// Everything that needs the model or a predictor. Training begins here: it may need descriptions first.
     Model,
+    /// Downloads, which take hours and hold nothing up.
+    Downloads,
+    /// Questions to the hub, and looking through the files of models.
+    Shelf,
 }
 
 /// Where a job goes.
@@ -49,6 +53,11 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::UsePredictor { .. }
         | Job::UsePreset { .. }
         | Job::UseModel { .. } => Place::Model,
+        Job::FetchModel(_) => Place::Downloads,
+        Job::AskModel(_)
+        | Job::ForgetDownload { .. }
+        | Job::AddModel { .. }
+        | Job::CheckModel { .. } => Place::Shelf,
     }
 }
 
@@ -61,6 +70,7 @@ pub(super) const fn can_pause(job: &Job) -> bool {
             | Job::Features(_)
             | Job::Train(_)
             | Job::ResumeTraining(_)
+            | Job::FetchModel(_)
     )
 }
 
@@ -111,6 +121,11 @@ pub(super) fn title(job: &Job) -> String {
         Job::Redo => "Redo".to_owned(),
         Job::ListModels => "List models".to_owned(),
         Job::UseModel { .. } => "Change the model".to_owned(),
+        Job::AskModel(request) => format!("Ask for {}", request.source),
+        Job::FetchModel(request) => format!("Download {}", request.source),
+        Job::ForgetDownload { folder } => format!("Take away the download {}", file_name(folder)),
+        Job::AddModel { folder } => format!("Add {}", file_name(folder)),
+        Job::CheckModel { folder } => format!("Check {}", file_name(folder)),
     }
 }
 

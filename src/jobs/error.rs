@@ -10,6 +10,7 @@ use crate::domain::Interrupted;
 use crate::export::ExportError;
 use crate::media::MediaError;
 use crate::ml::MlError;
+use crate::net::NetError;
 use crate::stats::StatsError;
 use crate::store::StoreError;
 
@@ -71,6 +72,47 @@ pub enum JobError {
     /// The model or a predictor could not do its work.
     #[error(transparent)]
     Ml(MlError),
+    /// Something could not be fetched.
+    #[error(transparent)]
+    Net(NetError),
+    /// Neither a known model nor a repository.
+    #[error(
+        "there is no model {name} in the list: give one of {}, or a repository of the hub as owner/name", known.join(", ")
+    )]
+    UnknownSource {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// A file of the user's has the name of one that is to come.
+    #[error("this file is here already with another size than the one that is to come, and is left as it is: choose an empty folder: {}", path.display())]
+    InTheWay {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The folder among the program's models belongs to another repository.
+    #[error("a folder of the name {name} holds {holds} already: choose another folder with --to")]
+    NameTaken {
+        /// Name of the folder.
+        name: String,
+        /// The repository in it.
+        holds: String,
+    },
+    /// A folder that is no model, or not a whole one.
+    #[error("this is no whole model: {reason}: {}", path.display())]
+    NoWholeModel {
+        /// What it lacks, and what to do.
+        reason: String,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Only what the program fetched itself may be taken away.
+    #[error("this is no download of the program's, so nothing was taken away: {}", path.display())]
+    NoDownload {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The row has no picture that can be used.
     #[error("{0}")]
     NoPicture(String),
@@ -273,6 +315,15 @@ impl JobError {
                 | Self::NoDescription { .. }
                 | Self::Picture(_)
         )
+    }
+}
+
+impl From<NetError> for JobError {
+    fn from(error: NetError) -> Self {
+        match error {
+            NetError::Interrupted(stop) => Self::Interrupted(stop),
+            error => Self::Net(error),
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use crate::domain::{
     Aspect, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures, FeatureUsage,
-    ImageId, ImageRecord, ImportSummary, ModelCard, Operation, Picture, PredictorCard, PredictorId,
-    Protocol, RatingsFormat, RunId, RunRecord, RunReport, Score, Settings, Study, StudyId,
+    ImageId, ImageRecord, ImportSummary, ModelCard, Offer, Operation, Picture, PredictorCard,
+    PredictorId, Protocol, RatingsFormat, RunId, RunRecord, RunReport, Score, Settings, Shelf, Study,
+    StudyId,
     TrainSettings, Vote,
 };
 pub use crate::export::ratings::{Analysis, Scene, Sides};
@@ -140,6 +141,25 @@ pub enum Job {
         /// Folder with a `model.toml`.
         folder: Option<PathBuf>,
     },
+    /// Ask the hub what a model consists of; answered by [`Event::Offered`]. Nothing is fetched.
+    AskModel(FetchRequest),
+    /// Fetch a model, going on where it was cut off. Whoever asks has shown the licence.
+    FetchModel(FetchRequest),
+    /// Take away what came of a download that is not whole.
+    ForgetDownload {
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// Take a folder of files into the program's models, where it lies; it is only read.
+    AddModel {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Read every file of a model and hold it against what is known of it; answered by [`Event::ModelChecked`].
+    CheckModel {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
 
 /// Small, frequent wishes that are no jobs: newest wins, nothing is listed in the jobs strip.
@@ -193,6 +213,19 @@ pub struct FeaturesRequest {
     pub descriptions: Descriptions,
     /// Safetensors file that the features are written to as well.
     pub out: Option<PathBuf>,
+}
+
+/// A model to ask for or to fetch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FetchRequest {
+    /// A name of the list of known models, or a repository `owner/name`.
+    pub source: String,
+    /// Branch, tag or commit; `None` means `main`.
+    pub revision: Option<String>,
+    /// Patterns of the files that are wanted; none means what a model needs.
+    pub include: Vec<String>,
+    /// Folder that it goes into; `None` means a folder of its name among the program's models.
+    pub to: Option<PathBuf>,
 }
 
 /// A table to write.
@@ -258,6 +291,16 @@ pub struct RatingsImport {
     pub aspect: Option<Aspect>,
 }
 
+/// What a job counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unit {
+    /// Pictures, rows, steps.
+    #[default]
+    Items,
+    /// Bytes.
+    Bytes,
+}
+
 /// How far a job is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
@@ -271,6 +314,8 @@ pub struct Progress {
     pub seconds_left: Option<f64>,
     /// What is being done, e.g. "Describing quality".
     pub stage: String,
+    /// What is counted.
+    pub unit: Unit,
 }
 
 /// An item that a job could not do.
@@ -365,6 +410,17 @@ pub enum Event {
     Models(Vec<ModelCard>),
     /// Folders among the program's models that hold no whole model, each with what is wrong.
     BrokenModels(Vec<(PathBuf, String)>),
+    /// What else lies among the program's models, and what could be fetched.
+    Shelf(Box<Shelf>),
+    /// The hub answered what a model consists of.
+    Offered(Box<Offer>),
+    /// A model's files were read: what was found, or what is wrong with them.
+    ModelChecked {
+        /// Its folder.
+        folder: PathBuf,
+        /// A sentence either way.
+        outcome: Result<String, String>,
+    },
     /// The embedded predictors that fit the model in use.
     EmbeddedPredictors(Vec<PredictorCard>),
     /// A thumbnail: at most 256 pixels on its longer side.

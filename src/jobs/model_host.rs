@@ -14,6 +14,7 @@ use crate::domain::Settings;
 use crate::jobs::error::JobError;
 use crate::jobs::home::Home;
 use crate::jobs::message::Event;
+use crate::jobs::shelf;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::workers::WorkerOptions;
 use crate::ml::embedded_predictors;
@@ -237,7 +238,7 @@ pub(super) fn announce_models(
     let in_use = ModelChoice::of(options, &settings)?.card()?;
     let mut cards = vec![in_use.clone(), embedded_card()?];
     let mut broken = Vec::new();
-    for folder in folders(&options.home) {
+    for folder in shelf::model_folders(&options.home) {
         match card_of_folder(&folder) {
             Ok(card) => cards.push(card),
             Err(error) => broken.push((folder, error.to_string())),
@@ -253,6 +254,7 @@ pub(super) fn announce_models(
     }
     events.send(Event::Models(cards));
     events.send(Event::BrokenModels(broken));
+    events.send(Event::Shelf(Box::new(shelf::shelf(&options.home))));
     let fitting = fitting_predictors(&in_use.tag);
     events.send(Event::EmbeddedPredictors(
         fitting.into_iter().map(|(card, _)| card).collect(),
@@ -262,7 +264,7 @@ pub(super) fn announce_models(
 
 /// The embedded model and every folder below the program's models that holds a whole one.
 pub(super) fn all_cards(home: &Home) -> Result<Vec<ModelCard>, JobError> {
-    let found = folders(home);
+    let found = shelf::model_folders(home);
     // A folder that is no whole model is left out here; choosing it by name says what is wrong with it.
     let whole = found
         .iter()
@@ -270,23 +272,11 @@ pub(super) fn all_cards(home: &Home) -> Result<Vec<ModelCard>, JobError> {
     Ok(std::iter::once(embedded_card()?).chain(whole).collect())
 }
 
-/// Every folder below the program's models.
-fn folders(home: &Home) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(home.models_folder())
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|folder| folder.is_dir())
-        .collect();
-    folders.sort();
-    folders
-}
-
 /// The card of the embedded model.
 pub(super) fn embedded_card() -> Result<ModelCard, JobError> {
     Ok(ModelFiles::Embedded.card()?)
 }
 
-fn card_of_folder(folder: &Path) -> Result<ModelCard, JobError> {
+pub(super) fn card_of_folder(folder: &Path) -> Result<ModelCard, JobError> {
     Ok(ModelFiles::Folder(folder.to_owned()).card()?)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::message::Progress;
+use super::message::Unit;
 
 /// No more than ten messages a second: more cannot be read, and each costs a frame.
 pub(super) const PUBLISH_EVERY: Duration = Duration::from_millis(100);
@@ -70,6 +71,7 @@ impl Meter {
                 .filter(|_| total > done)
                 .map(|rate| (total - done) as f64 / rate),
             stage: self.stage.clone(),
+            unit: Unit::Items,
         })
     }
 

@@ -31,6 +31,7 @@ use crate::jobs::message::ResultsRequest;
 use crate::jobs::message::Wish;
 use crate::jobs::model_worker;
 use crate::jobs::results;
+use crate::jobs::shelf_worker;
 use crate::jobs::store_jobs;
 use crate::jobs::store_worker;
 use crate::jobs::store_worker::StoreHandle;
@@ -123,7 +124,20 @@ impl Workers {
         let (files, files_tasks) = bounded(MAX_WAITING_JOBS);
         let (model, model_tasks) = bounded(MAX_WAITING_JOBS);
         let (training, train_tasks) = bounded(MAX_WAITING_TRAININGS);
+        let (downloads, download_tasks) = bounded(MAX_WAITING_JOBS);
+        let (shelf, shelf_tasks) = bounded(MAX_WAITING_JOBS);
         let files_thread = files_worker::start(files_tasks, store.clone(), options.clone())?;
+        for (name, tasks) in [
+            ("assay-download", download_tasks),
+            ("assay-shelf", shelf_tasks),
+        ] {
+            threads.push(shelf_worker::start(
+                name,
+                tasks,
+                store.clone(),
+                options.clone(),
+            )?);
+        }
         let model_thread = model_worker::start(model_tasks, training, store.clone(), options)?;
         threads.extend([files_thread, model_thread, trainer::start(train_tasks)?]);
 
@@ -132,6 +146,8 @@ impl Workers {
             store,
             files,
             model,
+            downloads,
+            shelf,
         };
         threads.push(spawn("assay-dispatch", move || {
             for task in waiting {
@@ -208,6 +224,8 @@ struct Desks {
     store: StoreHandle,
     files: Sender<Task>,
     model: Sender<Task>,
+    downloads: Sender<Task>,
+    shelf: Sender<Task>,
 }
 
 impl Desks {
@@ -226,6 +244,12 @@ impl Desks {
             }
             Place::Model => {
                 self.model.send(task).ok();
+            }
+            Place::Downloads => {
+                self.downloads.send(task).ok();
+            }
+            Place::Shelf => {
+                self.shelf.send(task).ok();
             }
         }
     }

@@ -1,5 +1,8 @@
 //! `assay models`: what there is, and whether it works.
 
+pub(super) mod args;
+mod fetch;
+
 use std::fs;
 use std::path::Path;
 
@@ -7,13 +10,15 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use crate::cli::args::Common;
-use crate::cli::args::ModelsAction;
-use crate::cli::args::RecipeArgs;
 use crate::cli::exit::Exit;
+use crate::cli::models::args::ModelsAction;
+use crate::cli::models::args::RecipeArgs;
 use crate::cli::output;
 use crate::cli::session;
 use crate::domain::Aspect;
+use crate::domain::KnownModel;
 use crate::domain::ModelCard;
+use crate::domain::Shelf;
 use crate::jobs;
 use crate::jobs::Loner;
 use crate::jobs::evaluate::predictor_in_use;
@@ -24,7 +29,10 @@ use crate::store::Project;
 pub(super) fn models(action: &ModelsAction, common: &Common) -> anyhow::Result<Exit> {
     match action {
         ModelsAction::List => list(common),
-        ModelsAction::Check => check(common),
+        ModelsAction::Check { which: None } => check(common),
+        ModelsAction::Check { which: Some(which) } => fetch::check(which, common),
+        ModelsAction::Fetch(args) => fetch::fetch(args, common),
+        ModelsAction::Add { folder } => fetch::add(folder, common),
         ModelsAction::Save {
             project,
             aspect,
@@ -37,9 +45,70 @@ pub(super) fn models(action: &ModelsAction, common: &Common) -> anyhow::Result<E
 fn list(common: &Common) -> anyhow::Result<Exit> {
     let options = session::worker_options(common, None)?;
     let cards = jobs::models(&options.home)?;
-    let words: Vec<String> = cards.iter().map(card_words).collect();
-    output::answer(common.json, &json!({ "models": cards }), &words.join("\n"));
+    let shelf = jobs::shelf(&options.home);
+    let mut words: Vec<String> = cards.iter().map(card_words).collect();
+    words.extend(shelf_words(&shelf));
+    let value = json!({
+        "models": cards,
+        "add_ons": shelf.add_ons,
+        "half_downloads": shelf.halves,
+        "known": shelf.known,
+    });
+    output::answer(common.json, &value, &words.join("\n"));
     Ok(Exit::Done)
+}
+
+/// What lies beside models, and what could be fetched.
+fn shelf_words(shelf: &Shelf) -> Vec<String> {
+    let mut words = Vec::new();
+    for add_on in &shelf.add_ons {
+        let problem = add_on.problem.as_ref().map_or_else(String::new, |reason| {
+            format!("\n  cannot be used: {reason}")
+        });
+        words.push(format!(
+            "{} ({}, {}): {}\n  {}{problem}",
+            add_on.name,
+            add_on.kind.word(),
+            add_on.licence,
+            add_on.summary,
+            add_on.folder.display()
+        ));
+    }
+    for half in &shelf.halves {
+        let of = half.bytes.map_or_else(String::new, |bytes| {
+            format!(" of {}", output::bytes_words(bytes))
+        });
+        words.push(format!(
+            "{} (not whole): {}{of} are here; `assay models fetch {}` goes on",
+            half.name,
+            output::bytes_words(half.present),
+            half.source
+        ));
+    }
+    let is_here = |name: &String| {
+        shelf.here.contains(name) || shelf.halves.iter().any(|half| half.name == *name)
+    };
+    let others: Vec<&KnownModel> = shelf
+        .known
+        .iter()
+        .filter(|known| !is_here(&known.name))
+        .collect();
+    if !others.is_empty() {
+        words.push(format!(
+            "To fetch from {} with `assay models fetch NAME`:",
+            shelf.host
+        ));
+    }
+    for known in others {
+        let purpose = known.purpose.words();
+        let made_for = if purpose.is_empty() {
+            purpose
+        } else {
+            format!(" ({purpose})")
+        };
+        words.push(format!("  {}: {}{made_for}", known.name, known.summary));
+    }
+    words
 }
 
 /// Loads the model and every embedded predictor that reads it.

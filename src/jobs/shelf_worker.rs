@@ -1,0 +1,107 @@
+//! The threads that fetch and look after models: one for downloads, which take hours, one for everything that is asked
+//! meanwhile.
+
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::Receiver;
+
+use crate::jobs::context::JobContext;
+use crate::jobs::error::JobError;
+use crate::jobs::fetch;
+use crate::jobs::message::Event;
+use crate::jobs::message::Job;
+use crate::jobs::message::JobReport;
+use crate::jobs::model_host::announce_models;
+use crate::jobs::shelf;
+use crate::jobs::store_worker::StoreHandle;
+use crate::jobs::workers::Task;
+use crate::jobs::workers::WorkerOptions;
+use crate::jobs::workers::spawn;
+
+/// Starts one of the two threads. It ends when the sender of its tasks is dropped.
+pub(super) fn start(
+    name: &'static str,
+    tasks: Receiver<Task>,
+    store: StoreHandle,
+    options: WorkerOptions,
+) -> Result<JoinHandle<()>, JobError> {
+    spawn(name, move || {
+        let worker = ShelfWorker { store, options };
+        for task in tasks {
+            let Task { job, context } = task;
+            context.run(|context| worker.work(job, context));
+        }
+    })
+}
+
+struct ShelfWorker {
+    store: StoreHandle,
+    options: WorkerOptions,
+}
+
+impl ShelfWorker {
+    fn work(&self, job: Job, context: &mut JobContext) -> Result<JobReport, JobError> {
+        let home = &self.options.home;
+        match job {
+            Job::AskModel(request) => {
+                let offer = fetch::ask(home, &request, self.options.seed, context)?;
+                let summary = format!(
+                    "{} has {} files to fetch",
+                    offer.repository, offer.num_files
+                );
+                context.events().send(Event::Offered(Box::new(offer)));
+                Ok(done(summary))
+            }
+            Job::FetchModel(request) => {
+                let fetched = fetch::fetch(home, &request, self.options.seed, context);
+                // Also what was cut off is to be seen, and gone on with.
+                announce_models(&self.store, &self.options)?;
+                fetched
+            }
+            Job::ForgetDownload { folder } => {
+                shelf::forget(&folder)?;
+                announce_models(&self.store, &self.options)?;
+                Ok(done("What came of the download was taken away".to_owned()))
+            }
+            Job::AddModel { folder } => {
+                let added = shelf::add(home, &folder)?;
+                context.events().send(Event::ModelChecked {
+                    folder: added.folder,
+                    outcome: Ok("Added just now; its files are whole".to_owned()),
+                });
+                announce_models(&self.store, &self.options)?;
+                Ok(done(added.summary))
+            }
+            Job::CheckModel { folder } => self.check(&folder, context),
+            _ => Err(JobError::Misplaced),
+        }
+    }
+
+    fn check(&self, folder: &Path, context: &mut JobContext) -> Result<JobReport, JobError> {
+        let outcome = match shelf::check(folder, context) {
+            Ok(words) => Ok(words),
+            Err(JobError::Interrupted(stop)) => return Err(stop.into()),
+            Err(error) => Err(error.to_string()),
+        };
+        context.events().send(Event::ModelChecked {
+            folder: folder.to_path_buf(),
+            outcome: outcome.clone(),
+        });
+        if outcome.is_err() {
+            announce_models(&self.store, &self.options)?;
+        }
+        outcome.map(done).map_err(|reason| JobError::NoWholeModel {
+            reason,
+            path: folder.to_path_buf(),
+        })
+    }
+}
+
+fn done(summary: String) -> JobReport {
+    JobReport {
+        done: 1,
+        summary,
+        ..JobReport::default()
+    }
+}
