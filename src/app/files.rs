@@ -74,7 +74,7 @@ fn ask(pick: Pick) -> Option<PathBuf> {
             .set_title("Open a project or a table")
             .add_filter("Projects and tables", &["assay", "csv", "tsv"])
             .pick_file(),
-        Pick::ModelFolder => dialog.set_title("Use a model folder").pick_folder(),
+        Pick::ModelFolder => dialog.set_title("Add a model folder").pick_folder(),
         Pick::ExportFile => dialog
             .set_title("Export")
             .set_file_name("scores.csv")

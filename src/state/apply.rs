@@ -34,6 +34,7 @@ pub fn apply(state: &mut AppState, event: Event) {
         Event::JobFailed(job, reason) => {
             rate::job_failed(state, job, &reason);
             train::reports::job_failed(state, job, &reason);
+            state.models.job_failed(state.jobs.job(job), &reason);
             end(state, job, Err(reason));
         }
         Event::Notice(text) => state.notices.say(Tone::Info, text),
@@ -42,6 +43,11 @@ pub fn apply(state: &mut AppState, event: Event) {
             train::refresh_if_shown(state);
         }
         Event::BrokenModels(folders) => state.models.broken = folders,
+        Event::Shelf(shelf) => state.models.shelved(*shelf),
+        Event::Offered(offer) => state.models.offered(*offer),
+        Event::ModelChecked { folder, outcome } => {
+            state.models.checks.insert(folder, outcome);
+        }
         Event::EmbeddedPredictors(cards) => {
             state.embedded.clone_from(&cards);
             if let Some(project) = &mut state.project {

@@ -7,6 +7,7 @@ use crate::domain::ImageId;
 pub use crate::jobs::message::Control;
 use crate::jobs::message::Job;
 pub use crate::jobs::message::JobId;
+pub use crate::jobs::message::Unit;
 pub use crate::jobs::message::Wish;
 
 use super::compare::CompareCommand;
@@ -95,7 +96,7 @@ pub enum Pick {
     OpenFolder,
     /// A project or a table to open.
     OpenFile,
-    /// A model folder to use.
+    /// A model folder to add.
     ModelFolder,
     /// A file to export to.
     ExportFile,

@@ -1,12 +1,18 @@
 //! Models: the cards, the folder asked for, and which predictors can be used with the model in use.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use crate::domain::{ModelCard, PredictorCard, PredictorId};
-use crate::jobs::message::Job;
+use crate::domain::{
+    AddOn, HalfDownload, KnownModel, ModelCard, ModelKind, Offer, Precision, PredictorCard,
+    PredictorId, Shelf,
+};
+use crate::jobs::message::{FetchRequest, Job};
 
 use super::AppState;
+use super::actions::duration_in_words;
 use super::command::Effect;
+use super::jobs::RunningJob;
 
 /// What Models remembers.
 #[derive(Debug, Clone, Default)]
@@ -15,8 +21,18 @@ pub struct ModelsState {
     pub cards: Vec<ModelCard>,
     /// Folders among the program's models that hold no whole model, each with what is wrong.
     pub broken: Vec<(PathBuf, String)>,
+    /// Adapters, predictors, half downloads, and what could be fetched.
+    pub shelf: Shelf,
+    /// What the hub answered, by what was asked for; kept until it is fetched or turned down.
+    pub offers: BTreeMap<String, Offer>,
+    /// Why the hub could not be asked, by what was asked for.
+    pub refusals: BTreeMap<String, String>,
+    /// What came of reading a model's files, by its folder.
+    pub checks: BTreeMap<PathBuf, Result<String, String>>,
     /// What stands in the folder field.
     pub folder_text: String,
+    /// What stands in the field for a repository.
+    pub source_text: String,
 }
 
 /// What Models can ask for.
@@ -26,21 +42,227 @@ pub enum ModelsCommand {
     List,
     /// Other text in the folder field.
     SetFolderText(String),
+    /// Other text in the field for a repository.
+    SetSourceText(String),
     /// Use a model folder (`None`: the embedded one).
     Use(Option<PathBuf>),
+    /// Take a folder among the program's models.
+    Add(PathBuf),
+    /// Read a model's files.
+    Check(PathBuf),
+    /// Ask the hub what a model consists of.
+    Ask(String),
+    /// Turn an offer down, or put away why there is none.
+    TurnDown(String),
+    /// Fetch what was offered; its licence was on the screen.
+    Fetch(String),
+    /// Go on with a download that was cut off.
+    Resume(PathBuf),
+    /// Take away what came of a download.
+    Forget(PathBuf),
 }
 
 impl ModelsState {
     pub(super) fn update(&mut self, command: ModelsCommand) -> Vec<Effect> {
-        match command {
-            ModelsCommand::List => vec![Effect::Submit(Job::ListModels)],
+        let job = match command {
+            ModelsCommand::List => Job::ListModels,
             ModelsCommand::SetFolderText(text) => {
                 self.folder_text = text;
-                Vec::new()
+                return Vec::new();
             }
-            ModelsCommand::Use(folder) => vec![Effect::Submit(Job::UseModel { folder })],
+            ModelsCommand::SetSourceText(text) => {
+                self.source_text = text;
+                return Vec::new();
+            }
+            ModelsCommand::Use(folder) => Job::UseModel { folder },
+            ModelsCommand::Add(folder) => {
+                self.folder_text.clear();
+                Job::AddModel { folder }
+            }
+            ModelsCommand::Check(folder) => {
+                self.checks.remove(&folder);
+                Job::CheckModel { folder }
+            }
+            ModelsCommand::Ask(source) => {
+                self.refusals.remove(&source);
+                Job::AskModel(request(source))
+            }
+            ModelsCommand::TurnDown(source) => {
+                self.refusals.remove(&source);
+                self.offers.remove(&source);
+                return Vec::new();
+            }
+            ModelsCommand::Fetch(source) => {
+                self.offers.remove(&source);
+                Job::FetchModel(request(source))
+            }
+            ModelsCommand::Resume(folder) => match self.half_in(&folder) {
+                Some(half) => Job::FetchModel(FetchRequest {
+                    revision: Some(half.revision.clone()),
+                    include: half.include.clone(),
+                    to: Some(folder),
+                    ..request(half.source.clone())
+                }),
+                None => return Vec::new(),
+            },
+            ModelsCommand::Forget(folder) => Job::ForgetDownload { folder },
+        };
+        vec![Effect::Submit(job)]
+    }
+
+    /// Takes in what the hub offers.
+    pub(super) fn offered(&mut self, offer: Offer) {
+        self.refusals.remove(&offer.source);
+        self.offers.insert(offer.source.clone(), offer);
+    }
+
+    /// Takes in why a question to the hub, or a download, came to nothing.
+    pub(super) fn job_failed(&mut self, job: Option<&Job>, reason: &str) {
+        if let Some(Job::AskModel(request) | Job::FetchModel(request)) = job {
+            self.refusals
+                .insert(request.source.clone(), reason.to_owned());
         }
     }
+
+    /// Takes in what is on the shelf now.
+    pub(super) fn shelved(&mut self, shelf: Shelf) {
+        self.checks
+            .retain(|folder, _| !shelf.halves.iter().any(|half| half.folder == *folder));
+        self.shelf = shelf;
+    }
+
+    fn half_in(&self, folder: &Path) -> Option<&HalfDownload> {
+        self.shelf.halves.iter().find(|half| half.folder == *folder)
+    }
+
+    /// A known model's half download.
+    pub fn half(&self, name: &str) -> Option<&HalfDownload> {
+        self.shelf.halves.iter().find(|half| half.name == name)
+    }
+
+    /// Whether a known model is here, whole.
+    pub fn is_here(&self, name: &str) -> bool {
+        self.shelf.here.iter().any(|here| here == name)
+    }
+
+    /// Known models of a kind that are not here yet, whole or in part.
+    pub fn to_fetch(&self, kind: ModelKind) -> impl Iterator<Item = &KnownModel> {
+        let known = self.shelf.known.iter();
+        known.filter(move |known| known.kind == kind && !self.is_here(&known.name))
+    }
+
+    /// Adapters that are here and belong to a model: by the name of the list, or by its repository.
+    pub fn adapters_of(&self, model: &str) -> impl Iterator<Item = &AddOn> {
+        let repository = self.shelf.known.iter().find(|known| known.name == model);
+        let repository = repository.map(|known| known.repository.clone());
+        let model = model.to_owned();
+        self.shelf.add_ons.iter().filter(move |add_on| {
+            let base = add_on.purpose.base.as_deref();
+            add_on.kind == ModelKind::Adapter
+                && base.is_some_and(|base| base == model || Some(base) == repository.as_deref())
+        })
+    }
+}
+
+fn request(source: String) -> FetchRequest {
+    FetchRequest {
+        source,
+        ..FetchRequest::default()
+    }
+}
+
+/// Whether the hub is being asked for this.
+pub fn is_asked(state: &AppState, source: &str) -> bool {
+    state
+        .jobs
+        .is_running(|job| matches!(job, Job::AskModel(request) if request.source == source))
+}
+
+/// The running download of this.
+pub fn download<'a>(state: &'a AppState, source: &str) -> Option<&'a RunningJob> {
+    state.jobs.running.iter().find(|running| {
+        let job = state.jobs.job(running.id);
+        job.is_some_and(|job| matches!(job, Job::FetchModel(request) if request.source == source))
+    })
+}
+
+/// Whether this folder's files are being read.
+pub fn is_checked(state: &AppState, folder: &Path) -> bool {
+    state
+        .jobs
+        .is_running(|job| matches!(job, Job::CheckModel { folder: checked } if checked == folder))
+}
+
+/// How so many weights fit into the memory that is free: bytes at each precision, and a plain verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fit {
+    /// Bytes of the weights at each precision, and whether they fit; `None` where free memory is not known.
+    pub rows: Vec<(Precision, u64, Option<bool>)>,
+    /// One sentence.
+    pub verdict: String,
+}
+
+/// Holds weights against free memory. What a conversation needs beside them is not counted.
+pub fn fit(weights: u64, free: Option<u64>) -> Fit {
+    let rows: Vec<(Precision, u64, Option<bool>)> = Precision::ALL
+        .into_iter()
+        .map(|precision| {
+            let bytes = precision.bytes(weights);
+            (precision, bytes, free.map(|free| bytes <= free))
+        })
+        .collect();
+    let best = rows.iter().find(|(_, _, fits)| *fits == Some(true));
+    let verdict = match (best, free) {
+        (_, None) => "How much memory is free is not known here".to_owned(),
+        (Some((Precision::F32, ..)), Some(free)) => {
+            format!(
+                "Its weights fit in the {} that are free, at full precision",
+                bytes_words(free)
+            )
+        }
+        (Some((Precision::Half, ..)), Some(free)) => {
+            format!(
+                "Its weights fit in the {} that are free, at 16 bits",
+                bytes_words(free)
+            )
+        }
+        (Some((precision, bytes, _)), Some(free)) => format!(
+            "Its weights fit quantised: {} take {} of the {} that are free",
+            precision.word(),
+            bytes_words(*bytes),
+            bytes_words(free)
+        ),
+        (None, Some(free)) => format!(
+            "Its weights do not fit now: {} at the smallest, and {} are free",
+            bytes_words(Precision::Q4.bytes(weights)),
+            bytes_words(free)
+        ),
+    };
+    Fit { rows, verdict }
+}
+
+/// "1.2 GB of 16.9 GB · 34.1 MB/s · about 8 min left".
+pub fn progress_words(job: &RunningJob) -> String {
+    let progress = &job.progress;
+    let mut words = match progress.total {
+        0 => bytes_words(progress.done),
+        total => format!("{} of {}", bytes_words(progress.done), bytes_words(total)),
+    };
+    let mut add = |more: &str| {
+        words.push_str(" · ");
+        words.push_str(more);
+    };
+    if job.is_paused {
+        add("paused");
+        return words;
+    }
+    if let Some(rate) = progress.per_second {
+        add(&format!("{}/s", bytes_words(rate as u64)));
+    }
+    if let Some(seconds) = progress.seconds_left {
+        add(&format!("{} left", duration_in_words(seconds)));
+    }
+    words
 }
 
 /// A predictor as the Models screen lists it.
@@ -237,6 +459,63 @@ mod tests {
         assert!(list[1].is_in_use);
         let obstacle = list[1].obstacle.as_deref().unwrap_or_default();
         assert!(obstacle.contains("other") && obstacle.contains("mini"));
+    }
+
+    #[test]
+    fn a_verdict_names_the_best_precision_that_fits() {
+        let verdict = |gb: f64| fit(8_000_000_000, Some((gb * 1e9) as u64)).verdict;
+        assert!(verdict(40.0).contains("full precision"));
+        assert!(verdict(20.0).contains("16 bits"));
+        assert!(verdict(10.0).contains("q8_0 take 8.50 GB of the 10.00 GB"));
+        assert!(verdict(5.0).contains("q4_k take 4.50 GB"));
+        assert!(verdict(2.0).contains("do not fit now: 4.50 GB at the smallest"));
+        assert!(fit(1, None).verdict.contains("not known"));
+    }
+
+    #[test]
+    fn what_was_refused_is_asked_again_and_then_forgotten() {
+        let mut models = ModelsState::default();
+        let ask = || ModelsCommand::Ask("o/n".to_owned());
+        let [Effect::Submit(job)] = &models.update(ask())[..] else {
+            panic!("expected a job");
+        };
+        models.job_failed(Some(job), "no network");
+        assert_eq!(
+            models.refusals.get("o/n").map(String::as_str),
+            Some("no network")
+        );
+        models.update(ask());
+        assert!(models.refusals.is_empty());
+    }
+
+    #[test]
+    fn a_download_goes_on_as_it_began() {
+        let half = HalfDownload {
+            source: "o/n".to_owned(),
+            name: "n".to_owned(),
+            kind: ModelKind::Model,
+            repository: "o/n".to_owned(),
+            revision: "v1".to_owned(),
+            include: vec!["*.gguf".to_owned()],
+            licence: None,
+            bytes: None,
+            present: 3,
+            folder: PathBuf::from("/models/n"),
+        };
+        let mut models = ModelsState::default();
+        models.shelf.halves.push(half);
+        let effects = models.update(ModelsCommand::Resume(PathBuf::from("/models/n")));
+        let expected = FetchRequest {
+            source: "o/n".to_owned(),
+            revision: Some("v1".to_owned()),
+            include: vec!["*.gguf".to_owned()],
+            to: Some(PathBuf::from("/models/n")),
+        };
+        assert_eq!(effects, [Effect::Submit(Job::FetchModel(expected))]);
+        assert_eq!(
+            models.update(ModelsCommand::Resume(PathBuf::from("/other"))),
+            []
+        );
     }
 
     #[test]

@@ -260,6 +260,7 @@ fn table(state: &mut AppState, path: PathBuf, columns: Vec<String>) -> Vec<Effec
 }
 
 /// Opens what was let go over the window; a model folder, known by its manifest, is taken into use.
+/// Opens what was let go over the window; a model folder, known by its manifest or dropped on Models, is added.
 fn dropped(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
     let num_things = paths.len();
     let Some(path) = paths.into_iter().next() else {
@@ -275,10 +276,14 @@ fn dropped(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
         return Vec::new();
     }
     let is_manifest = path.file_name().is_some_and(|name| name == "model.toml");
+    // Whatever else is dropped on Models is meant to be one: nothing there opens pictures.
+    let is_on_models =
+        state.screen == Screen::Models && path.extension().is_none_or(|ending| ending != "assay");
     match path.parent().filter(|_| is_manifest) {
         Some(folder) => state
             .models
-            .update(ModelsCommand::Use(Some(folder.to_path_buf()))),
+            .update(ModelsCommand::Add(folder.to_path_buf())),
+        None if is_on_models => state.models.update(ModelsCommand::Add(path)),
         None => open(state, path),
     }
 }
@@ -286,7 +291,7 @@ fn dropped(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
 fn picked(state: &mut AppState, pick: Pick, path: PathBuf) -> Vec<Effect> {
     match pick {
         Pick::OpenFolder | Pick::OpenFile => open(state, path),
-        Pick::ModelFolder => state.models.update(ModelsCommand::Use(Some(path))),
+        Pick::ModelFolder => state.models.update(ModelsCommand::Add(path)),
         Pick::ExportFile | Pick::StudyFile | Pick::VotesFile => {
             let text = path.display().to_string();
             state.dialog.update(DialogCommand::SetPath(text), &[])

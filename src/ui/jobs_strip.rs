@@ -1,8 +1,10 @@
 //! The strip at the bottom: running jobs, and what the last ones came to.
 
 use egui::Align;
+use egui::Label;
 use egui::Layout;
 use egui::ProgressBar;
+use egui::RichText;
 use egui::ScrollArea;
 use egui::Ui;
 
@@ -11,9 +13,11 @@ use crate::state::Command;
 use crate::state::actions::duration_in_words;
 use crate::state::actions::grouped;
 use crate::state::command::Control;
+use crate::state::command::Unit;
 use crate::state::jobs::EndedJob;
 use crate::state::jobs::JobsCommand;
 use crate::state::jobs::RunningJob;
+use crate::state::models::progress_words;
 
 use super::tokens::Palette;
 use super::tokens::ROW_HEIGHT;
@@ -88,7 +92,7 @@ fn running(ui: &mut Ui, job: &RunningJob, out: &mut Vec<Command>) {
         ui.label(facts(job));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             buttons(ui, job, out);
-            ui.add(egui::Label::new(egui::RichText::new(&progress.stage).weak()).truncate());
+            ui.add(Label::new(RichText::new(&progress.stage).weak()).truncate());
         });
     });
 }
@@ -118,6 +122,9 @@ fn buttons(ui: &mut Ui, job: &RunningJob, out: &mut Vec<Command>) {
 /// Counts, speed and time left, as far as they are known.
 fn facts(job: &RunningJob) -> String {
     let progress = &job.progress;
+    if progress.unit == Unit::Bytes {
+        return progress_words(job);
+    }
     let mut facts = Vec::new();
     if progress.total > 0 {
         let (done, total) = (progress.done as usize, progress.total as usize);
@@ -141,21 +148,17 @@ fn facts(job: &RunningJob) -> String {
 
 fn ended(ui: &mut Ui, job: &EndedJob, state: &AppState, out: &mut Vec<Command>) {
     let palette = Palette::in_use(ui);
-    line(ui, |ui| {
-        match &job.outcome {
-            Ok(report) if report.summary.is_empty() => ui.weak(&job.title),
-            Ok(report) => ui.weak(&report.summary),
-            Err(reason) => ui.colored_label(palette.error, format!("{}: {reason}", job.title)),
-        };
-        let num_failed = job.failed().len();
-        if num_failed > 0 {
-            let words = format!("{num_failed} failed…");
-            if ui.button(words).clicked() {
-                let wanted = (state.jobs.unfolded != Some(job.id)).then_some(job.id);
-                out.push(Command::Jobs(JobsCommand::Unfold(wanted)));
-            }
-        }
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+    let words = match &job.outcome {
+        Ok(report) if report.summary.is_empty() => RichText::new(&job.title).weak(),
+        Ok(report) => RichText::new(&report.summary).weak(),
+        Err(reason) => RichText::new(format!("{}: {reason}", job.title)).color(palette.error),
+    };
+    let num_failed = job.failed().len();
+    // The buttons first, from the right: however long the words are, they leave room for them.
+    ui.allocate_ui_with_layout(
+        egui::vec2(ui.available_width(), ROW_HEIGHT),
+        Layout::right_to_left(Align::Center),
+        |ui| {
             if ui.button("Dismiss").clicked() {
                 out.push(Command::Jobs(JobsCommand::Dismiss(job.id)));
             }
@@ -163,8 +166,15 @@ fn ended(ui: &mut Ui, job: &EndedJob, state: &AppState, out: &mut Vec<Command>) 
             if can_retry && state.jobs.job(job.id).is_some() && ui.button("Retry").clicked() {
                 out.push(Command::Jobs(JobsCommand::Retry(job.id)));
             }
-        });
-    });
+            if num_failed > 0 && ui.button(format!("{num_failed} failed…")).clicked() {
+                let wanted = (state.jobs.unfolded != Some(job.id)).then_some(job.id);
+                out.push(Command::Jobs(JobsCommand::Unfold(wanted)));
+            }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                ui.add(Label::new(words).truncate());
+            });
+        },
+    );
 }
 
 fn log(ui: &mut Ui, job: &EndedJob, state: &AppState, out: &mut Vec<Command>) {

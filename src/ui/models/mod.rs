@@ -1,6 +1,10 @@
 //! Models: what describes and what scores on this machine, as cards.
 
+mod fetch;
 mod predictors;
+mod shelf;
+
+use std::path::Path;
 
 use egui::Align2;
 use egui::Button;
@@ -18,11 +22,14 @@ use crate::state::command::Pick;
 use crate::state::dialogs::DialogCommand;
 use crate::state::models::ModelsCommand;
 use crate::state::models::bytes_words;
+use crate::state::models::is_checked;
 use crate::state::models::parameters_words;
 
 use super::textures::Textures;
 use super::tokens::GAP;
+use super::tokens::GROUP_GAP;
 use super::tokens::HEADING;
+use super::tokens::Palette;
 use super::tokens::STEP;
 use super::train::card;
 use super::train::page;
@@ -45,12 +52,16 @@ pub fn show(ui: &mut Ui, state: &AppState, _textures: &mut Textures, out: &mut V
             ui.weak("A model looks at a picture and says in words what is good and bad about it.");
             models(ui, state, out);
             folder(ui, state, out);
+            shelf::halves(ui, state, out);
+            shelf::to_fetch(ui, state, out);
             ui.add_space(GAP);
             ui.label(RichText::new("Predictors").size(HEADING));
             ui.weak(
                 "A predictor reads what the model says and gives the score that people would give.",
             );
             predictors::show(ui, state, out);
+            shelf::predictors(ui, state, out);
+            ui.add_space(GROUP_GAP);
         });
     });
 }
@@ -75,8 +86,36 @@ fn models(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
                 chip::warning(ui, "cannot be used", "It is listed again once it is whole")
             });
             ui.add(egui::Label::new(reason).wrap());
+            check(ui, state, folder, out);
         });
     }
+}
+
+/// Reads the model's files when asked to, and says what came of it.
+pub(super) fn check(ui: &mut Ui, state: &AppState, folder: &Path, out: &mut Vec<Command>) {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    if is_checked(state, folder) {
+        ui.horizontal(|ui| {
+            ui.spinner();
+            ui.weak("Reading every file");
+        });
+        return;
+    }
+    ui.horizontal_wrapped(|ui| {
+        if ui
+            .button("Check")
+            .accessible_name(format!("Check {name}"))
+            .on_hover_text("Read every file and hold it against what is known of it")
+            .clicked()
+        {
+            out.push(Command::Models(ModelsCommand::Check(folder.to_path_buf())));
+        }
+        match state.models.checks.get(folder) {
+            Some(Ok(words)) => ui.weak(words),
+            Some(Err(words)) => ui.colored_label(Palette::in_use(ui).error, words),
+            None => return,
+        };
+    });
 }
 
 fn model_card(
@@ -105,9 +144,18 @@ fn model_card(
         .min_row_height(FACT_HEIGHT)
         .spacing(vec2(GAP, STEP))
         .show(ui, |ui| facts(ui, model, out));
-    if !is_in_use {
-        use_button(ui, state, model, out);
+    shelf::adapters(ui, state, &model.tag.name, out);
+    if is_in_use && model.folder.is_none() {
+        return;
     }
+    ui.horizontal_wrapped(|ui| {
+        if !is_in_use {
+            use_button(ui, state, model, out);
+        }
+        if let Some(folder) = &model.folder {
+            check(ui, state, Path::new(folder), out);
+        }
+    });
 }
 
 fn facts(ui: &mut Ui, model: &ModelCard, out: &mut Vec<Command>) {
@@ -162,38 +210,33 @@ fn use_button(ui: &mut Ui, state: &AppState, model: &ModelCard, out: &mut Vec<Co
 }
 
 fn folder(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
-    let has_project = state.project.is_some();
-    let no_project = "Open a project first: the choice is kept in it";
     ui.horizontal_wrapped(|ui| {
         if ui
-            .add_enabled(has_project, Button::new("Add folder…"))
-            .on_hover_text("A folder with a model.toml; it is only read")
-            .on_disabled_hover_text(no_project)
+            .button("Add folder…")
+            .on_hover_text("A folder with config.json, tokenizer.json and weights, or an adapter of PEFT; it is only read")
             .clicked()
         {
             out.push(Command::Dialog(DialogCommand::Pick(Pick::ModelFolder)));
         }
-        let label = ui.label("or its path");
+        let label = ui.label("or drop it here, or its path");
         let mut text = state.models.folder_text.clone();
         let field = TextEdit::singleline(&mut text)
-            .hint_text("folder with a model.toml")
+            .hint_text("folder of a model or an adapter")
             .align(Align2::LEFT_CENTER)
             .desired_width(FIELD_WIDTH);
-        if ui.add(field).labelled_by(label.id).changed() {
+        let response = ui.add(field).labelled_by(label.id);
+        if response.changed() {
             out.push(Command::Models(ModelsCommand::SetFolderText(text.clone())));
         }
+        let is_entered = response.lost_focus() && ui.input(|input| input.key_pressed(egui::Key::Enter));
         let path = text.trim();
-        if ui
-            .add_enabled(has_project && !path.is_empty(), Button::new("Use folder"))
-            .on_disabled_hover_text(if has_project {
-                "Type a path first"
-            } else {
-                no_project
-            })
-            .clicked()
-        {
-            let folder = Some(path.into());
-            out.push(Command::Models(ModelsCommand::Use(folder)));
+        let is_clicked = ui
+            .add_enabled(!path.is_empty(), Button::new("Add"))
+            .accessible_name("Add the folder")
+            .on_disabled_hover_text("Type a path first")
+            .clicked();
+        if (is_clicked || is_entered) && !path.is_empty() {
+            out.push(Command::Models(ModelsCommand::Add(path.into())));
         }
         if ui
             .button("Look again")

@@ -140,6 +140,7 @@ fn world_to_look_at(catalog: &Catalog) -> World {
             per_second: Some(0.8),
             seconds_left: Some(596.0),
             stage: "Describing quality".to_owned(),
+            ..Progress::default()
         },
     ));
     world.hear(Event::Streaming {

@@ -1,18 +1,33 @@
 //! Models: what is on this machine, and which of it can be used.
 
+use std::path::PathBuf;
+
+use assay::domain::AddOn;
 use assay::domain::Aspect;
+use assay::domain::HalfDownload;
+use assay::domain::KnownModel;
 use assay::domain::ModelCard;
+use assay::domain::ModelKind;
 use assay::domain::ModelTag;
+use assay::domain::Offer;
 use assay::domain::OpinionScale;
 use assay::domain::PredictorCard;
 use assay::domain::PredictorId;
+use assay::domain::Purpose;
 use assay::domain::RunId;
+use assay::domain::Shelf;
+use assay::jobs::message::Control;
 use assay::jobs::message::Event;
+use assay::jobs::message::FetchRequest;
 use assay::jobs::message::Job;
+use assay::jobs::message::JobId;
+use assay::jobs::message::Progress;
+use assay::jobs::message::Unit;
 use assay::state::Command;
 use assay::state::Effect;
 use assay::state::Screen;
 use assay::state::command::Pick;
+use assay::state::models::ModelsCommand;
 use egui_kittest::kittest::Queryable as _;
 
 use super::world;
@@ -103,6 +118,286 @@ fn without_answers_the_screen_says_that_it_looks() {
     assert_eq!(world.effects, [Effect::Submit(Job::ListModels)]);
     let window = world::window(world, SIZE);
     window.get_by_label("Looking for models");
+}
+
+/// What the workers say of the shelf: a base with an adapter, one adapter here, one model cut off half way.
+fn shelf() -> Shelf {
+    let known = |name: &str, kind, base: Option<&str>| KnownModel {
+        name: name.to_owned(),
+        kind,
+        summary: format!("What {name} is"),
+        repository: format!("owner/{name}"),
+        include: Vec::new(),
+        licence: (kind == ModelKind::Model).then(|| "apache-2.0".to_owned()),
+        purpose: Purpose {
+            base: base.map(str::to_owned),
+            aspect: (kind != ModelKind::Model).then_some(Aspect::Quality),
+            dataset: (kind != ModelKind::Model).then(|| "AGIQA-3K".to_owned()),
+            ..Purpose::default()
+        },
+    };
+    Shelf {
+        known: vec![
+            known("base", ModelKind::Model, None),
+            known("rival", ModelKind::Model, None),
+            known("tuned", ModelKind::Adapter, Some("base")),
+            known("checkpoint", ModelKind::Predictor, Some("base")),
+        ],
+        add_ons: vec![AddOn {
+            kind: ModelKind::Adapter,
+            name: "mine".to_owned(),
+            summary: "My own adapter".to_owned(),
+            source: "/data/mine".to_owned(),
+            licence: "not stated".to_owned(),
+            purpose: Purpose {
+                base: Some("owner/base".to_owned()),
+                ..Purpose::default()
+            },
+            bytes: 1_200_000,
+            folder: "/home/models/mine".into(),
+            problem: Some("it lacks adapter_config.json".to_owned()),
+        }],
+        halves: vec![HalfDownload {
+            source: "rival".to_owned(),
+            name: "rival".to_owned(),
+            kind: ModelKind::Model,
+            repository: "owner/rival".to_owned(),
+            revision: "main".to_owned(),
+            include: Vec::new(),
+            licence: None,
+            bytes: Some(16_000_000_000),
+            present: 4_000_000_000,
+            folder: "/home/models/rival".into(),
+        }],
+        here: vec!["mine".to_owned()],
+        host: "hub.example".to_owned(),
+        free_memory: Some(12_000_000_000),
+    }
+}
+
+fn offer() -> Offer {
+    Offer {
+        source: "base".to_owned(),
+        name: "base".to_owned(),
+        kind: ModelKind::Model,
+        repository: "owner/base".to_owned(),
+        commit: "c0ffee".to_owned(),
+        licence: Some("apache-2.0".to_owned()),
+        page: "https://hub.example/owner/base".to_owned(),
+        is_gated: true,
+        parameters: Some(8_000_000_000),
+        num_files: 9,
+        bytes: Some(16_100_000_000),
+        present: 0,
+        free: Some(90_000_000_000),
+        folder: "/home/models/base".into(),
+    }
+}
+
+fn with_shelf() -> World {
+    let mut world = showing();
+    world.hear(Event::Shelf(Box::new(shelf())));
+    world
+}
+
+fn fetching(source: &str) -> FetchRequest {
+    FetchRequest {
+        source: source.to_owned(),
+        ..FetchRequest::default()
+    }
+}
+
+/// Long enough for everything, so that nothing has to be scrolled to.
+const LONG: [f32; 2] = [1280.0, 2600.0];
+
+#[test]
+fn size_and_licence_are_on_the_screen_before_anything_is_fetched() {
+    let mut window = world::window(with_shelf(), LONG);
+    window.get_by_label("Download base…").click();
+    window.run_steps(2);
+    let asked = Effect::Submit(Job::AskModel(fetching("base")));
+    assert_eq!(window.state().effects, [asked]);
+
+    window.state_mut().hear(Event::Offered(Box::new(offer())));
+    window.run_steps(2);
+    window.get_by_label("16.10 GB in 9 files; 90.00 GB are free on the disk");
+    window.get_by_label("licence to be accepted on its page");
+    window.get_by_label_contains("q8_0 take 8.50 GB of the 12.00 GB");
+    window
+        .get_by_label("Accept the licence and download 16.10 GB")
+        .click();
+    window.run_steps(2);
+    let fetched = Effect::Submit(Job::FetchModel(fetching("base")));
+    assert_eq!(window.state().effects.last(), Some(&fetched));
+}
+
+#[test]
+fn an_offer_without_room_cannot_be_taken_and_can_be_turned_down() {
+    let mut world = with_shelf();
+    world.hear(Event::Offered(Box::new(Offer {
+        free: Some(1_000_000_000),
+        ..offer()
+    })));
+    let mut window = world::window(world, LONG);
+    window.get_by_label("too little room");
+    window
+        .get_by_label("Accept the licence and download 16.10 GB")
+        .click();
+    window.get_by_label("Not now").click();
+    window.run_steps(2);
+    assert_eq!(window.state().effects, []);
+    window.get_by_label("Download base…");
+}
+
+#[test]
+fn a_running_download_says_how_far_it_is_and_can_be_held_and_stopped() {
+    let mut world = with_shelf();
+    let id = JobId(7);
+    world
+        .state
+        .jobs
+        .submitted(id, Job::FetchModel(fetching("base")));
+    world.hear(Event::JobStarted {
+        job: id,
+        title: "Download base".to_owned(),
+        can_pause: true,
+    });
+    let progress = Progress {
+        done: 4_000_000_000,
+        total: 16_000_000_000,
+        per_second: Some(34_100_000.0),
+        seconds_left: Some(352.0),
+        stage: "File 2 of 9".to_owned(),
+        unit: Unit::Bytes,
+    };
+    world.hear(Event::JobProgress(id, progress));
+    let mut window = world::window(world, LONG);
+    let words = "4.00 GB of 16.00 GB · 34.1 MB/s · about 6 min left";
+    // On its card, and on the strip below.
+    assert_eq!(window.get_all_by_label(words).count(), 2);
+    window.get_by_label("Pause download base").click();
+    window.run_steps(2);
+    window.get_by_label("Resume download base");
+    window.get_by_label("Cancel download base").click();
+    window.run_steps(2);
+    let expected = [
+        Effect::Control(id, Control::Pause),
+        Effect::Control(id, Control::Cancel),
+    ];
+    assert_eq!(window.state().effects, expected);
+}
+
+#[test]
+fn a_half_download_is_gone_on_with_or_thrown_away() {
+    let mut window = world::window(with_shelf(), LONG);
+    window.get_by_label("not whole");
+    window.get_by_label("4.00 GB of 16.00 GB are here");
+    window.get_by_label("Resume the download of rival").click();
+    window
+        .get_by_label("Throw away the download of rival")
+        .click();
+    window.run_steps(2);
+    let folder = PathBuf::from("/home/models/rival");
+    let resumed = FetchRequest {
+        revision: Some("main".to_owned()),
+        to: Some(folder.clone()),
+        ..fetching("rival")
+    };
+    let expected = [
+        Effect::Submit(Job::FetchModel(resumed)),
+        Effect::Submit(Job::ForgetDownload { folder }),
+    ];
+    assert_eq!(window.state().effects, expected);
+}
+
+#[test]
+fn without_a_network_the_card_says_what_else_can_be_done() {
+    let mut world = with_shelf();
+    let id = JobId(3);
+    world
+        .state
+        .jobs
+        .submitted(id, Job::AskModel(fetching("base")));
+    let reason = "cannot reach hub.example: no route; copy the files and add their folder";
+    world.hear(Event::JobFailed(id, reason.to_owned()));
+    let mut window = world::window(world, LONG);
+    window.get_by_label(reason);
+    window.get_by_label("Hide why base was not fetched").click();
+    window.run_steps(2);
+    assert!(window.query_by_label(reason).is_none());
+}
+
+#[test]
+fn adapters_stand_under_their_base_and_say_what_they_lack() {
+    let window = world::window(with_shelf(), LONG);
+    let top = |label: &str| window.get_by_label(label).rect().top();
+    assert!(top("What base is") < top("mine") && top("mine") < top("What rival is"));
+    assert!(top("What base is") < top("tuned") && top("tuned") < top("What rival is"));
+    window.get_by_label("Cannot be used: it lacks adapter_config.json");
+    assert!(top("Published predictors") < top("checkpoint"));
+}
+
+#[test]
+fn a_folder_is_added_by_its_path_and_checked_on_its_card() {
+    let mut world = with_shelf();
+    world.tell(Command::Models(ModelsCommand::SetFolderText(
+        "/data/model".to_owned(),
+    )));
+    let folder = PathBuf::from("/home/models/mine");
+    world.hear(Event::ModelChecked {
+        folder: folder.clone(),
+        outcome: Err("adapter_model.safetensors is lacking".to_owned()),
+    });
+    let mut window = world::window(world, LONG);
+    window.get_by_label("Add the folder").click();
+    window.run_steps(2);
+    window.get_by_label("adapter_model.safetensors is lacking");
+    window.get_by_label("Check mine").click();
+    window.run_steps(2);
+    let expected = [
+        Effect::Submit(Job::AddModel {
+            folder: "/data/model".into(),
+        }),
+        Effect::Submit(Job::CheckModel { folder }),
+    ];
+    assert_eq!(window.state().effects, expected);
+}
+
+#[test]
+fn a_folder_dropped_on_models_is_added() {
+    let mut world = with_shelf();
+    world.tell(Command::Drop(vec!["/data/model".into()]));
+    let expected = Effect::Submit(Job::AddModel {
+        folder: "/data/model".into(),
+    });
+    assert_eq!(world.effects, [expected]);
+}
+
+#[test]
+fn another_repository_is_looked_up_by_its_name() {
+    let mut world = with_shelf();
+    world.tell(Command::Models(ModelsCommand::SetSourceText(
+        "owner/other".to_owned(),
+    )));
+    let mut window = world::window(world, LONG);
+    window.get_by_label("Look it up").click();
+    window.run_steps(2);
+    let asked = Effect::Submit(Job::AskModel(fetching("owner/other")));
+    assert_eq!(window.state().effects, [asked]);
+    window.state_mut().hear(Event::Offered(Box::new(Offer {
+        source: "owner/other".to_owned(),
+        ..offer()
+    })));
+    window.run_steps(2);
+    window.get_by_label("Accept the licence and download 16.10 GB");
+}
+
+#[test]
+fn every_widget_of_the_shelf_has_a_name() {
+    let mut world = with_shelf();
+    world.hear(Event::Offered(Box::new(offer())));
+    let window = world::window(world, LONG);
+    assert_eq!(window.unnamed_widgets(), Vec::<String>::new());
 }
 
 #[test]
