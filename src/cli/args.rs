@@ -10,6 +10,7 @@ use crate::cli::convert::ConvertArgs;
 use crate::cli::models::args::ModelsAction;
 use crate::cli::rehearse::RehearseArgs;
 use crate::cli::study::args::StudyAction;
+use crate::cli::teach::TeachArgs;
 use crate::cli::train_args::TrainArgs;
 use crate::domain::Aspect;
 use crate::domain::Descriptions;
@@ -116,7 +117,9 @@ pub(super) enum Command {
         #[command(subcommand)]
         action: StudyAction,
     },
-    /// Say what models there are, and whether their files are whole
+    /// Let a teacher on another machine describe training pictures, for the local model to learn from
+    Teach(Box<TeachArgs>),
+    /// Say what models there are, fetch and add them, and look whether their files are whole
     Models {
         #[command(subcommand)]
         action: ModelsAction,

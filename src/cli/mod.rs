@@ -17,6 +17,7 @@ mod project;
 mod rehearse;
 mod session;
 mod study;
+mod teach;
 mod train;
 mod train_args;
 
@@ -137,5 +138,6 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         Command::Study { action } => study::study(action, common),
         Command::Rehearse(args) => rehearse::rehearse(args, common),
         Command::Models { action } => models::models(action, common),
+        Command::Teach(args) => teach::teach(args, common),
     }
 }

@@ -57,6 +57,16 @@ pub struct AskedAspect {
     pub shown: Option<ShownScore>,
 }
 
+impl AskedAspect {
+    fn words(&self) -> String {
+        let name = self.aspect.name();
+        let shown = self
+            .shown
+            .map_or_else(String::new, |shown| shown.words(name));
+        format!("\nTask \"{name}\": {}\n{shown}", self.request)
+    }
+}
+
 /// A question to a teacher about one picture.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
@@ -88,26 +98,18 @@ impl Question {
 
     /// The question in words: what to look at, what people said where it may be told, and how to answer.
     pub fn words(&self) -> String {
-        let mut words = String::from(
-            "Look at the picture and write a description for each task below. Write two to four plain sentences \
-             that name what can be seen in this very picture, good and bad.\n",
-        );
-        for asked in &self.aspects {
-            let name = asked.aspect.name();
-            words.extend(["\nTask \"", name, "\": ", &asked.request, "\n"]);
-            words += &asked
-                .shown
-                .map_or_else(String::new, |shown| shown.words(name));
-        }
-        let keys = self
+        let tasks: String = self.aspects.iter().map(AskedAspect::words).collect();
+        let keys: Vec<String> = self
             .aspects
             .iter()
-            .map(|asked| format!("\"{}\": \"...\"", asked.aspect.name()));
-        let keys: Vec<String> = keys.collect();
-        words += "\nAnswer with one JSON object and nothing else: {";
-        words += &keys.join(", ");
-        words += "}";
-        words
+            .map(|asked| format!("\"{}\": \"...\"", asked.aspect.name()))
+            .collect();
+        format!(
+            "Look at the picture and write a description for each task below. Write two to four plain sentences that name \
+             what can be seen in this very picture, good and bad.\n{tasks}\nAnswer with one JSON object and nothing \
+             else: {{{}}}",
+            keys.join(", ")
+        )
     }
 
     /// Whether a description gives away a score that was shown with the question.

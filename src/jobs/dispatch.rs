@@ -16,6 +16,8 @@ pub(super) enum Place {
     Model,
     /// Downloads, which take hours and hold nothing up.
     Downloads,
+    /// A teacher on another machine, which takes hours as well.
+    Teacher,
     /// Questions to the hub, and looking through the files of models.
     Shelf,
 }
@@ -54,6 +56,7 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::UsePreset { .. }
         | Job::UseModel { .. } => Place::Model,
         Job::FetchModel(_) => Place::Downloads,
+        Job::Teach(_) => Place::Teacher,
         Job::AskModel(_)
         | Job::ForgetDownload { .. }
         | Job::AddModel { .. }
@@ -71,6 +74,7 @@ pub(super) const fn can_pause(job: &Job) -> bool {
             | Job::Train(_)
             | Job::ResumeTraining(_)
             | Job::FetchModel(_)
+            | Job::Teach(_)
     )
 }
 
@@ -123,6 +127,11 @@ pub(super) fn title(job: &Job) -> String {
         Job::UseModel { .. } => "Change the model".to_owned(),
         Job::AskModel(request) => format!("Ask for {}", request.source),
         Job::FetchModel(request) => format!("Download {}", request.source),
+        Job::Teach(request) => format!(
+            "Ask {} about {}",
+            request.model,
+            images_words(request.images.len())
+        ),
         Job::ForgetDownload { folder } => format!("Take away the download {}", file_name(folder)),
         Job::AddModel { folder } => format!("Add {}", file_name(folder)),
         Job::CheckModel { folder } => format!("Check {}", file_name(folder)),

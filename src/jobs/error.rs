@@ -75,6 +75,9 @@ pub enum JobError {
     /// Something could not be fetched.
     #[error(transparent)]
     Net(NetError),
+    /// A teacher that described nothing.
+    #[error("{0}")]
+    Teacher(String),
     /// Neither a known model nor a repository.
     #[error(
         "there is no model {name} in the list: give one of {}, or a repository of the hub as owner/name", known.join(", ")

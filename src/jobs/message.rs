@@ -5,11 +5,10 @@
 use std::path::PathBuf;
 
 use crate::domain::{
-    Aspect, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures, FeatureUsage,
-    ImageId, ImageRecord, ImportSummary, ModelCard, Offer, Operation, Picture, PredictorCard,
-    PredictorId, Protocol, RatingsFormat, RunId, RunRecord, RunReport, Score, Settings, Shelf, Study,
-    StudyId,
-    TrainSettings, Vote,
+    Aspect, Budget, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures,
+    FeatureUsage, ImageId, ImageRecord, ImportSummary, ModelCard, Offer, Operation, Picture,
+    PredictorCard, PredictorId, Prices, Protocol, RatingsFormat, RunId, RunRecord, RunReport, Score,
+    Settings, Shelf, Study, StudyId, TeacherKind, TrainSettings, Vote,
 };
 pub use crate::export::ratings::{Analysis, Scene, Sides};
 use crate::stats::raters::Screening;
@@ -145,6 +144,8 @@ pub enum Job {
     AskModel(FetchRequest),
     /// Fetch a model, going on where it was cut off. Whoever asks has shown the licence.
     FetchModel(FetchRequest),
+    /// Let a teacher on another machine describe pictures; skips those that it has described.
+    Teach(TeachRequest),
     /// Take away what came of a download that is not whole.
     ForgetDownload {
         /// Its folder.
@@ -226,6 +227,37 @@ pub struct FetchRequest {
     pub include: Vec<String>,
     /// Folder that it goes into; `None` means a folder of its name among the program's models.
     pub to: Option<PathBuf>,
+}
+
+/// Descriptions to ask a teacher for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TeachRequest {
+    /// Pictures.
+    pub images: Vec<ImageId>,
+    /// Aspects.
+    pub aspects: Vec<Aspect>,
+    /// Interface that the teacher speaks.
+    pub kind: TeacherKind,
+    /// Address of its server.
+    pub base: String,
+    /// Its model.
+    pub model: String,
+    /// Environment variable that holds its keys.
+    pub key_variable: String,
+    /// Whether all aspects are asked for in one answer.
+    pub together: bool,
+    /// Whether opinion scores are shown, where that is allowed at all.
+    pub shows_scores: bool,
+    /// Questions asked at once.
+    pub lanes: usize,
+    /// Requests a minute at most.
+    pub per_minute: Option<u32>,
+    /// What may be used up.
+    pub budget: Budget,
+    /// What tokens cost.
+    pub prices: Prices,
+    /// Whether to ask again for what it has described.
+    pub again: bool,
 }
 
 /// A table to write.

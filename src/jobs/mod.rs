@@ -42,6 +42,7 @@ mod store_worker;
 mod study;
 mod study_package;
 mod table;
+mod teach;
 mod trace_file;
 mod trainer;
 mod workers;
@@ -56,4 +57,5 @@ pub use lone::{
 pub use presets::presets;
 pub use published::PublishedPredictor;
 pub use shelf::shelf;
+pub use teach::{Estimate, estimate};
 pub use workers::{Waker, WorkerOptions, Workers};

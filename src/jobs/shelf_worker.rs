@@ -1,5 +1,5 @@
-//! The threads that fetch and look after models: one for downloads, which take hours, one for everything that is asked
-//! meanwhile.
+//! The threads that speak with other machines and look after models: one for downloads and one for teachers, which both
+//! take hours, and one for everything that is asked meanwhile.
 
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -15,11 +15,12 @@ use crate::jobs::message::JobReport;
 use crate::jobs::model_host::announce_models;
 use crate::jobs::shelf;
 use crate::jobs::store_worker::StoreHandle;
+use crate::jobs::teach;
 use crate::jobs::workers::Task;
 use crate::jobs::workers::WorkerOptions;
 use crate::jobs::workers::spawn;
 
-/// Starts one of the two threads. It ends when the sender of its tasks is dropped.
+/// Starts one of these threads. It ends when the sender of its tasks is dropped.
 pub(super) fn start(
     name: &'static str,
     tasks: Receiver<Task>,
@@ -59,6 +60,7 @@ impl ShelfWorker {
                 announce_models(&self.store, &self.options)?;
                 fetched
             }
+            Job::Teach(request) => teach::teach(&self.store, &request, self.options.seed, context),
             Job::ForgetDownload { folder } => {
                 shelf::forget(&folder)?;
                 announce_models(&self.store, &self.options)?;

@@ -126,10 +126,12 @@ impl Workers {
         let (training, train_tasks) = bounded(MAX_WAITING_TRAININGS);
         let (downloads, download_tasks) = bounded(MAX_WAITING_JOBS);
         let (shelf, shelf_tasks) = bounded(MAX_WAITING_JOBS);
+        let (teacher, teacher_tasks) = bounded(MAX_WAITING_JOBS);
         let files_thread = files_worker::start(files_tasks, store.clone(), options.clone())?;
         for (name, tasks) in [
             ("assay-download", download_tasks),
             ("assay-shelf", shelf_tasks),
+            ("assay-teacher", teacher_tasks),
         ] {
             threads.push(shelf_worker::start(
                 name,
@@ -148,6 +150,7 @@ impl Workers {
             model,
             downloads,
             shelf,
+            teacher,
         };
         threads.push(spawn("assay-dispatch", move || {
             for task in waiting {
@@ -226,6 +229,7 @@ struct Desks {
     model: Sender<Task>,
     downloads: Sender<Task>,
     shelf: Sender<Task>,
+    teacher: Sender<Task>,
 }
 
 impl Desks {
@@ -250,6 +254,9 @@ impl Desks {
             }
             Place::Shelf => {
                 self.shelf.send(task).ok();
+            }
+            Place::Teacher => {
+                self.teacher.send(task).ok();
             }
         }
     }

@@ -440,6 +440,12 @@ pub(super) fn host_of(uri: &Uri) -> String {
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// The server's name in an address.
+pub(super) fn host_in(url: &str) -> String {
+    let uri: Option<Uri> = url.parse().ok();
+    uri.map_or_else(|| "the server".to_owned(), |uri| host_of(&uri))
+}
+
 /// The path without what comes after a question mark: signed addresses carry keys there.
 fn path_of(uri: &Uri) -> String {
     uri.path().to_owned()

@@ -10,7 +10,6 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 use serde_json::Value;
-use ureq::http::Uri;
 
 use super::Client;
 use super::NetError;
@@ -18,7 +17,7 @@ use super::Watch;
 use super::client::Answer;
 use super::client::Failure;
 use super::client::check_address;
-use super::client::host_of;
+use super::client::host_in;
 use super::client::persist;
 use super::client::read_failure;
 use super::patience::Patience;
@@ -158,8 +157,7 @@ impl Hub {
 
     /// The server's name.
     pub fn host(&self) -> String {
-        let uri: Result<Uri, _> = self.endpoint.parse();
-        uri.map_or_else(|_| "the server".to_owned(), |uri| host_of(&uri))
+        host_in(&self.endpoint)
     }
 
     /// Says what a repository holds at a revision: a branch, a tag or a commit.

@@ -259,7 +259,6 @@ fn table(state: &mut AppState, path: PathBuf, columns: Vec<String>) -> Vec<Effec
     state.dialog.table_columns(path, columns)
 }
 
-/// Opens what was let go over the window; a model folder, known by its manifest, is taken into use.
 /// Opens what was let go over the window; a model folder, known by its manifest or dropped on Models, is added.
 fn dropped(state: &mut AppState, paths: Vec<PathBuf>) -> Vec<Effect> {
     let num_things = paths.len();

@@ -16,6 +16,7 @@ mod ratings;
 mod resume;
 mod shelf;
 mod study;
+mod teach;
 mod train_choices;
 mod votes;
 mod weights;

@@ -152,9 +152,14 @@ impl Teacher {
     }
 
     /// The same teacher, asked with other patience.
-    pub const fn with_patience(mut self, patience: Patience) -> Self {
+    pub fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
         self
+    }
+
+    /// The server's name.
+    pub fn host(&self) -> String {
+        super::client::host_in(&self.base)
     }
 
     /// Asks for descriptions of a picture. An answer that is not the asked JSON is repaired where that is certain, else

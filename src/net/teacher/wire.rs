@@ -324,7 +324,7 @@ pub(super) fn base64(bytes: &[u8]) -> String {
         three[..group.len()].copy_from_slice(group);
         let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
         for place in 0..4 {
-            let sign = SIGNS[(bits >> (18 - 6 * place) & 63) as usize];
+            let sign = SIGNS[((bits >> (18 - 6 * place)) & 63) as usize];
             out.push(if place > group.len() {
                 '='
             } else {

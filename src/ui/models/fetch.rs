@@ -48,8 +48,11 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, source: &str, out: &mut Vec<Co
         offered(ui, state, offer, out);
         return;
     }
-    refused(ui, state, source, out);
-    ask_button(ui, state, source, out);
+    refused(ui, state, source);
+    ui.horizontal_wrapped(|ui| {
+        ask_button(ui, state, source, out);
+        hide_button(ui, state, source, out);
+    });
 }
 
 /// Whether nobody has asked for it yet, so that there is nothing to show but the button.
@@ -62,16 +65,20 @@ pub(super) fn is_idle(state: &AppState, source: &str) -> bool {
 }
 
 /// Why there is no offer, in full.
-pub(super) fn refused(ui: &mut Ui, state: &AppState, source: &str, out: &mut Vec<Command>) {
-    let Some(reason) = state.models.refusals.get(source) else {
-        return;
-    };
-    let palette = Palette::in_use(ui);
-    ui.add(Label::new(RichText::new(reason).color(palette.error)).wrap());
-    if ui
-        .small_button("Hide")
-        .accessible_name(format!("Hide why {source} was not fetched"))
-        .clicked()
+pub(super) fn refused(ui: &mut Ui, state: &AppState, source: &str) {
+    if let Some(reason) = state.models.refusals.get(source) {
+        let palette = Palette::in_use(ui);
+        ui.add(Label::new(RichText::new(reason).color(palette.error)).wrap());
+    }
+}
+
+/// The button that puts away why there is no offer.
+pub(super) fn hide_button(ui: &mut Ui, state: &AppState, source: &str, out: &mut Vec<Command>) {
+    if state.models.refusals.contains_key(source)
+        && ui
+            .button("Hide")
+            .accessible_name(format!("Hide why {source} was not fetched"))
+            .clicked()
     {
         out.push(Command::Models(ModelsCommand::TurnDown(source.to_owned())));
     }

@@ -191,7 +191,7 @@ fn half_download(ui: &mut Ui, state: &AppState, half: &HalfDownload, out: &mut V
             .map_or_else(String::new, |bytes| format!(" of {}", bytes_words(bytes)));
         ui.label(format!("{}{of} are here", bytes_words(half.present)));
     });
-    fetch::refused(ui, state, &half.source, out);
+    fetch::refused(ui, state, &half.source);
     ui.horizontal_wrapped(|ui| {
         let hint = "Only what is lacking is fetched";
         if ui
@@ -210,6 +210,7 @@ fn half_download(ui: &mut Ui, state: &AppState, half: &HalfDownload, out: &mut V
         {
             out.push(Command::Models(ModelsCommand::Forget(half.folder.clone())));
         }
+        fetch::hide_button(ui, state, &half.source, out);
     });
 }
 
