@@ -82,7 +82,7 @@ fn training_epoch_of_a_head(bencher: divan::Bencher<'_, '_>, kind: HeadKind) {
     };
     let data = TrainData {
         train: (0..64).map(|_| example()).collect(),
-        val: Vec::new(),
+        ..TrainData::default()
     };
     let settings = TrainSettings {
         epochs: 1,

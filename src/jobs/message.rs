@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use crate::domain::{
     Aspect, Budget, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures,
     FeatureUsage, ImageId, ImageRecord, ImportSummary, ModelCard, Offer, Operation, Picture,
-    PredictorCard, PredictorId, Prices, Protocol, RatingsFormat, RunId, RunRecord, RunReport, Score,
-    Settings, Shelf, Study, StudyId, TeacherKind, TrainSettings, Vote,
+    PredictorCard, PredictorId, Prices, Protocol, RatingsFormat, RunId, RunRecord, RunReport,
+    Score, Settings, Shelf, Study, StudyId, TeacherKind, TrainSettings, Vote,
 };
 pub use crate::export::ratings::{Analysis, Scene, Sides};
 use crate::stats::raters::Screening;

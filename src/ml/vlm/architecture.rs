@@ -92,6 +92,7 @@ impl Architecture {
             source: "a folder in the hub's layout".to_owned(),
             licence: "see the model's page".to_owned(),
             generation: GenerateSettings::default(),
+            adapters: std::collections::BTreeMap::new(),
         }
     }
 
