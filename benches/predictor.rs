@@ -1,5 +1,6 @@
 //! What the user waits for when scoring and training: one score from cached features, one epoch, by every head.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use assay::domain::Aspect;
@@ -104,7 +105,8 @@ fn published_stack(bencher: divan::Bencher<'_, '_>, form: &str) {
     };
     let once = || -> Result<(), MlError> {
         let mut vars = HashMap::new();
-        for (name, tensor) in weights.tensors()? {
+        let tensors: BTreeMap<_, _> = weights.tensors()?.into_iter().collect();
+        for (name, tensor) in tensors {
             vars.insert(name, Var::from_tensor(&tensor)?.as_tensor().clone());
         }
         let vb = VarBuilder::from_tensors(vars, DType::F32, &Device::Cpu);

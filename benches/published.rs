@@ -4,6 +4,8 @@
 //! matrix product. `-- epoch [IMAGES]`: an epoch over features in mapped cache files, with its peak memory.
 //! `benches/side_by_side/predictor.sh` runs the first beside torch.
 
+#![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             renderer,
             workers,
             timings,
-        } => match open_window(open, renderer.as_deref(), workers, timings) {
+        } => match open_window(open, renderer.as_deref(), *workers, timings) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 writeln!(io::stderr(), "assay: {error:#}").ok();

@@ -43,10 +43,10 @@ pub(super) struct Common {
     /// Model by name or folder; the project's choice or the embedded model if not given
     #[arg(long, global = true, value_name = "NAME|DIR")]
     pub(super) model: Option<PathBuf>,
-    /// Form of the model's weights: auto (the best that fits), f32, bf16, f16, q8_0 or q4_k
+    /// Form of the model's weights: auto (the best that fits), f32, bf16, f16, `q8_0` or `q4_k`
     #[arg(long, global = true, default_value = "auto", value_name = "FORM", value_parser = form)]
     pub(super) dtype: FormChoice,
-    /// Adapter of PEFT to merge into the model: a folder with adapter_config.json
+    /// Adapter of PEFT to merge into the model: a folder with `adapter_config.json`
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) adapter: Option<PathBuf>,
     /// At most this many images
@@ -194,7 +194,7 @@ pub(super) struct ScoreArgs {
     /// Predictor as `assay models save` writes it, or a published checkpoint (.ckpt), in place of those inside the program
     #[arg(long, value_name = "FILE", conflicts_with = "project")]
     pub(super) predictor: Option<PathBuf>,
-    /// Safetensors file with lm_head.weight, for a published checkpoint without its model
+    /// Safetensors file with `lm_head.weight`, for a published checkpoint without its model
     #[arg(long, value_name = "FILE", requires = "features")]
     pub(super) lm_head: Option<PathBuf>,
     /// Whose descriptions are read, local or published; those that the predictor learned from if not given
@@ -248,8 +248,8 @@ pub(super) struct FeaturesArgs {
     /// Tokens after which the conversation is cut; the model's own limit if not given
     #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "project")]
     pub(super) max_len: Option<usize>,
-    /// Also write everything on the way: pixels.I, position_ids.I, vision.I and resampler.I of each picture or slice,
-    /// embeds, logits, and the first 32 tokens that the model says (greedy.token_ids, beam.token_ids)
+    /// Also write everything on the way: pixels.I, `position_ids.I`, vision.I and resampler.I of each picture or slice,
+    /// embeds, logits, and the first 32 tokens that the model says (`greedy.token_ids`, `beam.token_ids`)
     #[arg(long, conflicts_with = "project")]
     pub(super) all: bool,
 }

@@ -44,7 +44,7 @@ pub enum Request {
         /// What to draw with: a word of the window's, or `None` for its own choice.
         renderer: Option<String>,
         /// What the workers start with.
-        workers: WorkerOptions,
+        workers: Box<WorkerOptions>,
         /// Where to write how long starting and drawing took.
         timings: Option<PathBuf>,
     },
@@ -89,10 +89,10 @@ fn window(
         Ok(options) => Request::Window {
             open,
             renderer,
-            workers: WorkerOptions {
+            workers: Box::new(WorkerOptions {
                 remember: true,
                 ..options
-            },
+            }),
             timings,
         },
         Err(error) => {

@@ -41,8 +41,8 @@ pub(super) struct TeachArgs {
     /// Address of the server; the maker's own if not given. For chat completions it ends before /chat/completions
     #[arg(long, value_name = "URL")]
     base: Option<String>,
-    /// Environment variable that holds the key, or several parted by commas that are used in turn; GEMINI_API_KEY or
-    /// OPENAI_API_KEY if not given. It may be empty for a server on this machine
+    /// Environment variable that holds the key, or several parted by commas that are used in turn; `GEMINI_API_KEY` or
+    /// `OPENAI_API_KEY` if not given. It may be empty for a server on this machine
     #[arg(long, value_name = "NAME")]
     key_variable: Option<String>,
     /// Aspect: quality, correspondence, authenticity or all
@@ -94,7 +94,7 @@ pub(super) struct TeachArgs {
 enum Kind {
     /// Google's generateContent
     Gemini,
-    /// Chat completions: OpenAI, vLLM, Ollama, LM Studio and others
+    /// Chat completions: `OpenAI`, vLLM, Ollama, LM Studio and others
     #[value(name = "openai")]
     OpenAi,
 }

@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn eight_billion_weights_have_the_sizes_that_they_are_known_for() {
-        let gb = |precision: Precision| precision.bytes(8_000_000_000) as f64 / 1e9;
-        assert_eq!(Precision::ALL.map(gb), [32.0, 16.0, 8.5, 4.5]);
+        let mb = |precision: Precision| precision.bytes(8_000_000_000) / 1_000_000;
+        assert_eq!(Precision::ALL.map(mb), [32_000, 16_000, 8_500, 4_500]);
     }
 }

@@ -394,10 +394,10 @@ mod tests {
         }
     }
 
-    fn describe(
-        model: &LocalModel,
-        tasks: &[Task],
-    ) -> Result<BTreeMap<(usize, usize), Result<Described, JobError>>, JobError> {
+    /// What came of each picture's aspects, by their positions.
+    type All = BTreeMap<(usize, usize), Result<Described, JobError>>;
+
+    fn describe(model: &LocalModel, tasks: &[Task]) -> Result<All, JobError> {
         let (context, _register, _events) = outside();
         let mut all = BTreeMap::new();
         let outside = (context.watch(), context.events().clone());

@@ -454,7 +454,11 @@ fn plain_name(source: &str) -> String {
 /// What files make up, where nobody knows it beforehand.
 fn kind_of(files: &[RemoteFile]) -> ModelKind {
     let has = |name: &str| files.iter().any(|file| file.name == name);
-    let is_checkpoint = |file: &RemoteFile| file.name.ends_with(".ckpt");
+    let is_checkpoint = |file: &RemoteFile| {
+        Path::new(&file.name)
+            .extension()
+            .is_some_and(|ending| ending == "ckpt")
+    };
     match () {
         () if has("adapter_config.json") => ModelKind::Adapter,
         () if files.iter().all(is_checkpoint) => ModelKind::Predictor,

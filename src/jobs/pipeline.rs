@@ -104,6 +104,10 @@ impl LazyPicture {
     }
 }
 
+/// What is told of every picture that the model was asked about.
+pub(super) type Take<'a> =
+    dyn FnMut(&ImageRecord, Result<Made, JobError>, &mut JobContext) -> Result<(), JobError> + 'a;
+
 impl<'a> Pipeline<'a> {
     /// Loads the model that the project wants, if need be.
     pub(super) fn new(
@@ -179,11 +183,7 @@ impl<'a> Pipeline<'a> {
         &self,
         due: &[(&ImageRecord, Vec<Aspect>)],
         context: &mut JobContext,
-        take: &mut dyn FnMut(
-            &ImageRecord,
-            Result<Made, JobError>,
-            &mut JobContext,
-        ) -> Result<(), JobError>,
+        take: &mut Take<'_>,
     ) -> Result<(), JobError> {
         let tasks: Vec<Task> = due
             .iter()

@@ -70,18 +70,15 @@ impl PublishedPredictor {
     /// The predictor with its card: from what was kept, or folded now and kept.
     pub(super) fn load(&self, options: &WorkerOptions) -> Result<Loaded, JobError> {
         let settings = Settings::default();
-        let (tag, head) = match &self.lm_head {
-            Some(file) => {
-                let tag = ModelTag {
-                    name: file_name(file),
-                    sha256: hash_of_files(std::slice::from_ref(file))?,
-                };
-                (tag, None)
-            }
-            None => {
-                let choice = ModelChoice::of(options, &settings)?;
-                (choice.card()?.tag, Some(choice))
-            }
+        let (tag, head) = if let Some(file) = &self.lm_head {
+            let tag = ModelTag {
+                name: file_name(file),
+                sha256: hash_of_files(std::slice::from_ref(file))?,
+            };
+            (tag, None)
+        } else {
+            let choice = ModelChoice::of(options, &settings)?;
+            (choice.card()?.tag, Some(choice))
         };
         let card = self.card(tag);
         let kept = self.kept_at(options, &card)?;

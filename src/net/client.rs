@@ -351,7 +351,7 @@ fn parsed(url: &str) -> Result<Uri, NetError> {
         "the server's address",
     )?;
     url.parse()
-        .map_err(|_| bad_address(url, "the server's address"))
+        .map_err(|_invalid| bad_address(url, "the server's address"))
 }
 
 /// Refuses what is no address of a server. `variable` is what names it, for the message.

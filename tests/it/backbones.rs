@@ -53,14 +53,19 @@ fn worst(a: &Features, b: &Features) -> f32 {
 /// A copy of a fixture's folder in a world, with one more word in its `config.json`.
 fn copy_with(world: &World, fixture: &str, key: &str, value: Value) -> PathBuf {
     let copy = world.path(fixture);
-    fs::create_dir(&copy).unwrap();
-    for entry in fs::read_dir(folder(fixture)).unwrap().flatten() {
-        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    fs::create_dir(&copy).expect("the fixture can be copied");
+    for entry in fs::read_dir(folder(fixture))
+        .expect("the fixture can be copied")
+        .flatten()
+    {
+        fs::copy(entry.path(), copy.join(entry.file_name())).expect("the fixture can be copied");
     }
     let config = copy.join("config.json");
-    let mut json: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    let mut json: Value =
+        serde_json::from_str(&fs::read_to_string(&config).expect("the fixture can be copied"))
+            .expect("the fixture can be copied");
     json[key] = value;
-    fs::write(config, json.to_string()).unwrap();
+    fs::write(config, json.to_string()).expect("the fixture can be copied");
     copy
 }
 

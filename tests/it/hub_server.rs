@@ -85,12 +85,20 @@ impl HubServer {
             server.put(name, bytes.clone());
         }
         let accepted = server.clone();
-        thread::spawn(move || {
+        let listening = move || {
             for stream in listener.incoming().flatten() {
                 let server = accepted.clone();
-                thread::spawn(move || server.serve(&stream).ok());
+                let serving = move || server.serve(&stream).ok();
+                thread::Builder::new()
+                    .name("connection".to_owned())
+                    .spawn(serving)
+                    .expect("a thread");
             }
-        });
+        };
+        thread::Builder::new()
+            .name("server".to_owned())
+            .spawn(listening)
+            .expect("a thread");
         server
     }
 
@@ -264,6 +272,7 @@ impl HubServer {
 }
 
 /// Sends a file or the piece of it that was asked for; whether the connection stays.
+#[expect(clippy::needless_pass_by_value, reason = "the fault is used up")]
 fn send(
     mut stream: &TcpStream,
     request: &Request,
@@ -359,18 +368,15 @@ fn decoded(name: &str) -> String {
     let mut rest = name.as_bytes();
     while let [first, after @ ..] = rest {
         let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex
+        if let Some(byte) = hex
             .and_then(|hex| u8::from_str_radix(hex, 16).ok())
             .filter(|_| *first == b'%')
         {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -57,12 +57,20 @@ impl TeacherServer {
         };
         let script: Arc<Script> = Arc::new(script);
         let accepted = server.clone();
-        thread::spawn(move || {
+        let listening = move || {
             for stream in listener.incoming().flatten() {
                 let (server, script) = (accepted.clone(), Arc::clone(&script));
-                thread::spawn(move || server.serve(&stream, script.as_ref()).ok());
+                let serving = move || server.serve(&stream, script.as_ref()).ok();
+                thread::Builder::new()
+                    .name("connection".to_owned())
+                    .spawn(serving)
+                    .expect("a thread");
             }
-        });
+        };
+        thread::Builder::new()
+            .name("server".to_owned())
+            .spawn(listening)
+            .expect("a thread");
         server
     }
 
@@ -78,7 +86,7 @@ impl TeacherServer {
             let body = body.to_string();
             let headers: String = headers
                 .iter()
-                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .flat_map(|(name, value)| [name, ": ", value, "\r\n"])
                 .collect();
             let len = body.len();
             let head = format!("HTTP/1.1 {status} Words\r\nContent-Length: {len}\r\n{headers}\r\n");

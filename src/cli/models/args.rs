@@ -17,7 +17,7 @@ pub(in crate::cli) enum ModelsAction {
         /// Name of a model, or its folder; without it, the model in use is loaded
         which: Option<PathBuf>,
     },
-    /// Download a model from the hub; the same command goes on after a cut (HF_ENDPOINT, HF_TOKEN)
+    /// Download a model from the hub; the same command goes on after a cut (`HF_ENDPOINT`, `HF_TOKEN`)
     Fetch(FetchArgs),
     /// Take a folder of files into the program's models, where it lies; needs no network
     Add {

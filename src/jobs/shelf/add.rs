@@ -63,7 +63,7 @@ pub(in crate::jobs) fn add(home: &Home, folder: &Path) -> Result<Added, JobError
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let origin = described(&folder, name, kind, theirs);
+        let origin = described(&folder, &name, kind, theirs);
         write_manifest(&making, &folder.join(MANIFEST), origin)?;
         let problem = match kind {
             ModelKind::Model => card_of_folder(&making).err().map(|error| error.to_string()),
@@ -159,7 +159,7 @@ fn link_to(file: &Path, link: &Path) -> io::Result<()> {
 }
 
 /// What a folder of the user's is, in the words of its own manifest as far as it has one.
-fn described(folder: &Path, name: String, kind: ModelKind, theirs: Option<Origin>) -> Origin {
+fn described(folder: &Path, name: &str, kind: ModelKind, theirs: Option<Origin>) -> Origin {
     let theirs = theirs.unwrap_or_default();
     let told = |text: String, otherwise: &str| match text.as_str() {
         "" => otherwise.to_owned(),
@@ -167,7 +167,7 @@ fn described(folder: &Path, name: String, kind: ModelKind, theirs: Option<Origin
     };
     let place = folder.display().to_string();
     // What the list of known models says of a repository's folder is good for a copy of it too.
-    let known = known(&name).or_else(|| {
+    let known = known(name).or_else(|| {
         let name = name.to_lowercase();
         let all = known_models();
         all.into_iter().find(|known| {
@@ -186,7 +186,7 @@ fn described(folder: &Path, name: String, kind: ModelKind, theirs: Option<Origin
         .map_or("Added by its folder", |known| &known.summary);
     let licence = known.as_ref().and_then(|known| known.licence.as_deref());
     Origin {
-        name: told(theirs.name, &name),
+        name: told(theirs.name, name),
         kind,
         summary: told(theirs.summary, summary),
         source: told(theirs.source, &place),

@@ -255,7 +255,6 @@ fn problem_of(folder: &Path, kind: ModelKind) -> Option<String> {
     let has = |pattern: &str| files.iter().any(|name| net::matches_glob(pattern, name));
     let lacks = |what: &str| Some(format!("it lacks {what}; copy or download it again"));
     match kind {
-        ModelKind::Model => None,
         ModelKind::Adapter if !has("adapter_config.json") => lacks("adapter_config.json"),
         ModelKind::Adapter if !has("adapter_model*.safetensors") && !has("adapter_model*.bin") => {
             lacks("its weights (adapter_model.safetensors or adapter_model.bin)")
@@ -263,7 +262,7 @@ fn problem_of(folder: &Path, kind: ModelKind) -> Option<String> {
         ModelKind::Predictor if !has("*.ckpt") && !has("*.safetensors") => {
             lacks("its checkpoint (.ckpt or .safetensors)")
         }
-        ModelKind::Adapter | ModelKind::Predictor => None,
+        ModelKind::Model | ModelKind::Adapter | ModelKind::Predictor => None,
     }
 }
 

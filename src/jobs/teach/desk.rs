@@ -145,7 +145,7 @@ impl Desk for SharedDesk {
             let at = purse.next.max(now);
             purse.next = at + self.pace;
             purse.open += 1;
-            at - now
+            at.saturating_sub(now)
         };
         if !wait.is_zero() {
             self.wait(wait)?;

@@ -270,12 +270,11 @@ impl Class<'_> {
         let in_words = |error: media::MediaError| TeacherError::Picture(error.to_string());
         let picture = media::decode(&bytes).map_err(in_words)?;
         let png = media::encode_png(&picture).map_err(in_words)?;
-        match png.len() as u64 {
-            0..=MAX_SENT => Ok(Sent::new("image/png", &png)),
-            _ => {
-                let jpeg = media::encode_jpeg(&picture, HIGH_QUALITY).map_err(in_words)?;
-                Ok(Sent::new("image/jpeg", &jpeg))
-            }
+        if let 0..=MAX_SENT = png.len() as u64 {
+            Ok(Sent::new("image/png", &png))
+        } else {
+            let jpeg = media::encode_jpeg(&picture, HIGH_QUALITY).map_err(in_words)?;
+            Ok(Sent::new("image/jpeg", &jpeg))
         }
     }
 

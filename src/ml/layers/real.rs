@@ -119,7 +119,7 @@ impl Real for f64 {
 }
 
 /// Horner's rule, the highest power first.
-#[inline(always)]
+#[inline]
 fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     let mut sum = coefficients[0];
     for coefficient in &coefficients[1..] {
@@ -129,8 +129,7 @@ fn horner<const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
 }
 
 /// `e^x = 2^n e^r` with `|r| <= ln 2 / 2`. **Source** Cephes library, `expf` (the polynomial).
-#[expect(clippy::inline_always, reason = "vectorised only inside its loop")]
-#[inline(always)]
+#[inline]
 fn exp(x: f32) -> f32 {
     /// Added to a small number, it leaves the nearest integer in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
@@ -345,16 +344,16 @@ mod tests {
         assert!(error(Real::exp, f64::exp, 1e-37) < 2e-7);
         assert!(error(Real::tanh, f64::tanh, 1e-30) < 2e-7);
         assert!(error(Real::erf, candle_core::cpu::erf::erf_f64, 1.0) < 5e-7);
-        assert!(error(Real::log_sigmoid, |x| Real::log_sigmoid(x), 1e-30) < 3e-7);
-        assert!(error(Real::sigmoid, |x| Real::sigmoid(x), 1e-30) < 3e-7);
+        assert!(error(Real::log_sigmoid, Real::log_sigmoid, 1e-30) < 3e-7);
+        assert!(error(Real::sigmoid, Real::sigmoid, 1e-30) < 3e-7);
     }
 
     #[test]
     fn ends_and_nan_are_answered() {
-        assert_eq!(Real::exp(-1000.0_f32), 0.0);
+        assert_eq!(Real::exp(-1000.0_f32).to_bits(), 0.0_f32.to_bits());
         assert!(Real::exp(1000.0_f32) > 3e38);
-        assert_eq!(Real::tanh(50.0_f32), 1.0);
-        assert_eq!(Real::tanh(-50.0_f32), -1.0);
+        assert_eq!(Real::tanh(50.0_f32).to_bits(), 1.0_f32.to_bits());
+        assert_eq!(Real::tanh(-50.0_f32).to_bits(), (-1.0_f32).to_bits());
         for function in [<f32 as Real>::exp, Real::tanh, Real::erf, Real::log_sigmoid] {
             assert!(function(f32::NAN).is_nan());
         }

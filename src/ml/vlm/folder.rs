@@ -83,7 +83,7 @@ fn lacking(folder: &Path, weights: &[PathBuf]) -> Vec<String> {
     let is_there = |name: &str| folder.join(name).is_file();
     let mut lacking: Vec<String> = FILES
         .into_iter()
-        .filter(|name| !is_there(name) && !(*name == MANIFEST && is_hubs(folder)))
+        .filter(|name| !(is_there(name) || *name == MANIFEST && is_hubs(folder)))
         .map(str::to_owned)
         .collect();
     let named = indexed(&folder.join(INDEX));

@@ -108,7 +108,7 @@ mod tests {
             format!("{{\"quality\": \"{SHARP}\"}}"),
             format!("```json\n{{\"quality\": \"{SHARP}\"}}\n```"),
             format!("Here it is: {{\"Quality\": \"{SHARP}\",}} I hope it helps!"),
-            format!("{{\"quality\": \"The fox is sharp\\n against a  soft background.\"}}"),
+            "{\"quality\": \"The fox is sharp\\n against a  soft background.\"}".to_owned(),
             format!("{{\"description\": \"{SHARP}\"}}"),
         ] {
             let expected = Ok(vec![(Aspect::Quality, SHARP.to_owned())]);

@@ -67,22 +67,19 @@ impl Keys {
             return Turn::Ask(idx, self.secrets.get(idx));
         }
         let resting = (0..num).filter(|idx| states.struck_off[*idx].is_none());
-        match resting.map(|idx| states.until[idx]).min() {
-            Some(until) => Turn::Rest(until.saturating_sub(now)),
-            None => {
-                let reasons: Vec<String> = states
-                    .struck_off
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(idx, reason)| {
-                        Some(format!("key {}: {}", idx + 1, reason.as_ref()?))
-                    })
-                    .collect();
-                Turn::NoneLeft(TeacherError::Keys {
-                    variable: self.variable.clone(),
-                    reasons: reasons.join("; "),
-                })
-            }
+        if let Some(until) = resting.map(|idx| states.until[idx]).min() {
+            Turn::Rest(until.saturating_sub(now))
+        } else {
+            let reasons: Vec<String> = states
+                .struck_off
+                .iter()
+                .enumerate()
+                .filter_map(|(idx, reason)| Some(format!("key {}: {}", idx + 1, reason.as_ref()?)))
+                .collect();
+            Turn::NoneLeft(TeacherError::Keys {
+                variable: self.variable.clone(),
+                reasons: reasons.join("; "),
+            })
         }
     }
 

@@ -1,4 +1,4 @@
-//! The two wire formats: Gemini's `generateContent` (v1beta) and OpenAI's chat completions, as the servers speak them.
+//! The two wire formats: Gemini's `generateContent` (v1beta) and `OpenAI`'s chat completions, as the servers speak them.
 
 use std::time::Duration;
 

@@ -216,7 +216,7 @@ pub(super) fn running(ui: &mut Ui, job: &RunningJob, out: &mut Vec<Command>) {
         bar(ui, part, &job.title);
         ui.label(progress_words(job));
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            buttons(ui, job, out)
+            buttons(ui, job, out);
         });
     });
     ui.add(Label::new(RichText::new(&progress.stage).weak()).truncate());

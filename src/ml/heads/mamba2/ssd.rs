@@ -276,7 +276,7 @@ mod tests {
         let a_and_d = values::<f64>(a_and_d)?;
         let mut out = Vec::new();
         for row in 0..batch {
-            let mut h = vec![0.0; HEADS * WIDTH * STATE];
+            let mut h = [0.0; HEADS * WIDTH * STATE];
             for t in 0..seq {
                 let now = &xbc[(row * seq + t) * all..][..all];
                 let (x, bc) = now.split_at(HEADS * WIDTH);

@@ -82,7 +82,8 @@ impl GgufFile {
         };
         let kv_heads = count("attention.head_count_kv").unwrap_or(heads);
         let mut entries = BTreeMap::new();
-        for (stored, info) in &content.tensor_infos {
+        let stored: BTreeMap<_, _> = content.tensor_infos.iter().collect();
+        for (stored, info) in stored {
             let Some(name) = hub_name(stored) else {
                 continue;
             };

@@ -1,5 +1,6 @@
 //! Adapters that peft wrote, merged here and by peft.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,7 +61,8 @@ fn merged_adapters_equal_peft() -> Result<(), MlError> {
         // 1. Every tensor that peft's merge changed is the same here, and nothing else is changed
         let prefix = format!("{name}.merged.");
         let mut changed = 0;
-        for (key, expected) in &golden {
+        let sorted: BTreeMap<_, _> = golden.iter().collect();
+        for (key, expected) in sorted {
             let Some(key) = key.strip_prefix(&prefix) else {
                 continue;
             };

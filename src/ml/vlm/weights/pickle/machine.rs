@@ -1,7 +1,7 @@
 //! The pickle language (protocols 0 to 5, the part that checkpoints use), read as data: classes are names, calls are
 //! noted and never made, so no byte of a file can run anything.
 //!
-//! **Source** CPython's `Lib/pickletools.py`, which documents every opcode.
+//! **Source** `CPython`'s `Lib/pickletools.py`, which documents every opcode.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -170,7 +170,7 @@ impl<R: Read> Machine<R> {
                 Ok(())
             }
             b'0' => self.pop().map(|_| ()),
-            b'1' => self.to_mark().map(|_| ()),
+            b'1' => self.take_to_mark().map(|_| ()),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -269,7 +269,7 @@ impl<R: Read> Machine<R> {
                 };
                 self.stack.split_off(start)
             }
-            _ => self.to_mark()?,
+            _ => self.take_to_mark()?,
         };
         self.push(match op {
             b'l' | 0x91 => Node::List(members),
@@ -282,7 +282,7 @@ impl<R: Read> Machine<R> {
         let new = if op == b'a' {
             vec![self.pop()?]
         } else {
-            self.to_mark()?
+            self.take_to_mark()?
         };
         let top = self.top()?;
         match &mut self.nodes[top] {
@@ -299,7 +299,7 @@ impl<R: Read> Machine<R> {
             let value = self.pop()?;
             vec![(self.pop()?, value)]
         } else {
-            pairs(&self.to_mark()?)?
+            pairs(&self.take_to_mark()?)?
         };
         let top = self.top()?;
         match &mut self.nodes[top] {
@@ -362,12 +362,12 @@ impl<R: Read> Machine<R> {
             b'i' => {
                 let module = self.line()?;
                 let name = format!("{module}.{}", self.line()?);
-                let args = self.to_mark()?;
+                let args = self.take_to_mark()?;
                 let args = self.add(Node::Tuple(args))?;
                 (self.add(Node::Class(name))?, args)
             }
             _ => {
-                let mut members = self.to_mark()?.into_iter();
+                let mut members = self.take_to_mark()?.into_iter();
                 let Some(callee) = members.next() else {
                     bail!("a call of nothing")
                 };
@@ -409,7 +409,7 @@ impl<R: Read> Machine<R> {
         }
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Id>> {
+    fn take_to_mark(&mut self) -> Result<Vec<Id>> {
         match self.marks.pop() {
             Some(mark) if mark <= self.stack.len() => Ok(self.stack.split_off(mark)),
             _ => bail!("a list without a beginning"),

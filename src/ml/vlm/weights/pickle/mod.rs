@@ -6,7 +6,7 @@ mod machine;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Error, Result, Tensor, bail};
@@ -284,6 +284,7 @@ mod tests {
         let files = PickleFiles::open(vec![fixture("kinds.pt")], Some("state_dict"))?;
         let golden = candle_core::safetensors::load(fixture("kinds.safetensors"), &Device::Cpu)?;
         assert_eq!(files.names().len(), golden.len());
+        let golden: std::collections::BTreeMap<_, _> = golden.into_iter().collect();
         for (name, expected) in golden {
             let ours = files.read(&name)?;
             assert_eq!(ours.dims(), expected.dims(), "{name}");
