@@ -459,12 +459,12 @@ fn the_first_of_several_dropped_things_is_opened_and_that_is_said() {
 }
 
 #[test]
-fn a_dropped_manifest_takes_its_model_into_use() {
+fn a_dropped_manifest_adds_its_model() {
     let mut state = opened();
     let paths = vec![PathBuf::from("/models/big/model.toml")];
-    let folder = Some(PathBuf::from("/models/big"));
+    let folder = PathBuf::from("/models/big");
     let effects = update(&mut state, Command::Drop(paths));
-    assert_eq!(effects, [Effect::Submit(Job::UseModel { folder })]);
+    assert_eq!(effects, [Effect::Submit(Job::AddModel { folder })]);
 }
 
 #[test]
