@@ -16,7 +16,7 @@ const TRAIN: [&str; 9] = [
     "--aspect",
     "quality",
     "--epochs",
-    "12",
+    "200",
     "--seed",
     "5",
 ];
@@ -59,8 +59,8 @@ fn a_killed_training_ends_with_the_weights_of_one_that_was_not() {
     let mut kills = 0;
     for kill in 0..40_u64 {
         let mut child = killed.start(&TRAIN);
-        // From 0.7 s on, a little later each time, so that every epoch is hit somewhere.
-        let limit = Duration::from_millis(700 + 90 * kill);
+        // From 0.45 s on, a little later each time, so that every epoch is hit somewhere.
+        let limit = Duration::from_millis(450 + 50 * kill);
         let step = Duration::from_millis(10);
         let mut waited = Duration::ZERO;
         let ended = loop {
