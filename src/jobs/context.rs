@@ -74,6 +74,37 @@ impl Flags {
     pub(super) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
     }
+
+    /// Waits while the job is paused; an error once it is cancelled, or once `is_over` says that others of its threads
+    /// have ended it.
+    pub(super) fn check(&self, is_over: impl Fn() -> bool) -> Result<(), Interrupted> {
+        loop {
+            if self.is_cancelled() || is_over() {
+                return Err(Interrupted);
+            }
+            if !self.is_paused() {
+                return Ok(());
+            }
+            thread::sleep(PAUSE_LOOK);
+        }
+    }
+
+    /// Lets this much time go by, checking all along.
+    pub(super) fn wait(
+        &self,
+        time: Duration,
+        is_over: impl Fn() -> bool,
+    ) -> Result<(), Interrupted> {
+        let since = Instant::now();
+        while let Some(left) = time
+            .checked_sub(since.elapsed())
+            .filter(|left| !left.is_zero())
+        {
+            self.check(&is_over)?;
+            thread::sleep(left.min(PAUSE_LOOK));
+        }
+        self.check(is_over)
+    }
 }
 
 /// The flags of every job that has not ended.
@@ -118,13 +149,7 @@ pub(super) struct Watch(Arc<Flags>);
 impl Watch {
     /// Waits while the job is paused; an error once it is cancelled.
     pub(super) fn check(&self) -> Result<(), Interrupted> {
-        while self.0.is_paused() && !self.0.is_cancelled() {
-            thread::sleep(PAUSE_LOOK);
-        }
-        match self.0.is_cancelled() {
-            true => Err(Interrupted),
-            false => Ok(()),
-        }
+        self.0.check(|| false)
     }
 }
 
@@ -175,14 +200,10 @@ impl JobContext {
 
     /// Waits while the job is paused; an error once it is cancelled.
     pub(super) fn check(&mut self) -> Result<(), Interrupted> {
-        if self.flags.is_paused() && !self.flags.is_cancelled() {
-            while self.flags.is_paused() && !self.flags.is_cancelled() {
-                thread::sleep(PAUSE_LOOK);
-            }
+        let was_paused = self.flags.is_paused();
+        self.flags.check(|| false)?;
+        if was_paused {
             self.meter.restart();
-        }
-        if self.flags.is_cancelled() {
-            return Err(Interrupted);
         }
         Ok(())
     }

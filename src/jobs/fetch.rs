@@ -13,7 +13,6 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
-use std::time::Instant;
 
 use crate::domain::HalfDownload;
 use crate::domain::Interrupted;
@@ -388,27 +387,12 @@ impl Lane {
 
 impl Watch for Lane {
     fn check(&self) -> Result<(), Interrupted> {
-        loop {
-            if self.flags.is_cancelled() || self.has_failed.load(Ordering::Relaxed) {
-                return Err(Interrupted);
-            }
-            if !self.flags.is_paused() {
-                return Ok(());
-            }
-            thread::sleep(LOOK);
-        }
+        self.flags.check(|| self.has_failed.load(Ordering::Relaxed))
     }
 
     fn wait(&self, time: Duration) -> Result<(), Interrupted> {
-        let since = Instant::now();
-        while let Some(left) = time
-            .checked_sub(since.elapsed())
-            .filter(|left| !left.is_zero())
-        {
-            self.check()?;
-            thread::sleep(left.min(LOOK));
-        }
-        self.check()
+        let is_over = || self.has_failed.load(Ordering::Relaxed);
+        self.flags.wait(time, is_over)
     }
 
     fn has(&self, bytes: u64) {

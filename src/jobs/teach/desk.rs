@@ -7,7 +7,6 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -21,8 +20,6 @@ use crate::jobs::message::TeachRequest;
 use crate::net::Watch;
 use crate::net::teacher::Desk;
 use crate::net::teacher::TeacherError;
-
-use super::LOOK;
 
 /// What the lanes of one job share: its flags, its purse and what came of it.
 pub(super) struct SharedDesk {
@@ -95,27 +92,12 @@ impl SharedDesk {
 
 impl Watch for SharedDesk {
     fn check(&self) -> Result<(), Interrupted> {
-        loop {
-            if self.flags.is_cancelled() || self.has_ended.load(Ordering::Relaxed) {
-                return Err(Interrupted);
-            }
-            if !self.flags.is_paused() {
-                return Ok(());
-            }
-            thread::sleep(LOOK);
-        }
+        self.flags.check(|| self.has_ended.load(Ordering::Relaxed))
     }
 
     fn wait(&self, time: Duration) -> Result<(), Interrupted> {
-        let since = Instant::now();
-        while let Some(left) = time
-            .checked_sub(since.elapsed())
-            .filter(|left| !left.is_zero())
-        {
-            self.check()?;
-            thread::sleep(left.min(LOOK));
-        }
-        self.check()
+        let is_over = || self.has_ended.load(Ordering::Relaxed);
+        self.flags.wait(time, is_over)
     }
 
     fn has(&self, _bytes: u64) {}
