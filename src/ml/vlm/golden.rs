@@ -7,6 +7,9 @@ use candle_core::{DType, Device, Result, Tensor};
 use sha2::{Digest as _, Sha256};
 use tokenizers::Tokenizer;
 
+use super::backbone::{Backbone, Ending};
+use super::kv_cache::KvCache;
+use super::llama::argmax;
 use super::weights::{Form, SafetensorsFiles, Weights};
 use crate::domain::Picture;
 
@@ -50,6 +53,31 @@ impl Golden {
         serde_json::from_str(&self.text(name)).unwrap()
     }
 
+    /// Messages 1 to 3 of `processor.json`.
+    pub(super) fn messages(&self) -> [String; 3] {
+        let said = self.json("processor.json");
+        ["request", "description", "question"].map(|part| said[part].as_str().unwrap().to_owned())
+    }
+
+    /// The pictures whose sizes `processor.json` lists.
+    pub(super) fn pictures(&self) -> Vec<Picture> {
+        let sizes = self.json("processor.json")["pictures"].clone();
+        let sizes: Vec<[u32; 2]> = serde_json::from_value(sizes).unwrap();
+        sizes.into_iter().map(|[w, h]| picture(w, h)).collect()
+    }
+
+    /// Sixteen greedy words after message 1 are the reference's for every picture, on a cache and each time anew.
+    pub(super) fn holds_greedy_words(&self, model: &dyn Backbone) -> Result<()> {
+        let [request, ..] = self.messages();
+        for (number, picture) in self.pictures().iter().enumerate() {
+            let expected = self.numbers(&format!("{number}.asked.greedy"));
+            for is_cached in [true, false] {
+                assert_eq!(greedy(model, picture, &request, is_cached)?, expected);
+            }
+        }
+        Ok(())
+    }
+
     /// The model's weights in single precision.
     pub(super) fn weights(&self) -> Weights {
         let file = self.folder.join("model/model.safetensors");
@@ -71,6 +99,35 @@ impl Golden {
     pub(super) fn tokenizer(&self) -> Tokenizer {
         Tokenizer::from_file(self.folder.join("model/tokenizer.json")).unwrap()
     }
+}
+
+/// Greedy ids, on a cache or each time anew.
+fn greedy(
+    model: &dyn Backbone,
+    picture: &Picture,
+    request: &str,
+    is_cached: bool,
+) -> Result<Vec<u32>> {
+    let seen = model.look(picture).unwrap();
+    let mut sequence = model.sequence(&seen, &[request], Ending::Generate).unwrap();
+    let mut cache = KvCache::default();
+    let end = sequence.ids.len();
+    let mut states = model.pass(&sequence, end, &seen, &mut cache).unwrap();
+    let mut made = Vec::new();
+    for _ in 0..16 {
+        let last: Tensor = states.narrow(1, states.dim(1)? - 1, 1)?;
+        let id = argmax(&model.logits(&last).unwrap())?;
+        made.push(id);
+        sequence.ids.push(id);
+        if is_cached {
+            states = model.step(&[id], &mut cache).unwrap();
+        } else {
+            cache = KvCache::default();
+            let end = sequence.ids.len();
+            states = model.pass(&sequence, end, &seen, &mut cache).unwrap();
+        }
+    }
+    Ok(made)
 }
 
 /// A slope with noise, made from integers as in `make.py`.

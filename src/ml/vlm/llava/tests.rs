@@ -1,16 +1,14 @@
 //! Held against transformers 5.23 (`tests/fixtures/llava/make.py`): a small random model, in single precision.
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use super::config::{Config, ImageConfig};
 use super::image::square;
 use super::model::Llava;
-use crate::domain::Picture;
 use crate::ml::vlm::backbone::{Backbone as _, Ending};
 use crate::ml::vlm::golden::{Golden, difference, picture, sha256};
 use crate::ml::vlm::hub_config::{CLIP_MEAN, CLIP_STD, Normalisation};
 use crate::ml::vlm::kv_cache::KvCache;
-use crate::ml::vlm::llama::argmax;
 use crate::ml::vlm::ops::Mode;
 use crate::ml::vlm::weights::Weights;
 
@@ -32,17 +30,6 @@ fn load(golden: &Golden, weights: &Weights) -> Llava {
 
 fn model(golden: &Golden) -> Llava {
     load(golden, &golden.weights())
-}
-
-fn messages(golden: &Golden) -> [String; 3] {
-    let said = golden.json("processor.json");
-    ["request", "description", "question"].map(|part| said[part].as_str().unwrap().to_owned())
-}
-
-fn pictures(golden: &Golden) -> Vec<Picture> {
-    let sizes = golden.json("processor.json")["pictures"].clone();
-    let sizes: Vec<[u32; 2]> = serde_json::from_value(sizes).unwrap();
-    sizes.into_iter().map(|[w, h]| picture(w, h)).collect()
 }
 
 #[test]
@@ -76,8 +63,8 @@ fn pictures_are_brought_to_size_as_the_processor_does() {
 fn conversations_are_the_processors_tokens() {
     let golden = golden();
     let model = model(&golden);
-    let [request, description, question] = messages(&golden);
-    for (number, picture) in pictures(&golden).iter().enumerate() {
+    let [request, description, question] = golden.messages();
+    for (number, picture) in golden.pictures().iter().enumerate() {
         let seen = model.look(picture).unwrap();
         let sequence = |messages: &[&str], ending| model.sequence(&seen, messages, ending).unwrap();
         let asked = sequence(&[&request], Ending::Generate);
@@ -107,7 +94,7 @@ fn a_word_that_reads_like_the_placeholder_is_no_second_picture() {
 fn tower_and_projector_match_the_reference() -> Result<()> {
     let golden = golden();
     let model = model(&golden);
-    for (number, picture) in pictures(&golden).iter().enumerate() {
+    for (number, picture) in golden.pictures().iter().enumerate() {
         let named = |name: &str| golden.tensor(&format!("{number}.asked.{name}"));
         let inspected = &model.inspect(picture).unwrap()[0];
         assert!(difference(&inspected.pixels, named("pixels"))? < 1e-9);
@@ -128,8 +115,8 @@ fn tower_and_projector_match_the_reference() -> Result<()> {
 fn every_layer_of_the_decoder_matches_the_reference() -> Result<()> {
     let golden = golden();
     let model = model(&golden);
-    let [request, description, question] = messages(&golden);
-    for (number, picture) in pictures(&golden).iter().enumerate() {
+    let [request, description, question] = golden.messages();
+    for (number, picture) in golden.pictures().iter().enumerate() {
         let named = |name: &str| golden.tensor(&format!("{number}.whole.{name}"));
         let seen = model.look(picture).unwrap();
         let messages = [&*request, &*description, &*question];
@@ -158,42 +145,10 @@ fn every_layer_of_the_decoder_matches_the_reference() -> Result<()> {
     Ok(())
 }
 
-/// Greedy ids, on a cache or each time anew.
-fn greedy(model: &Llava, picture: &Picture, request: &str, is_cached: bool) -> Result<Vec<u32>> {
-    let seen = model.look(picture).unwrap();
-    let mut sequence = model.sequence(&seen, &[request], Ending::Generate).unwrap();
-    let mut cache = KvCache::default();
-    let end = sequence.ids.len();
-    let mut states = model.pass(&sequence, end, &seen, &mut cache).unwrap();
-    let mut made = Vec::new();
-    for _ in 0..16 {
-        let last: Tensor = states.narrow(1, states.dim(1)? - 1, 1)?;
-        let id = argmax(&model.logits(&last).unwrap())?;
-        made.push(id);
-        sequence.ids.push(id);
-        if is_cached {
-            states = model.step(&[id], &mut cache).unwrap();
-        } else {
-            cache = KvCache::default();
-            let end = sequence.ids.len();
-            states = model.pass(&sequence, end, &seen, &mut cache).unwrap();
-        }
-    }
-    Ok(made)
-}
-
 #[test]
 fn greedy_words_are_the_references_with_and_without_a_cache() -> Result<()> {
     let golden = golden();
-    let model = model(&golden);
-    let [request, ..] = messages(&golden);
-    for (number, picture) in pictures(&golden).iter().enumerate() {
-        let expected = golden.numbers(&format!("{number}.asked.greedy"));
-        for is_cached in [true, false] {
-            assert_eq!(greedy(&model, picture, &request, is_cached)?, expected);
-        }
-    }
-    Ok(())
+    golden.holds_greedy_words(&model(&golden))
 }
 
 #[test]

@@ -7,13 +7,11 @@ use super::image::{patches, smart_resize};
 use super::model::Qwen2_5Vl;
 use super::positions::{positions, rotary};
 use super::window::Windows;
-use crate::domain::Picture;
 use crate::ml::vlm::backbone::{Backbone as _, Ending};
 use crate::ml::vlm::bicubic::resize;
 use crate::ml::vlm::golden::{Golden, difference, picture, sha256};
 use crate::ml::vlm::hub_config::{CLIP_MEAN, CLIP_STD, Normalisation};
 use crate::ml::vlm::kv_cache::KvCache;
-use crate::ml::vlm::llama::argmax;
 use crate::ml::vlm::ops::Mode;
 use crate::ml::vlm::weights::Weights;
 
@@ -38,17 +36,6 @@ fn load(golden: &Golden, config: &Config, weights: &Weights) -> Qwen2_5Vl {
 
 fn model(golden: &Golden) -> Qwen2_5Vl {
     load(golden, &config(golden), &golden.weights())
-}
-
-fn messages(golden: &Golden) -> [String; 3] {
-    let said = golden.json("processor.json");
-    ["request", "description", "question"].map(|part| said[part].as_str().unwrap().to_owned())
-}
-
-fn pictures(golden: &Golden) -> Vec<Picture> {
-    let sizes = golden.json("processor.json")["pictures"].clone();
-    let sizes: Vec<[u32; 2]> = serde_json::from_value(sizes).unwrap();
-    sizes.into_iter().map(|[w, h]| picture(w, h)).collect()
 }
 
 #[test]
@@ -91,8 +78,8 @@ fn pictures_are_brought_to_size_as_the_processor_does() {
 fn conversations_and_positions_are_the_references() {
     let golden = golden();
     let model = model(&golden);
-    let [request, description, question] = messages(&golden);
-    for (number, picture) in pictures(&golden).iter().enumerate() {
+    let [request, description, question] = golden.messages();
+    for (number, picture) in golden.pictures().iter().enumerate() {
         let seen = model.look(picture).unwrap();
         let sequence = |messages: &[&str], ending| model.sequence(&seen, messages, ending).unwrap();
         let asked = sequence(&[&request], Ending::Generate);
@@ -122,7 +109,7 @@ fn conversations_and_positions_are_the_references() {
 fn tower_and_merger_match_the_reference() -> Result<()> {
     let golden = golden();
     let model = model(&golden);
-    for (number, picture) in pictures(&golden).iter().enumerate() {
+    for (number, picture) in golden.pictures().iter().enumerate() {
         let named = |name: &str| golden.tensor(&format!("{number}.asked.{name}"));
         let (patches, grid) = model.patches(picture).unwrap();
         assert_eq!(
@@ -160,8 +147,8 @@ fn tower_and_merger_match_the_reference() -> Result<()> {
 fn every_layer_of_the_decoder_matches_the_reference() -> Result<()> {
     let golden = golden();
     let (config, model) = (config(&golden), model(&golden));
-    let [request, description, question] = messages(&golden);
-    for (number, picture) in pictures(&golden).iter().enumerate() {
+    let [request, description, question] = golden.messages();
+    for (number, picture) in golden.pictures().iter().enumerate() {
         let named = |name: &str| golden.tensor(&format!("{number}.whole.{name}"));
         let seen = model.look(picture).unwrap();
         let messages = [&*request, &*description, &*question];
@@ -198,8 +185,8 @@ fn every_layer_of_the_decoder_matches_the_reference() -> Result<()> {
 fn a_picture_cut_in_the_middle_goes_on_where_it_stopped() -> Result<()> {
     let golden = golden();
     let model = model(&golden);
-    let [request, description, question] = messages(&golden);
-    let seen = model.look(&pictures(&golden)[0]).unwrap();
+    let [request, description, question] = golden.messages();
+    let seen = model.look(&golden.pictures()[0]).unwrap();
     let messages = [&*request, &*description, &*question];
     let whole = model.sequence(&seen, &messages, Ending::Bare).unwrap();
     let mut cache = KvCache::default();
@@ -214,47 +201,10 @@ fn a_picture_cut_in_the_middle_goes_on_where_it_stopped() -> Result<()> {
     Ok(())
 }
 
-/// Greedy ids, on a cache or each time anew.
-fn greedy(
-    model: &Qwen2_5Vl,
-    picture: &Picture,
-    request: &str,
-    is_cached: bool,
-) -> Result<Vec<u32>> {
-    let seen = model.look(picture).unwrap();
-    let mut sequence = model.sequence(&seen, &[request], Ending::Generate).unwrap();
-    let mut cache = KvCache::default();
-    let end = sequence.ids.len();
-    let mut states = model.pass(&sequence, end, &seen, &mut cache).unwrap();
-    let mut made = Vec::new();
-    for _ in 0..16 {
-        let last: Tensor = states.narrow(1, states.dim(1)? - 1, 1)?;
-        let id = argmax(&model.logits(&last).unwrap())?;
-        made.push(id);
-        sequence.ids.push(id);
-        if is_cached {
-            states = model.step(&[id], &mut cache).unwrap();
-        } else {
-            cache = KvCache::default();
-            let end = sequence.ids.len();
-            states = model.pass(&sequence, end, &seen, &mut cache).unwrap();
-        }
-    }
-    Ok(made)
-}
-
 #[test]
 fn greedy_words_are_the_references_with_and_without_a_cache() -> Result<()> {
     let golden = golden();
-    let model = model(&golden);
-    let [request, ..] = messages(&golden);
-    for (number, picture) in pictures(&golden).iter().enumerate() {
-        let expected = golden.numbers(&format!("{number}.asked.greedy"));
-        for is_cached in [true, false] {
-            assert_eq!(greedy(&model, picture, &request, is_cached)?, expected);
-        }
-    }
-    Ok(())
+    golden.holds_greedy_words(&model(&golden))
 }
 
 #[test]
@@ -293,7 +243,7 @@ fn checkpoints_of_every_version_of_transformers_are_read() -> Result<()> {
         }
     });
     let model = load(&golden, &config(&golden), &newer);
-    let seen = model.look(&pictures(&golden)[0]).unwrap();
+    let seen = model.look(&golden.pictures()[0]).unwrap();
     assert!(difference(&seen.images[0], golden.tensor("0.asked.merged"))? < TOLERANCE);
     Ok(())
 }
