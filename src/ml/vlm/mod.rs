@@ -15,6 +15,7 @@ pub mod weights;
 
 mod architecture;
 mod decoding;
+mod encoder;
 mod files;
 mod fingerprint;
 pub mod fit;

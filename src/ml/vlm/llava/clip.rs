@@ -2,48 +2,19 @@
 
 use candle_core::{Result, Tensor};
 
-use super::config::{Config, VisionConfig};
-use crate::ml::vlm::ops::{LayerNorm, Linear, Mode, attention, merge_heads, split_heads};
+use super::config::Config;
+use crate::ml::vlm::encoder::{EncoderLayer, EncoderSizes};
+use crate::ml::vlm::ops::{LayerNorm, Mode};
 use crate::ml::vlm::weights::{Matrix, Weights};
-
-struct Layer {
-    layer_norm1: LayerNorm,
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    out_proj: Linear,
-    layer_norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
-}
-
-impl Layer {
-    fn new(cfg: &VisionConfig, weights: &Weights) -> Result<Self> {
-        let (width, inner, eps) = (cfg.hidden_size, cfg.intermediate_size, cfg.layer_norm_eps);
-        let attn = weights.pp("self_attn");
-        let square = |name: &str| Linear::with_bias(width, width, &attn.pp(name));
-        Ok(Self {
-            layer_norm1: LayerNorm::new(width, eps, &weights.pp("layer_norm1"))?,
-            q_proj: square("q_proj")?,
-            k_proj: square("k_proj")?,
-            v_proj: square("v_proj")?,
-            out_proj: square("out_proj")?,
-            layer_norm2: LayerNorm::new(width, eps, &weights.pp("layer_norm2"))?,
-            fc1: Linear::with_bias(inner, width, &weights.pp("mlp").pp("fc1"))?,
-            fc2: Linear::with_bias(width, inner, &weights.pp("mlp").pp("fc2"))?,
-        })
-    }
-}
 
 /// The tower. Layers behind the one that is read are not loaded.
 pub(super) struct ClipTower {
-    cfg: VisionConfig,
     feature_layers: Vec<usize>,
     class_embedding: Tensor,
     patch_embedding: Matrix,
     position_embedding: Tensor,
     pre_layrnorm: LayerNorm,
-    layers: Vec<Layer>,
+    layers: Vec<EncoderLayer>,
     mode: Mode,
 }
 
@@ -55,6 +26,12 @@ impl ClipTower {
         let embeddings = weights.pp("embeddings");
         let needed = config.feature_layers.iter().copied().max().unwrap_or(0);
         let layers = weights.pp("encoder").pp("layers");
+        let sizes = EncoderSizes {
+            width,
+            inner: cfg.intermediate_size,
+            heads: cfg.num_attention_heads,
+            eps,
+        };
         Ok(Self {
             class_embedding: embeddings.get(width, "class_embedding")?,
             patch_embedding: embeddings.matrix_of(
@@ -66,10 +43,9 @@ impl ClipTower {
                 .get((cfg.num_patches() + 1, width), "position_embedding.weight")?,
             pre_layrnorm: LayerNorm::new(width, eps, &weights.pp("pre_layrnorm"))?,
             layers: (0..needed)
-                .map(|index| Layer::new(cfg, &layers.pp(index)))
+                .map(|index| EncoderLayer::new(sizes, &layers.pp(index)))
                 .collect::<Result<_>>()?,
             feature_layers: config.feature_layers.clone(),
-            cfg: cfg.clone(),
             mode,
         })
     }
@@ -83,11 +59,7 @@ impl ClipTower {
         let mut x = self.pre_layrnorm.forward(self.mode, &x)?;
         let mut states = vec![x.clone()];
         for layer in &self.layers {
-            x = (self.attend(layer, &layer.layer_norm1.forward(self.mode, &x)?)? + x)?;
-            let inner = layer
-                .fc1
-                .forward(&layer.layer_norm2.forward(self.mode, &x)?)?;
-            x = (layer.fc2.forward(&quick_gelu(&inner)?)? + x)?;
+            x = layer.forward(self.mode, &x, quick_gelu)?;
             states.push(x.clone());
         }
         Ok(states)
@@ -102,15 +74,6 @@ impl ClipTower {
             .map(|run| &states[*run])
             .collect();
         Tensor::cat(&read, 2)
-    }
-
-    fn attend(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
-        let heads = self.cfg.num_attention_heads;
-        let [q, k, v] = [&layer.q_proj, &layer.k_proj, &layer.v_proj]
-            .map(|p| split_heads(&p.forward(x)?, heads));
-        layer
-            .out_proj
-            .forward(&merge_heads(&attention(self.mode, &q?, &k?, &v?, None)?)?)
     }
 }
 

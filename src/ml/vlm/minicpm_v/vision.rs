@@ -5,36 +5,16 @@ use candle_core::{Device, Result, Tensor};
 
 use super::config::{PositionIds, VisionConfig};
 use super::stem::Stem;
-use crate::ml::vlm::ops::{LayerNorm, Linear, Mode, attention, merge_heads, split_heads};
+use crate::ml::vlm::encoder::{EncoderLayer, EncoderSizes};
+use crate::ml::vlm::ops::{LayerNorm, Linear, Mode};
 use crate::ml::vlm::weights::Weights;
 
-struct Layer {
-    layer_norm1: LayerNorm,
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    out_proj: Linear,
-    layer_norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
-}
-
-impl Layer {
-    fn new(cfg: &VisionConfig, weights: &Weights) -> Result<Self> {
-        let (width, inner) = (cfg.hidden_size, cfg.intermediate_size);
-        let attn = weights.pp("self_attn");
-        let square = |name: &str| Linear::with_bias(width, width, &attn.pp(name));
-        let norm = |name: &str| LayerNorm::new(width, cfg.layer_norm_eps, &weights.pp(name));
-        Ok(Self {
-            layer_norm1: norm("layer_norm1")?,
-            q_proj: square("q_proj")?,
-            k_proj: square("k_proj")?,
-            v_proj: square("v_proj")?,
-            out_proj: square("out_proj")?,
-            layer_norm2: norm("layer_norm2")?,
-            fc1: Linear::with_bias(inner, width, &weights.pp("mlp").pp("fc1"))?,
-            fc2: Linear::with_bias(width, inner, &weights.pp("mlp").pp("fc2"))?,
-        })
+const fn layer_sizes(cfg: &VisionConfig) -> EncoderSizes {
+    EncoderSizes {
+        width: cfg.hidden_size,
+        inner: cfg.intermediate_size,
+        heads: cfg.num_attention_heads,
+        eps: cfg.layer_norm_eps,
     }
 }
 
@@ -44,7 +24,7 @@ pub struct VisionTower {
     stem: Option<Stem>,
     patch_embedding: Linear,
     position_embedding: Tensor,
-    layers: Vec<Layer>,
+    layers: Vec<EncoderLayer>,
     post_layernorm: LayerNorm,
     mode: Mode,
 }
@@ -68,7 +48,12 @@ impl VisionTower {
             stem,
             position_embedding: embeddings.get((buckets, width), "position_embedding.weight")?,
             layers: (0..cfg.num_hidden_layers)
-                .map(|index| Layer::new(cfg, &weights.pp("encoder").pp("layers").pp(index)))
+                .map(|index| {
+                    EncoderLayer::new(
+                        layer_sizes(cfg),
+                        &weights.pp("encoder").pp("layers").pp(index),
+                    )
+                })
                 .collect::<Result<_>>()?,
             post_layernorm: LayerNorm::new(
                 width,
@@ -145,27 +130,9 @@ impl VisionTower {
             .forward(patches)?
             .broadcast_add(&positions)?;
         for layer in &self.layers {
-            x = (self.attend(layer, &self.norm(&x, &layer.layer_norm1)?)? + x)?;
-            let inner = layer
-                .fc1
-                .forward(&self.norm(&x, &layer.layer_norm2)?)?
-                .gelu()?;
-            x = (layer.fc2.forward(&inner)? + x)?;
+            x = layer.forward(self.mode, &x, Tensor::gelu)?;
         }
-        self.norm(&x, &self.post_layernorm)
-    }
-
-    fn norm(&self, x: &Tensor, norm: &LayerNorm) -> Result<Tensor> {
-        norm.forward(self.mode, x)
-    }
-
-    fn attend(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
-        let heads = self.cfg.num_attention_heads;
-        let [q, k, v] = [&layer.q_proj, &layer.k_proj, &layer.v_proj]
-            .map(|p| split_heads(&p.forward(x)?, heads));
-        layer
-            .out_proj
-            .forward(&merge_heads(&attention(self.mode, &q?, &k?, &v?, None)?)?)
+        self.post_layernorm.forward(self.mode, &x)
     }
 
     /// Position id of every patch of a picture in a conversation whose longest picture has `longest` patches.
