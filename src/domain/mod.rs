@@ -22,6 +22,7 @@ pub mod study;
 mod teaching;
 mod training;
 mod training_rules;
+mod tuning;
 mod usage;
 
 pub use aspect::{Aspect, AspectMap};
@@ -53,5 +54,9 @@ pub use teaching::{AskedAspect, Budget, Prices, Question, ShownScore, TeacherKin
 pub use training::{
     Fold, HeadInput, HeadKind, HeadSettings, LearnFrom, Loss, Pooling, Projection, Schedule,
     Selection, TrainSettings,
+};
+pub use tuning::{
+    TuneEpoch, TuneEstimate, TuneFigures, TuneId, TuneNeed, TunePreset, TuneRun, TuneSettings,
+    TuneStep,
 };
 pub use usage::FeatureUsage;

@@ -46,12 +46,17 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::ReportRuns(_)
         | Job::MeasureFeatures
         | Job::PruneFeatures { .. }
+        | Job::EstimateTuning(_)
+        | Job::ListTunings
+        | Job::ForgetTuning(_)
         | Job::ListModels => Place::Files,
         Job::Describe { .. }
         | Job::Score { .. }
         | Job::Features(_)
         | Job::Train(_)
         | Job::ResumeTraining(_)
+        | Job::Tune(_)
+        | Job::ResumeTuning(_)
         | Job::UsePredictor { .. }
         | Job::UsePreset { .. }
         | Job::UseModel { .. } => Place::Model,
@@ -73,6 +78,8 @@ pub(super) const fn can_pause(job: &Job) -> bool {
             | Job::Features(_)
             | Job::Train(_)
             | Job::ResumeTraining(_)
+            | Job::Tune(_)
+            | Job::ResumeTuning(_)
             | Job::FetchModel(_)
             | Job::Teach(_)
     )
@@ -86,6 +93,8 @@ pub(super) const fn is_quiet(job: &Job) -> bool {
             | Job::QuickVotes(_)
             | Job::TakeBackVote(_)
             | Job::ReportRuns(_)
+            | Job::EstimateTuning(_)
+            | Job::ListTunings
             | Job::MeasureFeatures
     )
 }
@@ -103,6 +112,11 @@ pub(super) fn title(job: &Job) -> String {
         }
         Job::Train(settings) => format!("Train a {} predictor", settings.aspect),
         Job::ResumeTraining(run) => format!("Resume training run {}", run.0),
+        Job::Tune(settings) => format!("Fine-tune {}", settings.name),
+        Job::ResumeTuning(run) => format!("Resume fine-tuning {run}"),
+        Job::EstimateTuning(_) => "Estimate a fine-tuning".to_owned(),
+        Job::ListTunings => "List fine-tunings".to_owned(),
+        Job::ForgetTuning(run) => format!("Forget fine-tuning {run}"),
         Job::ReportRuns(_) => "Compare runs".to_owned(),
         Job::MeasureFeatures => "Measure the feature cache".to_owned(),
         Job::PruneFeatures { .. } => "Make room in the feature cache".to_owned(),

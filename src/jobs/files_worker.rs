@@ -34,6 +34,7 @@ use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
 use crate::jobs::study_package;
 use crate::jobs::table;
+use crate::jobs::tune;
 use crate::jobs::workers::Task;
 use crate::jobs::workers::WorkerOptions;
 use crate::jobs::workers::spawn;
@@ -61,6 +62,14 @@ pub(super) fn start(
                 Job::MeasureFeatures => {
                     context.run_quietly(|| run_report::measure(&worker.store));
                 }
+                Job::ListTunings => {
+                    let events = context.events().clone();
+                    let runs = tune::list(&worker.options.home);
+                    context.run_quietly(|| {
+                        events.send(Event::Tunings(runs));
+                        Ok(())
+                    });
+                }
                 job => context.run(|context| worker.work(job, context)),
             }
         }
@@ -86,6 +95,12 @@ impl FilesWorker {
             Job::PackStudy { study, out } => study_package::pack(&self.store, study, &out, context),
             Job::PruneFeatures { max_bytes } => prune::prune(&self.store, max_bytes, context),
             Job::MergeStudies { path } => study_package::merge(&self.store, &path, context),
+            Job::ForgetTuning(run) => {
+                let home = &self.options.home;
+                tune::forget(home, &run)?;
+                context.events().send(Event::Tunings(tune::list(home)));
+                Ok(report(1, format!("The fine-tuning {run} was taken away")))
+            }
             _ => Err(JobError::Misplaced),
         }
     }

@@ -48,6 +48,11 @@ impl Home {
         self.0.join("models")
     }
 
+    /// Folder of fine-tuning runs, one folder each.
+    pub fn tunings_folder(&self) -> PathBuf {
+        self.0.join("tunings")
+    }
+
     /// The project file for a dataset: named after it, and told apart from its namesakes by its whole path.
     pub fn project_for(&self, dataset: &Path) -> PathBuf {
         let whole = fs::canonicalize(dataset).unwrap_or_else(|_| dataset.to_path_buf());

@@ -8,7 +8,8 @@ use crate::domain::{
     Aspect, Budget, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures,
     FeatureUsage, ImageId, ImageRecord, ImportSummary, ModelCard, Offer, Operation, Picture,
     PredictorCard, PredictorId, Prices, Protocol, RatingsFormat, RunId, RunRecord, RunReport,
-    Score, Settings, Shelf, Study, StudyId, TeacherKind, TrainSettings, Vote,
+    Score, Settings, Shelf, Study, StudyId, TeacherKind, TrainSettings, TuneEpoch, TuneEstimate,
+    TuneId, TuneRun, TuneSettings, TuneStep, Vote,
 };
 pub use crate::export::ratings::{Analysis, Scene, Sides};
 use crate::stats::raters::Screening;
@@ -53,6 +54,17 @@ pub enum Job {
     Train(TrainSettings),
     /// Go on with a run that was cut off.
     ResumeTraining(RunId),
+    /// Fine-tune a local model on the teacher's conversations of the project's training images.
+    Tune(TuneSettings),
+    /// Go on with a fine-tuning that was cut off.
+    ResumeTuning(TuneId),
+    /// Say what a fine-tuning would be: conversations, steps, memory. Listed nowhere; answered by
+    /// [`Event::TuneEstimated`], or by [`Event::JobFailed`].
+    EstimateTuning(TuneSettings),
+    /// Say what fine-tunings there are. Listed nowhere; answered by [`Event::Tunings`].
+    ListTunings,
+    /// Take a fine-tuning's checkpoints away; an adapter that came out of it stays.
+    ForgetTuning(TuneId),
     /// Hold test predictions of runs against each other. Listed nowhere; answered by [`Event::RunsReported`].
     ReportRuns(Contest),
     /// Say how much room the cached features take. Listed nowhere; answered by [`Event::FeaturesMeasured`].
@@ -417,6 +429,17 @@ pub enum Event {
     },
     /// An epoch's figures were saved.
     EpochDone(RunId, EpochFigures),
+    /// All fine-tunings, newest first, whatever project they learn from.
+    Tunings(Vec<TuneRun>),
+    /// A fine-tuning began, saved a checkpoint, went on an epoch, or ended; saved. Its adapter's folder stands in it
+    /// once it is done, and is listed by [`Event::Shelf`].
+    TuneChanged(Box<TuneRun>),
+    /// Live figures of a fine-tuning's step. Not on disk.
+    TuneStepped(TuneId, TuneStep),
+    /// An epoch's figures were saved; epoch 0 is the base.
+    TuneEpochDone(TuneId, TuneEpoch),
+    /// What a fine-tuning would be.
+    TuneEstimated(Box<TuneEstimate>),
     /// Test predictions of runs were held against each other. Made anew each time, and not on disk.
     RunsReported(Box<RunReport>),
     /// Room that the cached features of the open project take.

@@ -45,6 +45,7 @@ mod table;
 mod teach;
 mod trace_file;
 mod trainer;
+mod tune;
 mod workers;
 
 pub use error::JobError;

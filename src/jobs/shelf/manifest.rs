@@ -100,7 +100,7 @@ pub(super) fn write_manifest(folder: &Path, own: &Path, origin: Origin) -> Resul
 }
 
 /// Writes a file whole or not at all.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::jobs) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = with_ending(path, ".new");
     fs::write(&new, bytes)?;
     File::open(&new)?.sync_all()?;

@@ -37,7 +37,7 @@ use manifest::architecture;
 use manifest::origin;
 use manifest::with_ending;
 use manifest::write_manifest;
-use manifest::write_whole;
+pub(super) use manifest::write_whole;
 
 /// Says that a folder is whole, and what it is.
 pub(super) const MANIFEST: &str = "model.toml";
