@@ -147,6 +147,7 @@ pub(super) fn facts(maker: &Maker, descriptions: Descriptions) -> BTreeMap<&'sta
     BTreeMap::from([
         ("model", maker.tag.name.clone()),
         ("model_sha256", maker.tag.sha256.clone()),
+        ("dtype", maker.form.name().to_owned()),
         ("preset", maker.preset.clone()),
         ("descriptions", descriptions.name().to_owned()),
         ("max_len", maker.max_len.to_string()),

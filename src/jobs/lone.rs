@@ -237,6 +237,7 @@ impl Loner {
             .trace(&picture, &conversation, max_len, wish.all)?;
         let maker = Maker {
             tag: self.model.card().tag.clone(),
+            form: self.model.form(),
             preset: self.preset.name.clone(),
             max_len,
             seed: 0,

@@ -37,6 +37,7 @@ use crate::jobs::store_worker::file_of;
 use crate::ml::train::LmHead;
 use crate::ml::vlm::Ask;
 use crate::ml::vlm::Described;
+use crate::ml::vlm::weights::Form;
 use crate::ml::vlm::GenerateSettings;
 use crate::ml::vlm::LocalModel;
 use crate::store::FeatureCache;
@@ -58,6 +59,8 @@ pub(super) struct Pipeline<'a> {
 #[derive(Debug, Clone)]
 pub(super) struct Maker {
     pub(super) tag: ModelTag,
+    /// The form of the model's weights.
+    pub(super) form: Form,
     pub(super) preset: String,
     pub(super) max_len: usize,
     pub(super) seed: u64,
@@ -122,6 +125,7 @@ impl<'a> Pipeline<'a> {
         Ok(Self {
             maker: Maker {
                 tag: model.card().tag.clone(),
+                form: model.form(),
                 preset: preset.name.clone(),
                 max_len: model.max_len(),
                 seed,
@@ -268,7 +272,7 @@ impl<'a> Pipeline<'a> {
         let hash = record.file.hash().ok_or_else(|| no_file(record))?;
         Ok(FeatureKey::new(
             hash,
-            &self.maker.tag.sha256,
+            (&self.maker.tag.sha256, self.maker.form.name()),
             &self.conversation(record, description),
             self.maker.max_len,
         ))

@@ -16,6 +16,9 @@ use crate::domain::Features;
 
 const MAGIC: [u8; 4] = *b"ASYF";
 
+/// The form of single precision.
+const SINGLE: &str = "f32";
+
 /// Digits of the model's hash that name its folder.
 const MODEL_PREFIX_LEN: usize = 16;
 
@@ -26,6 +29,8 @@ pub struct FeatureKey {
     pub image: ContentHash,
     /// The MLLM, as [`crate::domain::ModelTag`] has it.
     pub model_sha256: String,
+    /// The form of its weights by its word of `--dtype`: quantised weights give other hidden states.
+    pub form: String,
     /// SHA-256 of messages 1 to 3.
     pub conversation: [u8; 32],
     /// Limit on tokens, where the sequence is cut.
@@ -36,7 +41,7 @@ impl FeatureKey {
     /// The key of a picture's features under a conversation.
     pub fn new(
         image: ContentHash,
-        model_sha256: &str,
+        (model_sha256, form): (&str, &str),
         conversation: &Conversation,
         max_len: usize,
     ) -> Self {
@@ -54,6 +59,7 @@ impl FeatureKey {
         Self {
             image,
             model_sha256: model_sha256.to_owned(),
+            form: form.to_owned(),
             conversation: hasher.finalize().into(),
             max_len,
         }
@@ -66,6 +72,10 @@ impl FeatureKey {
         hasher.update(self.conversation);
         hasher.update((self.max_len as u64).to_le_bytes());
         hasher.update(&self.model_sha256);
+        // Single precision was all there was before the form was told apart: what it left behind stays good.
+        if self.form != SINGLE {
+            hasher.update(&self.form);
+        }
         let name = ContentHash(hasher.finalize().into());
         let digits = self.model_sha256.chars();
         let model: String = digits
@@ -183,7 +193,7 @@ mod tests {
     fn features_come_back_bit_for_bit_until_the_folder_is_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let cache = FeatureCache::open(folder.path());
-        let key = FeatureKey::new(hash(1), "abc", &conversation("x"), 512);
+        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x"), 512);
         assert_eq!(cache.get(&key), None);
         cache.put(&key, &features()).unwrap();
         assert_eq!(cache.get(&key), Some(features()));
@@ -199,18 +209,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = FeatureCache::open(folder.path());
         let model = "0123456789abcdef0123456789abcdef";
-        let key = FeatureKey::new(hash(1), model, &conversation("x"), 512);
+        let key = FeatureKey::new(hash(1), (model, "f32"), &conversation("x"), 512);
         cache.put(&key, &features()).unwrap();
         let shifted = Conversation {
             request: "Describe it.x".to_owned(),
             ..conversation("")
         };
         let others = [
-            FeatureKey::new(hash(2), model, &conversation("x"), 512),
-            FeatureKey::new(hash(1), "0123456789abcdefX", &conversation("x"), 512),
-            FeatureKey::new(hash(1), model, &conversation("y"), 512),
-            FeatureKey::new(hash(1), model, &shifted, 512),
-            FeatureKey::new(hash(1), model, &conversation("x"), 511),
+            FeatureKey::new(hash(2), (model, "f32"), &conversation("x"), 512),
+            FeatureKey::new(hash(1), ("0123456789abcdefX", "f32"), &conversation("x"), 512),
+            FeatureKey::new(hash(1), (model, "f32"), &conversation("y"), 512),
+            FeatureKey::new(hash(1), (model, "f32"), &shifted, 512),
+            FeatureKey::new(hash(1), (model, "f32"), &conversation("x"), 511),
+            FeatureKey::new(hash(1), (model, "q4_k"), &conversation("x"), 512),
         ];
         for other in others {
             assert_eq!(cache.get(&other), None, "{other:?}");
@@ -221,7 +232,7 @@ mod tests {
     fn features_of_the_wrong_shape_are_as_good_as_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let cache = FeatureCache::open(folder.path());
-        let key = FeatureKey::new(hash(1), "abc", &conversation("x"), 512);
+        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x"), 512);
         let wrong = Features {
             num_tokens: 4,
             ..features()
@@ -236,7 +247,7 @@ mod tests {
     fn a_file_says_where_its_values_stand_and_its_size_is_known_beforehand() {
         let folder = tempfile::tempdir().unwrap();
         let cache = FeatureCache::open(folder.path());
-        let key = FeatureKey::new(hash(1), "abc", &conversation("x"), 512);
+        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x"), 512);
         cache.put(&key, &features()).unwrap();
         let bytes = fs::read(cache.path(&key)).unwrap();
         let (num_tokens, hidden, range) = FeatureCache::shape(&bytes).unwrap();

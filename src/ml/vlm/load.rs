@@ -69,7 +69,7 @@ pub(super) fn load(
     let backbone = architecture.backbone(files, &weights)?;
     card.loaded_on = Some(format!("{}, {form}", open.name));
     let settings = files.manifest()?.generation;
-    Ok(LocalModel::of(backbone, card, settings).on(&open.device))
+    Ok(LocalModel::of(backbone, card, settings).on(&open.device, form))
 }
 
 /// Whether and how a model fits, without reading its weights.

@@ -10,7 +10,7 @@ use super::decoding;
 use super::decoding::{Ask, Batch, GenerateSettings, Passed};
 use super::files::ModelFiles;
 use super::load::{LoadWish, load};
-use super::weights::Shelf;
+use super::weights::{Form, Shelf};
 use crate::compute::DeviceChoice;
 use crate::domain::{Conversation, Features, Interrupted, ModelCard, Picture};
 use crate::ml::MlError;
@@ -37,6 +37,7 @@ pub struct LocalModel {
     backbone: Box<dyn Backbone>,
     is_on_cpu: bool,
     card: ModelCard,
+    form: Form,
     settings: GenerateSettings,
 }
 
@@ -146,26 +147,33 @@ impl LocalModel {
         load(files, wish, shelf)
     }
 
-    /// A model of parts at hand, on the CPU.
+    /// A model of parts at hand, on the CPU in single precision.
     pub fn of(backbone: Box<dyn Backbone>, card: ModelCard, settings: GenerateSettings) -> Self {
         Self {
             backbone,
             is_on_cpu: true,
             card,
+            form: Form::F32,
             settings,
         }
     }
 
-    /// The same on the device where its tensors are.
+    /// The same on the device and in the form of its tensors.
     #[must_use]
-    pub(super) fn on(mut self, device: &Device) -> Self {
+    pub(super) fn on(mut self, device: &Device, form: Form) -> Self {
         self.is_on_cpu = device.is_cpu();
+        self.form = form;
         self
     }
 
     /// Its card.
     pub const fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    /// The form of its weights, on which its hidden states depend.
+    pub const fn form(&self) -> Form {
+        self.form
     }
 
     /// The network.
