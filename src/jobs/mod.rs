@@ -17,6 +17,8 @@ mod feature_file;
 mod features;
 mod fetch;
 mod files_worker;
+#[cfg(test)]
+mod half_precision;
 mod home;
 mod latest;
 mod learn_from;

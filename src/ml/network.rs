@@ -189,6 +189,16 @@ impl Batch {
             lengths,
         })
     }
+
+    /// One sequence `(1, seq, hidden)` in single precision, cut at `context_length` tokens.
+    #[cfg(test)]
+    pub(crate) fn single(hidden: &Tensor, context_length: usize) -> Result<Self> {
+        let length = hidden.dim(1)?.min(context_length);
+        Ok(Self {
+            hidden: hidden.narrow(1, 0, length)?.contiguous()?,
+            lengths: vec![length],
+        })
+    }
 }
 
 /// A builder over tensors in memory, on the CPU in single precision.

@@ -68,6 +68,14 @@ impl Predictor {
     pub fn score_all(&self, features: &[&Features]) -> Result<Vec<f64>, MlError> {
         run(&self.network, &self.config, features, || Ok(()))
     }
+
+    /// The score of one conversation from hidden states `(1, tokens, hidden)` that were never cut to half precision.
+    #[cfg(test)]
+    pub(crate) fn score_single(&self, hidden: &candle_core::Tensor) -> Result<f64, MlError> {
+        let batch = Batch::single(hidden, self.config.context_length())?;
+        let scores: Vec<f32> = self.network.forward(&batch, &Dropout::off())?.to_vec1()?;
+        Ok(f64::from(scores[0]))
+    }
 }
 
 /// Scores in batches of similar length; `alive` is asked before each batch whether to go on.

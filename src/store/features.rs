@@ -217,7 +217,12 @@ mod tests {
         };
         let others = [
             FeatureKey::new(hash(2), (model, "f32"), &conversation("x"), 512),
-            FeatureKey::new(hash(1), ("0123456789abcdefX", "f32"), &conversation("x"), 512),
+            FeatureKey::new(
+                hash(1),
+                ("0123456789abcdefX", "f32"),
+                &conversation("x"),
+                512,
+            ),
             FeatureKey::new(hash(1), (model, "f32"), &conversation("y"), 512),
             FeatureKey::new(hash(1), (model, "f32"), &shifted, 512),
             FeatureKey::new(hash(1), (model, "f32"), &conversation("x"), 511),

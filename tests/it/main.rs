@@ -6,6 +6,7 @@ mod commands;
 mod datasets;
 mod describing;
 mod fetch;
+mod full_disk;
 mod house_rules;
 mod hub_server;
 mod kill;

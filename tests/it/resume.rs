@@ -22,7 +22,7 @@ const TRAIN: [&str; 9] = [
 ];
 
 /// Weights of the predictor of the only run, its number of epochs, and how the run ended.
-fn outcome(world: &World) -> (Option<Vec<u8>>, usize, RunStatus) {
+pub(crate) fn outcome(world: &World) -> (Option<Vec<u8>>, usize, RunStatus) {
     let project = Project::open(&world.path("demo.assay")).expect("the project opens");
     let catalog = project.catalog().expect("the catalog is read");
     let [run] = &catalog.runs[..] else {
@@ -40,7 +40,8 @@ fn outcome(world: &World) -> (Option<Vec<u8>>, usize, RunStatus) {
     )
 }
 
-fn described() -> World {
+/// A world whose demo pictures have their descriptions of quality.
+pub(crate) fn described() -> World {
     let world = World::with_demo(24);
     let answer = world.run(&["describe", "--project", "demo.assay", "--aspect", "quality"]);
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);

@@ -141,13 +141,19 @@ impl World {
             .expect("the program starts")
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_assay"));
+    /// Another program in this world, told by `ASSAY` where ours is.
+    pub(crate) fn shell(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.folder.path())
+            .env("ASSAY", env!("CARGO_BIN_EXE_assay"))
             .env("ASSAY_HOME", self.path("home"));
         command
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        self.shell(env!("CARGO_BIN_EXE_assay"), arguments)
     }
 }
 

@@ -5,6 +5,7 @@ use crate::domain::{
 };
 use crate::state::project::Project;
 use crate::stats;
+use crate::stats::signed;
 
 use super::data::images;
 
@@ -99,8 +100,10 @@ pub fn difference_words(paired: &PairedFigure) -> String {
         p => format!("p = {p:.3}"),
     };
     format!(
-        "a difference of {:+.3} (95 % interval {:+.3} to {:+.3}, {p_value})",
-        difference.value, difference.range.low, difference.range.high
+        "a difference of {} (95 % interval {} to {}, {p_value})",
+        signed(difference.value, 3),
+        signed(difference.range.low, 3),
+        signed(difference.range.high, 3)
     )
 }
 

@@ -17,6 +17,7 @@ use crate::state::Command;
 use crate::state::compare::CompareCommand;
 use crate::state::compare::Order;
 use crate::state::compare::Pair;
+use crate::stats::signed;
 use crate::ui::textures::Textures;
 use crate::ui::tokens::BODY;
 use crate::ui::tokens::GAP;
@@ -110,10 +111,10 @@ fn line_ui(
     let name = row.record.file_name();
     response.widget_info(|| {
         let words = format!(
-            "{name}, predicted {:.2}, people {:.2}, error {:+.2}",
+            "{name}, predicted {:.2}, people {:.2}, error {}",
             pair.predicted,
             pair.truth,
-            pair.error()
+            signed(pair.error(), 2)
         );
         WidgetInfo::selected(Role::ListBoxOption, true, is_selected, words)
     });
@@ -172,7 +173,7 @@ fn words(ui: &Ui, rect: Rect, name: &str, prompt: &str) {
 fn numbers(ui: &Ui, rect: Rect, pair: Pair) {
     let ink = Palette::in_use(ui).ink;
     let texts = [
-        format!("{:+.2}", pair.error()),
+        signed(pair.error(), 2),
         format!("{:.2}", pair.predicted),
         format!("{:.2}", pair.truth),
     ];

@@ -26,6 +26,7 @@ use crate::state::Command;
 use crate::state::actions::grouped;
 use crate::state::compare::Pair;
 use crate::state::selection::SelectionCommand;
+use crate::stats::signed;
 use crate::ui::textures::Textures;
 use crate::ui::tokens;
 use crate::ui::tokens::Palette;
@@ -251,9 +252,9 @@ fn hint(ui: &mut Ui, view: View<'_>, pair: Pair, textures: &mut Textures) {
     residuals::thumbnail(ui, pair, frame, textures);
     ui.strong(row.record.file_name());
     ui.label(format!(
-        "Predicted {:.2}, people {:.2}, error {:+.2}",
+        "Predicted {:.2}, people {:.2}, error {}",
         pair.predicted,
         pair.truth,
-        pair.error()
+        signed(pair.error(), 2)
     ));
 }

@@ -8,6 +8,7 @@ use egui::vec2;
 use crate::domain::{Figures, RunReport};
 use crate::state::actions::grouped;
 use crate::state::train::runs as words;
+use crate::stats::signed;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::STEP;
 
@@ -97,13 +98,15 @@ fn line(ui: &mut Ui, sides: &Sides<'_>, (name, pick): (&str, Pick)) {
         (Some(paired), ..) => {
             let change = paired.difference;
             ui.label(format!(
-                "{:+.3} [{:+.3}, {:+.3}]",
-                change.value, change.range.low, change.range.high
+                "{} [{}, {}]",
+                signed(change.value, 3),
+                signed(change.range.low, 3),
+                signed(change.range.high, 3)
             ));
             ui.label(p_words(paired.p_value));
         }
         (None, Some(old), Some(new)) if sides.is_comparable => {
-            ui.label(format!("{:+.3}", new - old));
+            ui.label(signed(new - old, 3));
             ui.label("");
         }
         _ => {

@@ -13,6 +13,7 @@ use egui::vec2;
 use crate::domain::Tested;
 use crate::state::AppState;
 use crate::state::Command;
+use crate::stats::signed;
 use crate::ui::textures::Textures;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
@@ -82,9 +83,9 @@ fn cell(
     let is_selected = state.selection.contains(picture.image);
     let errors = picture.first.map_or_else(String::new, |first| {
         format!(
-            "{:+.2} to {:+.2}",
-            first - picture.mos,
-            picture.second - picture.mos
+            "{} to {}",
+            signed(first - picture.mos, 2),
+            signed(picture.second - picture.mos, 2)
         )
     });
     let name = row.record.file_name();

@@ -19,6 +19,7 @@ use egui::vec2;
 
 use crate::domain::{Aspect, OpinionScale, PredictorCard, Truth};
 use crate::state::Row;
+use crate::stats::signed;
 use crate::ui::tokens;
 use crate::ui::tokens::BODY;
 use crate::ui::tokens::Palette;
@@ -73,7 +74,7 @@ impl ScoreMark {
             words.push(format!("people {:.2}{std}", truth.mos));
         }
         if let Some(error) = self.error() {
-            words.push(format!("error {error:+.2}"));
+            words.push(format!("error {}", signed(error, 2)));
         }
         if self.is_empty() {
             words.push("no score yet".to_owned());
@@ -173,7 +174,8 @@ impl ScoreMark {
         match (self.predicted, self.truth) {
             (Some(predicted), Some(_)) => {
                 let error = self.error().unwrap_or_default();
-                (format!("{predicted:.2}  ({error:+.2})"), palette.ink)
+                let text = format!("{predicted:.2}  ({})", signed(error, 2));
+                (text, palette.ink)
             }
             (Some(predicted), None) => (format!("{predicted:.2}"), palette.ink),
             (None, Some(truth)) => (format!("people {:.2}", truth.mos), palette.faint),
