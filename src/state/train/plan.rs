@@ -34,7 +34,7 @@ impl Budget {
     /// Epochs at most.
     pub const fn epochs(self) -> u32 {
         match self {
-            Self::Quick => 6,
+            Self::Quick => 5,
             Self::Usual => 20,
             Self::Thorough => 60,
         }
