@@ -335,6 +335,10 @@ pub(super) struct EvaluateArgs {
     /// Split: train, val, test or all
     #[arg(long, default_value = "test", value_name = "SPLIT", value_parser = splits)]
     pub(super) split: SplitChoice,
+    /// Also hold the words of every model that has described these pictures against the scores, model beside model:
+    /// accuracy, rough accuracy, weighted precision and F1
+    #[arg(long)]
+    pub(super) words: bool,
 }
 
 /// `assay export`.
@@ -343,10 +347,10 @@ pub(super) struct ExportArgs {
     /// Project file
     #[arg(long, value_name = "FILE")]
     pub(super) project: PathBuf,
-    /// Format: csv or jsonl
+    /// Format: csv or jsonl for the table; conversations for what teachers and models said, in the published format
     #[arg(long, value_name = "FORMAT")]
     pub(super) format: String,
-    /// File to write
+    /// File to write; for conversations a folder, or a file that ends in .json for one aspect and one split
     #[arg(long, value_name = "FILE")]
     pub(super) out: PathBuf,
     #[command(flatten)]

@@ -9,6 +9,7 @@ use crate::cli::args::Common;
 use crate::cli::args::DemoArgs;
 use crate::cli::args::ExportArgs;
 use crate::cli::args::ImportArgs;
+use crate::cli::args::SplitChoice;
 use crate::cli::exit::Exit;
 use crate::cli::output;
 use crate::cli::output::Bar;
@@ -16,9 +17,11 @@ use crate::cli::project::choose;
 use crate::cli::session::Session;
 use crate::dataset;
 use crate::dataset::demo::DemoSettings;
+use crate::domain::ImageId;
 use crate::domain::ImportSummary;
 use crate::domain::Interrupted;
 use crate::domain::ProblemKind;
+use crate::jobs::message::ConversationWish;
 use crate::jobs::message::Event;
 use crate::jobs::message::ExportRequest;
 use crate::jobs::message::ImportRequest;
@@ -106,6 +109,9 @@ pub(super) fn export(args: &ExportArgs, common: &Common) -> anyhow::Result<Exit>
             args.selection.split.name()
         );
     }
+    if args.format.eq_ignore_ascii_case("conversations") {
+        return conversations(args, (&session, common), images);
+    }
     let aspects = if args.selection.aspect.all {
         Vec::new()
     } else {
@@ -120,6 +126,29 @@ pub(super) fn export(args: &ExportArgs, common: &Common) -> anyhow::Result<Exit>
         }),
         &mut |_| {},
     )?;
+    let value = json!({ "rows": report.done, "out": args.out, "format": args.format });
+    output::answer(common.json, &value, &report.summary);
+    Ok(Exit::Done)
+}
+
+/// `assay export --format conversations`.
+fn conversations(
+    args: &ExportArgs,
+    (session, common): (&Session, &Common),
+    images: Vec<ImageId>,
+) -> anyhow::Result<Exit> {
+    let selection = &args.selection;
+    let is_narrowed = common.limit.is_some() || !selection.images.is_empty();
+    let wish = ConversationWish {
+        aspects: selection.aspect.list.clone(),
+        split: match selection.split {
+            SplitChoice::All => None,
+            SplitChoice::One(split) => Some(split),
+        },
+        images: if is_narrowed { images } else { Vec::new() },
+    };
+    let out = args.out.clone();
+    let report = session.run(Job::ExportConversations { wish, out }, &mut |_| {})?;
     let value = json!({ "rows": report.done, "out": args.out, "format": args.format });
     output::answer(common.json, &value, &report.summary);
     Ok(Exit::Done)

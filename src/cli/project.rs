@@ -22,6 +22,8 @@ use crate::domain::FileState;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
 use crate::domain::PredictorCard;
+use crate::domain::WordFigures;
+use crate::jobs;
 use crate::jobs::evaluate as figures;
 use crate::jobs::message::FailedItem;
 use crate::jobs::message::Job;
@@ -278,7 +280,13 @@ pub(super) fn evaluate(args: &EvaluateArgs, common: &Common) -> anyhow::Result<E
         .list
         .iter()
         .filter(|aspect| !args.aspect.all || has_truth(&catalog, **aspect))
-        .map(|aspect| evaluate_one(&catalog, &embedded, *aspect, args.split))
+        .map(|aspect| {
+            let mut row = evaluate_one(&catalog, &embedded, *aspect, args.split);
+            if args.words {
+                add_speakers(&catalog, *aspect, args.split, &mut row);
+            }
+            row
+        })
         .collect();
     if rows.is_empty() {
         anyhow::bail!(
@@ -337,6 +345,59 @@ fn evaluate_one(
         figures_words(&figures)
     );
     (value, words)
+}
+
+/// What every model said of these pictures, beside the scores.
+fn add_speakers(
+    catalog: &Catalog,
+    aspect: Aspect,
+    split: SplitChoice,
+    (value, words): &mut (Value, String),
+) {
+    let split = match split {
+        SplitChoice::All => None,
+        SplitChoice::One(split) => Some(split),
+    };
+    let found = jobs::speakers(catalog, aspect, split);
+    value["images"] = json!(found.num_images);
+    value["models"] = json!(found.speakers);
+    if found.speakers.is_empty() {
+        words.push_str("\n  no model has described any of these pictures");
+    }
+    for speaker in &found.speakers {
+        let line = format!(
+            "\n  {}: {}; scores of its descriptions: {}",
+            speaker.name,
+            word_figures(&speaker.words),
+            figures_words(&speaker.scores)
+        );
+        words.push_str(&line);
+    }
+}
+
+fn word_figures(figures: &WordFigures) -> String {
+    let named = [
+        ("word accuracy", figures.accuracy),
+        ("rough accuracy", figures.rough_accuracy),
+        ("weighted precision", figures.precision),
+        ("weighted F1", figures.f1),
+    ];
+    let words: Vec<String> = named
+        .iter()
+        .map(|(name, value)| {
+            let value = value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));
+            format!("{name} {value}")
+        })
+        .collect();
+    let without = match figures.without_word {
+        0 => String::new(),
+        num => format!(", {num} answers without a word count as wrong"),
+    };
+    let reason = figures
+        .reason
+        .as_ref()
+        .map_or_else(String::new, |reason| format!(" ({reason})"));
+    format!("n {}, {}{without}{reason}", figures.n, words.join(", "))
 }
 
 /// Figures as `--json` answers them: `null` and a reason where one is undefined.

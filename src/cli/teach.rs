@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use anyhow::bail;
 use clap::Args;
 use clap::ValueEnum;
@@ -19,30 +20,32 @@ use crate::cli::project;
 use crate::cli::session::Session;
 use crate::domain::Budget;
 use crate::domain::Prices;
+use crate::domain::TeachEstimate;
 use crate::domain::TeacherKind;
 use crate::jobs;
-use crate::jobs::Estimate;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobReport;
+use crate::jobs::message::Secret;
 use crate::jobs::message::TeachRequest;
+use crate::jobs::message::TeacherAddress;
 
 /// `assay teach`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TeachArgs {
     /// Project file
-    #[arg(long, value_name = "FILE")]
-    project: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["keep_key", "forget_key", "greet"])]
+    project: Option<PathBuf>,
     /// Interface that the teacher speaks
     #[arg(long, value_name = "KIND")]
     teacher: Kind,
     /// Its model, as its maker calls it
-    #[arg(long = "teacher-model", value_name = "NAME")]
+    #[arg(long = "teacher-model", value_name = "NAME", required_unless_present_any = ["keep_key", "forget_key"], default_value = "", hide_default_value = true)]
     teacher_model: String,
     /// Address of the server; the maker's own if not given. For chat completions it ends before /chat/completions
     #[arg(long, value_name = "URL")]
     base: Option<String>,
     /// Environment variable that holds the key, or several parted by commas that are used in turn; `GEMINI_API_KEY` or
-    /// `OPENAI_API_KEY` if not given. It may be empty for a server on this machine
+    /// `OPENAI_API_KEY` if not given. Where it is not set, the keyring is asked; a server of one's own may need neither
     #[arg(long, value_name = "NAME")]
     key_variable: Option<String>,
     /// Aspect: quality, correspondence, authenticity or all
@@ -84,9 +87,18 @@ pub(super) struct TeachArgs {
     /// Ask again for what this teacher has described already
     #[arg(long)]
     again: bool,
-    /// Say how much would be asked, and ask nothing
+    /// Say how much would be asked and about what it would cost, and ask nothing
     #[arg(long)]
     estimate: bool,
+    /// Ask whether the server is there, takes the key and has the model, which costs nothing
+    #[arg(long = "test", conflicts_with = "estimate")]
+    greet: bool,
+    /// Read a key from the first line of stdin and keep it in the keyring of the desktop
+    #[arg(long, conflicts_with_all = ["estimate", "greet", "forget_key"])]
+    keep_key: bool,
+    /// Take the key for this server out of the keyring
+    #[arg(long, conflicts_with_all = ["estimate", "greet"])]
+    forget_key: bool,
 }
 
 /// The interfaces.
@@ -102,7 +114,13 @@ enum Kind {
 /// Asks, or says how much would be asked.
 pub(super) fn teach(args: &TeachArgs, common: &Common) -> anyhow::Result<Exit> {
     let session = Session::start(common, None)?;
-    let catalog = session.open(&args.project)?;
+    if args.keep_key || args.forget_key || args.greet {
+        return about_server(args, &session, common);
+    }
+    let Some(project) = &args.project else {
+        return Ok(Exit::Usage);
+    };
+    let catalog = session.open(project)?;
     let selection = Selection {
         aspect: args.aspect.clone(),
         split: args.split,
@@ -119,14 +137,12 @@ pub(super) fn teach(args: &TeachArgs, common: &Common) -> anyhow::Result<Exit> {
         images,
         ..args.request()
     };
-    let estimate = jobs::estimate(&catalog, &request)?;
-    output::say(&estimate_words(estimate));
+    let estimate: TeachEstimate = jobs::estimate(&catalog, &request)?;
+    output::say(&estimate_words(&estimate, request.prices));
     if args.estimate {
-        let value = json!({
-            "requests": estimate.requests,
-            "shown_scores": estimate.shown,
-            "word_tokens": estimate.word_tokens,
-        });
+        let mut value = serde_json::to_value(estimate)?;
+        value["shown_scores"] = json!(estimate.shown);
+        value["cost"] = json!(estimate.cost(request.prices));
         output::answer(common.json, &value, "");
         return Ok(Exit::Done);
     }
@@ -136,28 +152,23 @@ pub(super) fn teach(args: &TeachArgs, common: &Common) -> anyhow::Result<Exit> {
 
 impl TeachArgs {
     fn request(&self) -> TeachRequest {
-        let (kind, base, variable) = match self.teacher {
-            Kind::Gemini => (
-                TeacherKind::Gemini,
-                "https://generativelanguage.googleapis.com",
-                "GEMINI_API_KEY",
-            ),
-            Kind::OpenAi => (
-                TeacherKind::OpenAi,
-                "https://api.openai.com/v1",
-                "OPENAI_API_KEY",
-            ),
+        let kind = match self.teacher {
+            Kind::Gemini => TeacherKind::Gemini,
+            Kind::OpenAi => TeacherKind::OpenAi,
         };
         TeachRequest {
             images: Vec::new(),
             aspects: self.aspect.list.clone(),
             kind,
-            base: self.base.clone().unwrap_or_else(|| base.to_owned()),
+            base: self
+                .base
+                .clone()
+                .unwrap_or_else(|| kind.usual_base().to_owned()),
             model: self.teacher_model.clone(),
             key_variable: self
                 .key_variable
                 .clone()
-                .unwrap_or_else(|| variable.to_owned()),
+                .unwrap_or_else(|| kind.usual_variable().to_owned()),
             together: !self.each,
             shows_scores: !self.blind,
             lanes: self.lanes,
@@ -176,12 +187,45 @@ impl TeachArgs {
     }
 }
 
-fn estimate_words(estimate: Estimate) -> String {
+fn estimate_words(estimate: &TeachEstimate, prices: Prices) -> String {
+    let usage = estimate.usage();
+    let cost = estimate
+        .cost(prices)
+        .map_or_else(String::new, |cost| format!(", about {cost:.4}"));
     format!(
-        "{} requests, {} of them with an opinion score of a training image; about {} tokens of words, pictures and answers \
-         not counted",
-        estimate.requests, estimate.shown, estimate.word_tokens
+        "{} requests, {} of them with an opinion score of a training image; about {} tokens read and {} written{cost}",
+        estimate.requests, estimate.shown, usage.input, usage.output
     )
+}
+
+/// What is asked of the server and the keyring alone.
+fn about_server(args: &TeachArgs, session: &Session, common: &Common) -> anyhow::Result<Exit> {
+    let request = args.request();
+    let teacher = TeacherAddress {
+        kind: request.kind,
+        base: request.base,
+        model: request.model,
+        key_variable: request.key_variable,
+    };
+    let job = match (args.greet, args.keep_key) {
+        (true, _) => Job::GreetTeacher(teacher),
+        (_, true) => Job::KeepKey {
+            teacher,
+            key: Some(key_from_stdin()?),
+        },
+        _ => Job::KeepKey { teacher, key: None },
+    };
+    let report = session.run(job, &mut |_| {})?;
+    let value = json!({ "words": report.summary });
+    output::answer(common.json, &value, &report.summary);
+    Ok(Exit::Done)
+}
+
+/// A key never stands on the command line, where other programs see it.
+fn key_from_stdin() -> anyhow::Result<Secret> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    Secret::new(&line).context("no key came: write it to stdin, one line")
 }
 
 fn answer(report: &JobReport, common: &Common) -> Exit {

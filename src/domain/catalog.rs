@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Aspect, AspectMap, Description, ImageRecord, OpinionScale, PredictorCard, PredictorId,
+    Aspect, AspectMap, Description, ImageRecord, OpinionScale, PredictorCard, PredictorId, Reviews,
     RunRecord, Score, Study, StudyId, Vote,
 };
 
@@ -51,7 +51,7 @@ pub struct Catalog {
     pub settings: Settings,
     /// Rows in the order of their path.
     pub images: Vec<ImageRecord>,
-    /// Every description, oldest first.
+    /// Every description, oldest first; one that somebody edited in the words that hold.
     pub descriptions: Vec<Description>,
     /// The newest score by (image, aspect, predictor), oldest first.
     pub scores: Vec<Score>,
@@ -63,6 +63,8 @@ pub struct Catalog {
     pub studies: Vec<Study>,
     /// Every record of every study, oldest first, also those that take one back.
     pub votes: Vec<Vote>,
+    /// What people said of taught texts.
+    pub reviews: Reviews,
     /// What undo would take back.
     pub undo: Option<Operation>,
     /// What redo would bring again.

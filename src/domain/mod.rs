@@ -10,15 +10,18 @@ mod columns;
 mod conversation;
 mod count;
 mod download;
+mod evaluation;
 mod filter;
 mod fit;
 mod image;
 mod import;
 mod model;
+mod review;
 mod run;
 mod run_report;
 mod score;
 pub mod study;
+mod teacher;
 mod teaching;
 mod training;
 mod training_rules;
@@ -34,6 +37,7 @@ pub use conversation::{
 };
 pub use count::grouped;
 pub use download::{AddOn, HalfDownload, KnownModel, ModelKind, Offer, Precision, Purpose, Shelf};
+pub use evaluation::{Evaluation, Speaker, WordFigures};
 pub use filter::{Filter, SortKey};
 pub use fit::{Fit, FormNeed, MemoryNeed, Verdict};
 pub use image::{ContentHash, FileState, ImageId, ImageRecord, Picture, Truth};
@@ -41,6 +45,7 @@ pub use import::{
     ConversationEntry, ImportBatch, ImportRow, ImportSummary, Problem, ProblemKind, SplitEntry,
 };
 pub use model::{Features, Halves, LentHalves, ModelCard, ModelTag};
+pub use review::{Judgement, ReviewAct, ReviewId, ReviewRecord, ReviewWish, Reviews, TeachFailure};
 pub use run::{EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus};
 pub use run_report::{
     Contest, FigureReport, PairedFigure, Range, Ranged, RunReport, TestPrediction, Tested,
@@ -50,6 +55,7 @@ pub use study::{
     Method, PairChoice, Protocol, ProtocolHash, RatingsFormat, Shown, Study, StudyId, StudyMos,
     StudyPicture, Trial, Vote, VoteId, VoteToken, VoteValue,
 };
+pub use teacher::{KeySource, TeachEstimate, TeacherSettings};
 pub use teaching::{AskedAspect, Budget, Prices, Question, ShownScore, TeacherKind, Usage};
 pub use training::{
     Fold, HeadInput, HeadKind, HeadSettings, LearnFrom, Loss, Pooling, Projection, Schedule,

@@ -75,6 +75,7 @@ pub(super) fn catalog() -> Catalog {
         runs: Vec::new(),
         studies: Vec::new(),
         votes: Vec::new(),
+        reviews: crate::domain::Reviews::default(),
         undo: None,
         redo: None,
     }

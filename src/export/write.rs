@@ -35,6 +35,19 @@ pub enum ExportError {
     /// The sink did not take the bytes.
     #[error("could not write the file: {0}")]
     Sink(#[from] io::Error),
+    /// No conversation of the kind that was asked for.
+    #[error(
+        "there is no conversation to write: let a teacher describe pictures first (assay teach), or choose another aspect or list"
+    )]
+    NoConversations,
+    /// One name for several files.
+    #[error(
+        "{num} files come of it, one for each aspect and list: give a folder, or one aspect and one list"
+    )]
+    SeveralFiles {
+        /// How many.
+        num: usize,
+    },
     /// A study has nothing of the kind that was asked for.
     #[error("{0}")]
     Study(String),

@@ -32,6 +32,7 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::QuickVotes(_)
         | Job::TakeBackVote(_)
         | Job::UseStudyAsTruth { .. }
+        | Job::Review { .. }
         | Job::Undo
         | Job::Redo => Place::Store,
         Job::Open { .. }
@@ -44,6 +45,9 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::PackStudy { .. }
         | Job::MergeStudies { .. }
         | Job::ReportRuns(_)
+        | Job::EstimateTeaching(_)
+        | Job::EvaluateModels { .. }
+        | Job::ExportConversations { .. }
         | Job::MeasureFeatures
         | Job::PruneFeatures { .. }
         | Job::EstimateTuning(_)
@@ -63,6 +67,9 @@ pub(super) const fn place(job: &Job) -> Place {
         Job::FetchModel(_) => Place::Downloads,
         Job::Teach(_) => Place::Teacher,
         Job::AskModel(_)
+        | Job::LookForKey(_)
+        | Job::KeepKey { .. }
+        | Job::GreetTeacher(_)
         | Job::ForgetDownload { .. }
         | Job::AddModel { .. }
         | Job::CheckModel { .. } => Place::Shelf,
@@ -95,6 +102,10 @@ pub(super) const fn is_quiet(job: &Job) -> bool {
             | Job::ReportRuns(_)
             | Job::EstimateTuning(_)
             | Job::ListTunings
+            | Job::Review { .. }
+            | Job::EstimateTeaching(_)
+            | Job::LookForKey(_)
+            | Job::EvaluateModels { .. }
             | Job::MeasureFeatures
     )
 }
@@ -146,6 +157,16 @@ pub(super) fn title(job: &Job) -> String {
             request.model,
             images_words(request.images.len())
         ),
+        Job::EstimateTeaching(_) => "Estimate what a teacher costs".to_owned(),
+        Job::EvaluateModels { .. } => "Compare models".to_owned(),
+        Job::ExportConversations { out, .. } => {
+            format!("Write conversations to {}", file_name(out))
+        }
+        Job::LookForKey(_) => "Look for a key".to_owned(),
+        Job::KeepKey { key: Some(_), .. } => "Keep a key".to_owned(),
+        Job::KeepKey { key: None, .. } => "Take a key away".to_owned(),
+        Job::GreetTeacher(teacher) => format!("Test the connection to {}", teacher.model),
+        Job::Review { .. } => "Review".to_owned(),
         Job::ForgetDownload { folder } => format!("Take away the download {}", file_name(folder)),
         Job::AddModel { folder } => format!("Add {}", file_name(folder)),
         Job::CheckModel { folder } => format!("Check {}", file_name(folder)),

@@ -75,6 +75,18 @@ pub enum JobError {
     /// Something could not be fetched.
     #[error(transparent)]
     Net(NetError),
+    /// A teacher cannot be asked without a key.
+    #[error(
+        "there is no key for {host}: put one into the environment variable {variable}, or keep one in the keyring of the desktop (assay teach --keep-key){keyring}"
+    )]
+    NoKey {
+        /// The server.
+        host: String,
+        /// The environment variable.
+        variable: String,
+        /// Why the keyring has none, with what comes before it; may be empty.
+        keyring: String,
+    },
     /// A teacher that described nothing.
     #[error("{0}")]
     Teacher(String),

@@ -34,7 +34,9 @@ use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
 use crate::jobs::study_package;
 use crate::jobs::table;
+use crate::jobs::teach;
 use crate::jobs::tune;
+use crate::jobs::words;
 use crate::jobs::workers::Task;
 use crate::jobs::workers::WorkerOptions;
 use crate::jobs::workers::spawn;
@@ -70,6 +72,12 @@ pub(super) fn start(
                         Ok(())
                     });
                 }
+                Job::EvaluateModels { aspect, split } => {
+                    context.run_quietly(|| words::tell(&worker.store, aspect, split));
+                }
+                Job::EstimateTeaching(request) => {
+                    context.run_quietly(|| teach::tell_estimate(&worker.store, request));
+                }
                 job => context.run(|context| worker.work(job, context)),
             }
         }
@@ -89,6 +97,9 @@ impl FilesWorker {
             Job::Import(request) => self.import(&request, context),
             Job::Relocate { root } => self.relocate(&root, context),
             Job::Export(request) => table::export(&self.store, &request, context),
+            Job::ExportConversations { wish, out } => {
+                table::conversations(&self.store, &wish, &out, context)
+            }
             Job::ListModels => self.list_models(),
             Job::ExportRatings(request) => ratings::export(&self.store, &request, context),
             Job::ImportRatings(request) => ratings::import(&self.store, &request, context),

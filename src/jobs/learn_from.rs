@@ -141,6 +141,7 @@ mod tests {
             runs: Vec::new(),
             studies: Vec::new(),
             votes: Vec::new(),
+            reviews: crate::domain::Reviews::default(),
             undo: None,
             redo: None,
         }

@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use crate::domain::{
     Aspect, Budget, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures,
-    FeatureUsage, ImageId, ImageRecord, ImportSummary, ModelCard, Offer, Operation, Picture,
-    PredictorCard, PredictorId, Prices, Protocol, RatingsFormat, RunId, RunRecord, RunReport,
-    Score, Settings, Shelf, Study, StudyId, TeacherKind, TrainSettings, TuneEpoch, TuneEstimate,
-    TuneId, TuneRun, TuneSettings, TuneStep, Vote,
+    Evaluation, FeatureUsage, ImageId, ImageRecord, ImportSummary, KeySource, ModelCard, Offer,
+    Operation, Picture, PredictorCard, PredictorId, Prices, Protocol, RatingsFormat, ReviewRecord,
+    ReviewWish, RunId, RunRecord, RunReport, Score, Settings, Shelf, Split, Study, StudyId,
+    TeachEstimate, TeachFailure, TeacherKind, TrainSettings, TuneEpoch, TuneEstimate, TuneId,
+    TuneRun, TuneSettings, TuneStep, Usage, Vote,
 };
+pub use crate::export::ConversationWish;
 pub use crate::export::ratings::{Analysis, Scene, Sides};
+pub use crate::net::Secret;
 use crate::stats::raters::Screening;
 
 /// A running piece of work, as the jobs strip lists it.
@@ -158,6 +161,43 @@ pub enum Job {
     FetchModel(FetchRequest),
     /// Let a teacher on another machine describe pictures; skips those that it has described.
     Teach(TeachRequest),
+    /// Say what teaching would ask and cost. Listed nowhere; answered by [`Event::TeachingEstimated`], or by
+    /// [`Event::JobFailed`].
+    EstimateTeaching(TeachRequest),
+    /// Say where a teacher's keys are. Listed nowhere; answered by [`Event::KeyFound`].
+    LookForKey(TeacherAddress),
+    /// Keep a key in the keyring of the desktop, or take it away (`None`); answered by [`Event::KeyFound`].
+    KeepKey {
+        /// The teacher.
+        teacher: TeacherAddress,
+        /// The key, or several parted by commas.
+        key: Option<Secret>,
+    },
+    /// Ask a teacher whether it is there and takes the key, which costs nothing; answered by [`Event::TeacherGreeted`].
+    GreetTeacher(TeacherAddress),
+    /// Hold what models said of one list, and what predictors made of it, against opinion scores. Listed nowhere;
+    /// answered by [`Event::Evaluated`].
+    EvaluateModels {
+        /// Aspect.
+        aspect: Aspect,
+        /// The list; `None` means all pictures.
+        split: Option<Split>,
+    },
+    /// Write conversations in the published format.
+    ExportConversations {
+        /// Which.
+        wish: ConversationWish,
+        /// A file that ends in `.json`, or a folder.
+        out: PathBuf,
+    },
+    /// Say of taught texts that they are right, or wrong, or how they should read: one change, taken back as one. Listed
+    /// nowhere; answered by [`Event::Reviewed`], or by [`Event::JobFailed`].
+    Review {
+        /// What is said of which text.
+        wishes: Vec<ReviewWish>,
+        /// Who says it; may be empty.
+        author: String,
+    },
     /// Take away what came of a download that is not whole.
     ForgetDownload {
         /// Its folder.
@@ -270,6 +310,19 @@ pub struct TeachRequest {
     pub prices: Prices,
     /// Whether to ask again for what it has described.
     pub again: bool,
+}
+
+/// Where a teacher is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeacherAddress {
+    /// Interface that it speaks.
+    pub kind: TeacherKind,
+    /// Address of its server.
+    pub base: String,
+    /// Its model.
+    pub model: String,
+    /// Environment variable that may hold its keys.
+    pub key_variable: String,
 }
 
 /// A table to write.
@@ -410,6 +463,20 @@ pub enum Event {
     },
     /// A description was saved.
     Described(Description),
+    /// Reviews were saved; they hold from now on.
+    Reviewed(Vec<ReviewRecord>),
+    /// A teacher said nothing about pictures; noted in the project.
+    TeachFailed(Vec<TeachFailure>),
+    /// What a running teaching job has used up so far. Not on disk.
+    TeacherSpent(JobId, Usage),
+    /// What teaching would ask and cost.
+    TeachingEstimated(Box<TeachRequest>, TeachEstimate),
+    /// What models said was held against opinion scores. Made anew each time, and not on disk.
+    Evaluated(Box<Evaluation>),
+    /// Where a teacher's keys are.
+    KeyFound(TeacherAddress, KeySource),
+    /// A teacher answered, or why it did not.
+    TeacherGreeted(TeacherAddress, Result<String, String>),
     /// Scores were saved.
     Scored(Vec<Score>),
     /// A run began, went on an epoch, or ended; saved.

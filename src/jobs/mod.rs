@@ -35,6 +35,7 @@ mod prune;
 mod published;
 mod ratings;
 mod results;
+mod review;
 mod run_report;
 mod scoring;
 mod shelf;
@@ -48,6 +49,7 @@ mod teach;
 mod trace_file;
 mod trainer;
 mod tune;
+mod words;
 mod workers;
 
 pub use error::JobError;
@@ -60,5 +62,6 @@ pub use lone::{
 pub use presets::presets;
 pub use published::PublishedPredictor;
 pub use shelf::shelf;
-pub use teach::{Estimate, estimate};
+pub use teach::estimate;
+pub use words::speakers;
 pub use workers::{Waker, WorkerOptions, Workers};

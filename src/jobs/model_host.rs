@@ -98,14 +98,49 @@ impl ModelChoice {
             return Ok(Self::Embedded);
         }
         let below = home.models_folder().join(name);
-        [name.to_path_buf(), below.clone()]
+        let folder = [name.to_path_buf(), below.clone()]
             .into_iter()
             .find(|folder| folder.is_dir())
-            .map(Self::Folder)
             .ok_or_else(|| JobError::NoModel {
                 name: name.display().to_string(),
                 looked: below,
-            })
+            })?;
+        match shelf::base_of_adapter(&folder) {
+            None => Ok(Self::Folder(folder)),
+            Some(base) => Self::over_base(folder, base, home),
+        }
+    }
+
+    /// An adapter's folder over the model that it belongs to.
+    fn over_base(folder: PathBuf, base: Option<String>, home: &Home) -> Result<Self, JobError> {
+        let lacks = |reason: String| JobError::NoWholeModel {
+            reason,
+            path: folder.clone(),
+        };
+        let Some(base) = base else {
+            return Err(lacks(
+                "it is an adapter and does not say of which model: choose the model, and give the adapter with --adapter"
+                    .to_owned(),
+            ));
+        };
+        let named = Self::find(Path::new(&base), home).ok();
+        let named = named.filter(|found| !matches!(found, Self::Adapted(..)));
+        let of_repository = || {
+            let known = shelf::known(&base).map(|known| known.repository);
+            let repository = known.unwrap_or_else(|| base.clone());
+            let mut folders = shelf::model_folders(home).into_iter();
+            let found = folders.find(|folder| {
+                let theirs = shelf::repository_in(folder);
+                theirs.is_some_and(|theirs| theirs.eq_ignore_ascii_case(&repository))
+            });
+            found.map(Self::Folder)
+        };
+        match named.or_else(of_repository) {
+            Some(found) => Ok(Self::Adapted(Box::new(found), folder)),
+            None => Err(lacks(format!(
+                "it is an adapter of {base}, which is not here: fetch or add that model first"
+            ))),
+        }
     }
 
     /// Its card, without loading it.

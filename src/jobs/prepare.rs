@@ -15,7 +15,6 @@ use crate::domain::ImageId;
 use crate::domain::ImageRecord;
 use crate::domain::ImportBatch;
 use crate::domain::OpinionScale;
-use crate::domain::Origin;
 use crate::domain::RunId;
 use crate::domain::RunRecord;
 use crate::domain::RunStatus;
@@ -170,14 +169,11 @@ fn lessons(catalog: &Catalog, known: Known, settings: &TrainSettings) -> Known {
         .filter(|record| *record.split.get(aspect) == Some(Split::Train))
         .map(|record| record.id)
         .collect();
-    let teachers = catalog.descriptions.iter().filter(|description| {
-        description.origin == Origin::Teacher
-            && description.aspect == aspect
-            && train.contains(&description.image)
-    });
-    for description in teachers {
-        let key = (description.image, aspect);
-        lessons.entry(key).or_insert_with(|| description.clone());
+    // What was rejected is not among them, and what was edited stands in its new words.
+    for (key, description) in catalog.lessons() {
+        if description.aspect == aspect && train.contains(&description.image) {
+            lessons.entry(key).or_insert_with(|| description.clone());
+        }
     }
     lessons
 }
@@ -579,6 +575,7 @@ mod tests {
     use crate::domain::FileState;
     use crate::domain::ModelTag;
     use crate::domain::OpinionScale;
+    use crate::domain::Origin;
     use crate::domain::ProjectInfo;
     use crate::domain::Provenance;
     use crate::domain::Settings;
@@ -655,6 +652,7 @@ mod tests {
             runs: Vec::new(),
             studies: Vec::new(),
             votes: Vec::new(),
+            reviews: crate::domain::Reviews::default(),
             undo: None,
             redo: None,
         }

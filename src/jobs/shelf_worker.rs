@@ -31,6 +31,14 @@ pub(super) fn start(
         let worker = ShelfWorker { store, options };
         for task in tasks {
             let Task { job, context } = task;
+            if let Job::LookForKey(teacher) = job {
+                let events = context.events().clone();
+                context.run_quietly(|| {
+                    teach::tell_key(&events, teacher);
+                    Ok(())
+                });
+                continue;
+            }
             context.run(|context| worker.work(job, context));
         }
     })
@@ -61,6 +69,12 @@ impl ShelfWorker {
                 fetched
             }
             Job::Teach(request) => teach::teach(&self.store, &request, self.options.seed, context),
+            Job::KeepKey { teacher, key } => {
+                teach::keep_key(teacher, key.as_ref(), context).map(done)
+            }
+            Job::GreetTeacher(teacher) => {
+                teach::greet(teacher, self.options.seed, context).map(done)
+            }
             Job::ForgetDownload { folder } => {
                 shelf::forget(&folder)?;
                 announce_models(&self.store, &self.options)?;

@@ -8,6 +8,7 @@ use crate::jobs::files_worker::now_ms;
 use crate::jobs::message::Event;
 use crate::jobs::message::Job;
 use crate::jobs::message::JobReport;
+use crate::jobs::review;
 use crate::jobs::store_worker::StoreState;
 use crate::jobs::study;
 
@@ -19,6 +20,10 @@ pub(super) fn run(state: &mut StoreState, job: Job, context: JobContext) {
     }
     if let Job::QuickVotes(votes) = &job {
         context.run_quietly(|| study::quick_votes(state, votes));
+        return;
+    }
+    if let Job::Review { wishes, author } = &job {
+        context.run_quietly(|| review::review(state, wishes, author));
         return;
     }
     context.run(|_| match job {

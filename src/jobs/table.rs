@@ -1,6 +1,9 @@
-//! The job that writes the project's table.
+//! The jobs that write the project's table, and its conversations.
+
+use std::path::Path;
 
 use crate::export;
+use crate::export::ConversationWish;
 use crate::export::Format;
 use crate::export::Selection;
 use crate::jobs::context::JobContext;
@@ -28,6 +31,29 @@ pub(super) fn export(
     Ok(JobReport {
         done: num_rows as u64,
         summary: format!("{num_rows} rows written to {}", request.out.display()),
+        ..JobReport::default()
+    })
+}
+
+/// Writes conversations in the published format; each file is replaced only once the new one is whole.
+pub(super) fn conversations(
+    store: &StoreHandle,
+    wish: &ConversationWish,
+    out: &Path,
+    context: &mut JobContext,
+) -> Result<JobReport, JobError> {
+    context.progress(0, 0, "Writing conversations")?;
+    let (catalog, _) = store.snapshot()?;
+    make_parent(out)?;
+    let files = export::write_conversations(&catalog, wish, out)?;
+    let done: usize = files.iter().map(|(_, num)| num).sum();
+    let words = match files.len() {
+        1 => "1 file".to_owned(),
+        num => format!("{num} files"),
+    };
+    Ok(JobReport {
+        done: done as u64,
+        summary: format!("{done} conversations written to {words}: {}", out.display()),
         ..JobReport::default()
     })
 }

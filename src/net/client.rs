@@ -131,6 +131,18 @@ impl Client {
         Ok(answer(response, host))
     }
 
+    /// Asks for an address where a key goes along, so that no redirect is followed.
+    pub(super) fn get_here(&self, url: &str, headers: &[(&str, &str)]) -> Result<Answer, Failure> {
+        let uri = parsed(url)?;
+        let host = host_of(&uri);
+        let mut request = self.agent.get(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.call().map_err(|error| failure(&host, &error))?;
+        Ok(answer(response, host))
+    }
+
     /// Asks for an address; `headers` go to every server on the way, the token to the first one alone.
     pub(super) fn get(
         &self,
@@ -441,7 +453,7 @@ pub(super) fn host_of(uri: &Uri) -> String {
 }
 
 /// The server's name in an address.
-pub(super) fn host_in(url: &str) -> String {
+pub fn host_in(url: &str) -> String {
     let uri: Option<Uri> = url.parse().ok();
     uri.map_or_else(|| "the server".to_owned(), |uri| host_of(&uri))
 }

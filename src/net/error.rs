@@ -45,6 +45,20 @@ pub enum NetError {
         /// "in 40 min", "later".
         when: String,
     },
+    /// A teacher is not there, or does not let anybody in.
+    #[error("cannot ask {host}: {reason}; check address, model and key")]
+    NoTeacher {
+        /// The server.
+        host: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Nothing can be kept, or what is kept cannot be read.
+    #[error("this machine has no keyring that opens ({reason})")]
+    Keyring {
+        /// What the system said.
+        reason: String,
+    },
     /// The licence has to be accepted by a person.
     #[error(
         "{repository} is given only to people who accepted its licence: sign in at {page} and accept it there, then set HF_TOKEN to a token of that account{token}"

@@ -20,7 +20,11 @@ impl Secret {
 
     /// Reads several of them, parted by commas or blanks, from an environment variable.
     pub fn all_from_env(variable: &str) -> Vec<Self> {
-        let text = std::env::var(variable).unwrap_or_default();
+        Self::all_in(&std::env::var(variable).unwrap_or_default())
+    }
+
+    /// Takes several of them, parted by commas or blanks.
+    pub fn all_in(text: &str) -> Vec<Self> {
         let parts = text.split([',', ' ', '\n']);
         parts.filter_map(Self::new).collect()
     }
@@ -38,6 +42,11 @@ impl Secret {
     /// Whether it can stand in a header at all: a key with a line break in it would end the header.
     pub fn is_plain(&self) -> bool {
         self.0.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
+    /// Whether several of them in one text, parted by commas, can each stand in a header.
+    pub fn is_plain_list(&self) -> bool {
+        Self::all_in(&self.0).iter().all(Self::is_plain)
     }
 
     /// Words without the secret, for messages of servers that repeat what they were sent.

@@ -78,6 +78,7 @@ fn catalog() -> Catalog {
         runs: Vec::new(),
         studies: Vec::new(),
         votes: Vec::new(),
+        reviews: crate::domain::Reviews::default(),
         undo: None,
         redo: None,
     }

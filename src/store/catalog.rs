@@ -6,6 +6,7 @@ use super::Project;
 use super::StoreError;
 use super::description;
 use super::predictor;
+use super::review;
 use super::run;
 use super::score;
 use super::settings;
@@ -25,16 +26,20 @@ impl Project {
             let mut info = info(&conn)?;
             info.path = self.path.to_string_lossy().into_owned();
             let (undo, redo) = undo::state(&conn)?;
+            let mut reviews = review::all(&conn)?;
+            let mut descriptions = description::all(&conn)?;
+            reviews.lay_over(&mut descriptions);
             Ok(Catalog {
                 info,
                 settings: settings::get(&conn)?,
                 images: truth::all_images(&conn)?,
-                descriptions: description::all(&conn)?,
+                descriptions,
                 scores: score::newest(&conn)?,
                 predictors: predictor::all(&conn)?,
                 runs: run::all(&conn)?,
                 studies: study::all(&conn)?,
                 votes: study::all_votes(&conn)?,
+                reviews,
                 undo,
                 redo,
             })

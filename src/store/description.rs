@@ -5,6 +5,7 @@ use rusqlite::Row;
 
 use super::Project;
 use super::StoreError;
+use super::error::Fault;
 use super::image;
 use super::value;
 use crate::domain::Description;
@@ -17,21 +18,26 @@ impl Project {
         &mut self,
         description: &Description,
     ) -> Result<Description, StoreError> {
-        self.write("save a description", |tx| {
-            if image::file(tx, description.image)?.is_none() {
-                return Err(StoreError::Unknown {
-                    noun: "image",
-                    id: description.image.0,
-                }
-                .into());
-            }
-            let id = insert(tx, description)?;
-            Ok(Description {
-                id,
-                ..description.clone()
-            })
-        })
+        self.write("save a description", |tx| insert_checked(tx, description))
     }
+}
+
+/// Adds a row about an image that is there, and answers it with its number.
+pub(super) fn insert_checked(
+    conn: &Connection,
+    description: &Description,
+) -> Result<Description, Fault> {
+    if image::file(conn, description.image)?.is_none() {
+        return Err(StoreError::Unknown {
+            noun: "image",
+            id: description.image.0,
+        }
+        .into());
+    }
+    Ok(Description {
+        id: insert(conn, description)?,
+        ..description.clone()
+    })
 }
 
 /// Adds a row and answers its number; `description.id` is not looked at.

@@ -38,6 +38,10 @@ pub(super) const STEPS: &[Step] = &[
         version: 3,
         sql: &[include_str!("schema/run_test.sql")],
     },
+    Step {
+        version: 4,
+        sql: &[include_str!("schema/review.sql")],
+    },
 ];
 
 /// The version that `steps` lead to.
@@ -88,6 +92,10 @@ mod tests {
         },
         Step {
             version: 4,
+            sql: STEPS[3].sql,
+        },
+        Step {
+            version: 5,
             sql: &["ALTER TABLE image ADD COLUMN note TEXT"],
         },
     ];

@@ -23,6 +23,7 @@ mod migrate;
 mod packed;
 mod predictor;
 mod project;
+mod review;
 mod run;
 mod run_test;
 mod score;

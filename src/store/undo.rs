@@ -11,12 +11,15 @@ use serde::Serialize;
 use super::Project;
 use super::StoreError;
 use super::image;
+use super::review;
 use super::settings;
 use super::study;
 use super::value;
+use crate::domain::DescriptionId;
 use crate::domain::FileState;
 use crate::domain::ImageId;
 use crate::domain::Operation;
+use crate::domain::ReviewId;
 use crate::domain::Settings;
 use crate::domain::Vote;
 use crate::domain::VoteToken;
@@ -43,6 +46,11 @@ pub(super) enum Change {
     TakeBackVote(VoteToken),
     /// A vote that was taken back, given again, by a record of its own.
     VoteAgain(VoteToken),
+    /// Another review that holds for a description, or none.
+    Review {
+        description: DescriptionId,
+        record: Option<ReviewId>,
+    },
 }
 
 impl Project {
@@ -241,6 +249,10 @@ fn apply(conn: &Connection, change: &Change, now: i64) -> rusqlite::Result<Optio
         }
         Change::TakeBackVote(token) => take_back(conn, *token, now),
         Change::VoteAgain(token) => vote_again(conn, *token, now),
+        Change::Review {
+            description,
+            record,
+        } => review::point(conn, *description, *record),
     }
 }
 

@@ -55,6 +55,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("flate2", &["media"]),
     ("image", &["media"]),
     ("indicatif", &["cli"]),
+    ("keyring", &["net"]),
     ("memmap2", &["compute"]),
     ("rfd", &["app"]),
     ("rusqlite", &["store"]),

@@ -3,6 +3,7 @@
 mod backbones;
 mod cli;
 mod commands;
+mod conversations;
 mod datasets;
 mod describing;
 mod fetch;

@@ -348,6 +348,127 @@ fn a_blocked_picture_is_listed_and_the_others_go_on() {
     assert_eq!(value["done"], 6);
     let reason = value["failed"][0]["reason"].as_str().unwrap_or_default();
     assert!(reason.contains("SAFETY"), "{reason}");
+    // It is noted in the project with every aspect that was asked for, until a teacher answers.
+    let failures = project(&world).reviews.failures;
+    assert_eq!(failures.len(), 3);
+    assert!(failures[0].reason.contains("SAFETY") && failures[0].teacher == "m-1");
+    let kinder = TeacherServer::with(|_, _| gemini(&told()));
+    let answer = teach(&world, &kinder, "gemini", &["--json"]);
+    assert_eq!(answer.json()["done"], 3);
+    assert!(project(&world).reviews.failures.is_empty());
+}
+
+/// A session bus that nobody listens on, as on a server.
+const NO_BUS: (&str, &str) = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+
+#[test]
+fn without_a_keyring_the_variable_is_named_and_the_key_is_not_said() {
+    let world = World::new();
+    let arguments = ["teach", "--teacher", "openai", "--keep-key"];
+    let answer = world.run_fed(&[NO_BUS], &arguments, "sk-NeverSeen\n");
+    assert_eq!(answer.code, Some(1));
+    let said = answer.stderr + &answer.stdout;
+    assert!(
+        said.contains("OPENAI_API_KEY") && said.contains("no keyring"),
+        "{said}"
+    );
+    assert!(!said.contains("NeverSeen"), "{said}");
+    let empty = world.run_fed(&[NO_BUS], &arguments, "");
+    assert!(empty.stderr.contains("no key came"), "{}", empty.stderr);
+}
+
+#[test]
+fn a_makers_own_server_is_not_asked_without_a_key() {
+    let world = world();
+    let arguments = [
+        "teach",
+        "--project",
+        "taught.assay",
+        "--teacher",
+        "gemini",
+        "--teacher-model",
+        "m-1",
+    ];
+    let variables = [NO_BUS, ("GEMINI_API_KEY", "")];
+    let answer = world.run_with(&variables, &arguments);
+    assert_eq!(answer.code, Some(1));
+    assert!(
+        answer
+            .stderr
+            .contains("there is no key for generativelanguage.googleapis.com")
+            && answer.stderr.contains("GEMINI_API_KEY"),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn a_teacher_is_greeted_before_anything_is_sent() {
+    let world = World::new();
+    let server = TeacherServer::with(|request, _| {
+        if request
+            .headers
+            .get("authorization")
+            .is_some_and(|key| key.contains("second"))
+        {
+            let error =
+                json!({ "message": "Incorrect API key provided", "code": "invalid_api_key" });
+            return (401, Vec::new(), json!({ "error": error }));
+        }
+        match request.path.as_str() {
+            "/models" => (
+                200,
+                Vec::new(),
+                json!({ "data": [{ "id": "m-1" }, { "id": "llava:latest" }] }),
+            ),
+            _ => (
+                200,
+                Vec::new(),
+                json!({ "models": [{ "name": "models/m-1" }] }),
+            ),
+        }
+    });
+    let greet = |kind: &str, model: &str, keys: &str| {
+        let arguments = [
+            "teach",
+            "--test",
+            "--teacher",
+            kind,
+            "--teacher-model",
+            model,
+            "--base",
+            &server.url,
+            "--key-variable",
+            "TEST_KEYS",
+        ];
+        world.run_with(&[("TEST_KEYS", keys)], &arguments)
+    };
+    for (kind, model) in [("openai", "m-1"), ("openai", "llava"), ("gemini", "m-1")] {
+        let answer = greet(kind, model, "sk-first");
+        assert_eq!(answer.code, Some(0), "{kind} {model}: {}", answer.stderr);
+        assert!(answer.stdout.contains("takes the key"), "{}", answer.stdout);
+    }
+    assert!(greet("openai", "m-1", "").stdout.contains("without a key"));
+    let unknown = greet("openai", "m-9", "sk-first");
+    assert_eq!(unknown.code, Some(1));
+    assert!(
+        unknown.stderr.contains("m-9 is not among them") && unknown.stderr.contains("llava:latest"),
+        "{}",
+        unknown.stderr
+    );
+    let refused = greet("openai", "m-1", "sk-first,sk-second");
+    assert!(
+        refused.stderr.contains("does not accept key 2"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| request.body.is_null()),
+        "no picture was sent"
+    );
 }
 
 #[test]

@@ -164,6 +164,25 @@ fn an_adapter_changes_what_the_model_says_and_what_it_is_called() {
     let (without, with) = (card(&[]), card(&["--adapter", "adapter"]));
     assert_ne!(without["sha256"], with["sha256"]);
     assert_eq!(with["name"].as_str(), Some("mini with adapter"));
+    // An adapter that says whose it is can be asked for like a model.
+    let alone = ["models", "check", "--model", "adapter", "--json"];
+    assert_eq!(world.run(&alone).code, Some(1), "whose it is was not said");
+    world.write(
+        "adapter/model.toml",
+        "kind = \"adapter\"\nbase = \"mini\"\n",
+    );
+    let alone = world.run(&alone).json()["model"]["tag"].clone();
+    assert_eq!(alone["name"], with["name"]);
+    world.write(
+        "adapter/model.toml",
+        "kind = \"adapter\"\nbase = \"owner/other\"\n",
+    );
+    let lacking = world.run(&["models", "check", "--model", "adapter"]);
+    assert!(
+        lacking.stderr.contains("an adapter of owner/other"),
+        "{}",
+        lacking.stderr
+    );
     // An adapter of another model is refused, and what is wrong is named
     let other = HashMap::from([
         (

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -109,6 +110,27 @@ impl World {
         let mut command = self.command(arguments);
         command.envs(variables.iter().copied()).stdin(Stdio::null());
         answer(&command.output().expect("the program starts"))
+    }
+
+    /// Runs the program to its end with these variables in its environment and this text on its stdin.
+    pub(crate) fn run_fed(
+        &self,
+        variables: &[(&str, &str)],
+        arguments: &[&str],
+        text: &str,
+    ) -> Answer {
+        let mut command = self.command(arguments);
+        command.envs(variables.iter().copied());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut stdin = child.stdin.take().expect("it has a stdin");
+        // A program that ends without reading is no failure of the feeding.
+        stdin.write_all(text.as_bytes()).ok();
+        drop(stdin);
+        answer(&child.wait_with_output().expect("the program ends"))
     }
 
     /// Starts the program with these variables in its environment and leaves it running.

@@ -4,6 +4,9 @@
 //! shown is decided by [`Question`] alone, row by row.
 
 mod desk;
+mod estimate;
+mod greet;
+mod keys;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,6 +27,8 @@ use crate::domain::Origin;
 use crate::domain::Preset;
 use crate::domain::Provenance;
 use crate::domain::Question;
+use crate::domain::TeachFailure;
+use crate::domain::Usage;
 use crate::jobs::context::EventSender;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
@@ -38,12 +43,17 @@ use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
 use crate::media;
-use crate::net::Secret;
 use crate::net::teacher::Sent;
 use crate::net::teacher::Teacher;
 use crate::net::teacher::TeacherError;
 
 use desk::SharedDesk;
+
+pub use estimate::estimate;
+pub(super) use estimate::tell_estimate;
+pub(super) use greet::greet;
+pub(super) use greet::keep_key;
+pub(super) use greet::tell_key;
 
 /// How often the state of the lanes is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -67,8 +77,8 @@ pub(super) fn teach(
     context.progress(0, 0, "Looking for what is to be asked")?;
     let (catalog, pinned) = store.snapshot()?;
     let preset = preset_in_use(&catalog)?;
-    let keys = Secret::all_from_env(&request.key_variable);
-    let named = (request.key_variable.as_str(), keys);
+    let found = keys::find(request.kind, &request.base, &request.key_variable)?;
+    let named = (found.place.as_str(), found.keys);
     let teacher = Teacher::new(request.kind, &request.base, &request.model, named, seed)?;
     let (rows, absent) = usable(&catalog, &request.images);
     let class = Class {
@@ -115,37 +125,6 @@ pub(super) fn teach(
     Ok(report)
 }
 
-/// What would be asked: requests, and tokens of the words alone by the usual rule of four signs each. What a picture
-/// costs is the teacher's to say.
-pub fn estimate(catalog: &Catalog, request: &TeachRequest) -> Result<Estimate, JobError> {
-    let preset = preset_in_use(catalog)?;
-    let (rows, _) = usable(catalog, &request.images);
-    let questions = questions(catalog, request, &preset, &rows).0;
-    let signs: usize = questions
-        .iter()
-        .map(|(_, question)| question.words().chars().count())
-        .sum();
-    Ok(Estimate {
-        requests: questions.len() as u64,
-        shown: questions
-            .iter()
-            .filter(|(_, question)| question.aspects.iter().any(|asked| asked.shown.is_some()))
-            .count() as u64,
-        word_tokens: signs.div_ceil(4) as u64,
-    })
-}
-
-/// What a job would ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Estimate {
-    /// Requests, if every first answer is as asked.
-    pub requests: u64,
-    /// Requests in which the teacher sees an opinion score.
-    pub shown: u64,
-    /// Tokens of the words in them; pictures and answers come on top.
-    pub word_tokens: u64,
-}
-
 /// One job: who is asked, in which wording, and where the answers go.
 struct Class<'a> {
     request: &'a TeachRequest,
@@ -177,7 +156,13 @@ impl Class<'_> {
         thread::scope(|scope| {
             let work = || self.work_off(questions, &next, desk, &events);
             let lanes: Vec<_> = (0..num_lanes).map(|_| scope.spawn(work)).collect();
+            let mut told = Usage::default();
             while lanes.iter().any(|lane| !lane.is_finished()) {
+                let usage = desk.purse().usage;
+                if usage != told {
+                    told = usage;
+                    events.send(Event::TeacherSpent(context.id(), usage));
+                }
                 let words = desk.words();
                 let stage = if words.is_empty() { &stage } else { &words };
                 // A wish to stop is noticed by the lanes themselves.
@@ -228,11 +213,14 @@ impl Class<'_> {
                         .map_err(|error| desk.end(TeacherError::Picture(error.to_string())))?;
                     desk.done.fetch_add(num, Ordering::Relaxed);
                 }
-                Err(TeacherError::Picture(reason)) => desk.failed().push(FailedItem {
-                    image: Some(record.id),
-                    path: record.path.clone(),
-                    reason,
-                }),
+                Err(TeacherError::Picture(reason)) => {
+                    self.note_failure(record, question, &reason, events);
+                    desk.failed().push(FailedItem {
+                        image: Some(record.id),
+                        path: record.path.clone(),
+                        reason,
+                    });
+                }
                 Err(error) => return Err(desk.end(error)),
             }
             desk.answered.fetch_add(1, Ordering::Relaxed);
@@ -290,17 +278,43 @@ impl Class<'_> {
             .into_iter()
             .map(|(aspect, text)| self.draft(record, question, aspect, text))
             .collect();
-        let saved = self.pinned.call(move |project, _| {
-            drafts
-                .iter()
-                .map(|draft| Ok(project.add_description(draft)?))
-                .collect::<Result<Vec<Description>, JobError>>()
-        })?;
+        let saved = self
+            .pinned
+            .call(move |project, _| Ok(project.add_lessons(&drafts)?))?;
         let num = saved.len() as u64;
         for description in saved {
             events.send(Event::Described(description));
         }
         Ok(num)
+    }
+
+    /// Notes in the project what was not answered, so that it is found again among the texts to review.
+    fn note_failure(
+        &self,
+        record: &ImageRecord,
+        question: &Question,
+        reason: &str,
+        events: &EventSender,
+    ) {
+        let failures: Vec<TeachFailure> = question
+            .aspects
+            .iter()
+            .map(|asked| TeachFailure {
+                image: record.id,
+                aspect: asked.aspect,
+                teacher: self.request.model.clone(),
+                reason: reason.to_owned(),
+                unix_time: unix_time(),
+            })
+            .collect();
+        let noted = failures.clone();
+        let outcome = self
+            .pinned
+            .call(move |project, _| Ok(project.note_teach_failures(&noted)?));
+        // The job's own report lists it in any case.
+        if outcome.is_ok() {
+            events.send(Event::TeachFailed(failures));
+        }
     }
 
     fn draft(
@@ -350,13 +364,8 @@ fn questions<'a>(
         .descriptions
         .iter()
         .filter(|told| {
-            let teacher = told
-                .made
-                .settings
-                .get("teacher")
-                .and_then(serde_json::Value::as_str);
             told.origin == Origin::Teacher
-                && teacher == Some(request.model.as_str())
+                && told.teacher() == Some(request.model.as_str())
                 && told.made.preset.as_deref() == Some(preset.name.as_str())
         })
         .map(|told| (told.image, told.aspect))

@@ -54,6 +54,11 @@ impl Keys {
         self.secrets.len().max(1) as u32
     }
 
+    /// Every key.
+    pub(super) fn all(&self) -> &[Secret] {
+        &self.secrets
+    }
+
     /// The next key that may be used.
     pub(super) fn turn(&self, now: Duration) -> Turn<'_> {
         let mut states = self.lock();

@@ -4,6 +4,7 @@
 //! they go into one header, and what servers repeat of them is blacked out.
 
 mod answer;
+mod greeting;
 mod keys;
 mod wire;
 

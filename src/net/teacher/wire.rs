@@ -101,10 +101,23 @@ pub(super) fn header(kind: TeacherKind, key: &Secret) -> (&'static str, String) 
 /// Understands an answer.
 pub(super) fn reply(
     kind: TeacherKind,
-    mut answer: Answer,
+    answer: Answer,
     key: Option<&Secret>,
     wants_json: bool,
 ) -> Result<Reply, Trouble> {
+    let value = read(answer, key, wants_json)?;
+    match kind {
+        TeacherKind::Gemini => gemini(&value),
+        TeacherKind::OpenAi => open_ai(&value),
+    }
+}
+
+/// The JSON of an answer that is one.
+pub(super) fn json_of(answer: Answer, key: Option<&Secret>) -> Result<Value, Trouble> {
+    read(answer, key, false)
+}
+
+fn read(mut answer: Answer, key: Option<&Secret>, wants_json: bool) -> Result<Value, Trouble> {
     let host = answer.host.clone();
     let is_page = answer.is_page();
     let read = answer.body.with_config().limit(MAX_ANSWER).read_to_string();
@@ -113,21 +126,17 @@ pub(super) fn reply(
     if answer.status != 200 {
         return Err(refusal(&answer, value.as_ref(), key, wants_json));
     }
-    let Some(value) = value else {
+    value.ok_or_else(|| {
         let what = "the question".to_owned();
-        return Err(Trouble::Failed(Failure::Final(match is_page {
+        Trouble::Failed(Failure::Final(match is_page {
             true => NetError::WebPage { what, host },
             false => NetError::Malformed {
                 host,
                 what,
                 reason: "it is no JSON; check the address of the teacher".to_owned(),
             },
-        })));
-    };
-    match kind {
-        TeacherKind::Gemini => gemini(&value),
-        TeacherKind::OpenAi => open_ai(&value),
-    }
+        }))
+    })
 }
 
 fn gemini(value: &Value) -> Result<Reply, Trouble> {

@@ -72,6 +72,7 @@ fn project(scores: Vec<Score>) -> Project {
         runs: Vec::new(),
         studies: Vec::new(),
         votes: Vec::new(),
+        reviews: crate::domain::Reviews::default(),
         undo: None,
         redo: None,
     };

@@ -95,6 +95,7 @@ fn catalog(protocol: Protocol) -> Catalog {
             is_quick: false,
         }],
         votes: Vec::new(),
+        reviews: crate::domain::Reviews::default(),
         undo: None,
         redo: None,
     }

@@ -132,6 +132,7 @@ pub(super) fn catalog(num_images: i64) -> Catalog {
         runs: Vec::new(),
         studies: Vec::new(),
         votes: Vec::new(),
+        reviews: assay::domain::Reviews::default(),
         undo: None,
         redo: None,
     }
