@@ -7,6 +7,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::domain::TeacherSettings;
+
 /// Name of the file in the program's data folder.
 const FILE: &str = "window.json";
 
@@ -43,6 +45,8 @@ pub(super) struct Settings {
     pub(super) keys: BTreeMap<String, String>,
     /// Who rates with the number keys.
     pub(super) rater: String,
+    /// Who teaches, and how. Keys are no part of it.
+    pub(super) teacher: TeacherSettings,
     /// Newest first.
     pub(super) recent: Vec<Recent>,
 }
@@ -57,6 +61,7 @@ impl Default for Settings {
             is_motion_reduced: false,
             keys: BTreeMap::new(),
             rater: String::new(),
+            teacher: TeacherSettings::default(),
             recent: Vec::new(),
         }
     }

@@ -205,6 +205,8 @@ impl Window {
         };
         self.settings.recent.retain(is_kept);
         self.settings.rater.clone_from(&self.state.rate.quick.rater);
+        let teacher = &self.state.distil.teacher.settings;
+        self.settings.teacher.clone_from(teacher);
         // What the window remembers is a convenience; a full disk is said by what matters.
         settings::save(&self.folder, &self.settings).ok();
     }
@@ -337,6 +339,7 @@ fn remembered(settings: &Settings) -> AppState {
     state.start.recent = recent(settings);
     state.keys.map = Keymap::restored(&settings.keys);
     state.rate.quick.rater.clone_from(&settings.rater);
+    state.distil.teacher.settings.clone_from(&settings.teacher);
     let size = state::gallery::GalleryCommand::SetCellSize(settings.cell_size);
     let effects: Vec<Effect> = state::update(&mut state, Command::Gallery(size));
     debug_assert!(effects.is_empty());
@@ -432,6 +435,7 @@ mod tests {
                 is_quick: false,
             }],
             votes: Vec::new(),
+            reviews: crate::domain::Reviews::default(),
             undo: None,
             redo: None,
         };

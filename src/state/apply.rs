@@ -1,12 +1,14 @@
 //! An event of the workers becomes visible. Results are on disk by the time they come here.
 
 use crate::domain::Catalog;
+use crate::domain::Origin;
 use crate::jobs::message::Event;
 use crate::jobs::message::JobId;
 use crate::jobs::message::JobReport;
 
 use super::AppState;
 use super::command::Screen;
+use super::distil;
 use super::notices::Tone;
 use super::project::Project;
 use super::rate;
@@ -18,6 +20,9 @@ use super::view::View;
 
 /// Takes an event in. Pictures are the app's: they become textures and never come here.
 pub fn apply(state: &mut AppState, event: Event) {
+    let Some(event) = distil::apply(state, event) else {
+        return;
+    };
     match event {
         Event::ProjectOpened(catalog) => open(state, *catalog),
         Event::Imported(summary) => state.import = Some(summary),
@@ -35,6 +40,7 @@ pub fn apply(state: &mut AppState, event: Event) {
             rate::job_failed(state, job, &reason);
             train::reports::job_failed(state, job, &reason);
             state.models.job_failed(state.jobs.job(job), &reason);
+            distil::job_failed(state, job, &reason);
             end(state, job, Err(reason));
         }
         Event::Notice(text) => state.notices.say(Tone::Info, text),
@@ -109,7 +115,21 @@ fn change(state: &mut AppState, event: Event) {
             project.stream(image, aspect, text);
             return;
         }
-        Event::Described(description) => project.add_description(description),
+        Event::Described(description) => {
+            let is_taught = description.origin == Origin::Teacher;
+            project.add_description(description);
+            if is_taught {
+                distil::texts_changed(state);
+            }
+        }
+        Event::Reviewed(records) => {
+            project.review(records);
+            distil::texts_changed(state);
+        }
+        Event::TeachFailed(failures) => {
+            project.reviews.fail(failures);
+            distil::texts_changed(state);
+        }
         Event::Scored(scores) => project.add_scores(scores),
         Event::RunChanged(run) => {
             project.change_run(run);
@@ -176,6 +196,7 @@ fn open(state: &mut AppState, catalog: Catalog) {
     }
     state.compare.is_stale = true;
     rate::project_opened(state, is_same);
+    distil::project_opened(state, is_same);
     if state.screen == Screen::Start {
         state.screen = Screen::Gallery;
     }
@@ -185,6 +206,7 @@ fn open(state: &mut AppState, catalog: Catalog) {
 
 fn end(state: &mut AppState, job: JobId, outcome: Result<JobReport, String>) {
     train::job_ended(state, job);
+    distil::job_ended(state, job);
     intake::job_ended(state, job, &outcome);
     state.jobs.end(job, outcome);
     if state.jobs.running.is_empty()

@@ -7,11 +7,13 @@ use crate::domain::ImageId;
 pub use crate::jobs::message::Control;
 use crate::jobs::message::Job;
 pub use crate::jobs::message::JobId;
+pub use crate::jobs::message::Secret;
 pub use crate::jobs::message::Unit;
 pub use crate::jobs::message::Wish;
 
 use super::compare::CompareCommand;
 use super::dialogs::DialogCommand;
+use super::distil::DistilCommand;
 use super::gallery::GalleryCommand;
 use super::inspect::InspectCommand;
 use super::jobs::JobsCommand;
@@ -38,6 +40,8 @@ pub enum Screen {
     Compare,
     /// Train a predictor.
     Train,
+    /// Teach the local model: a teacher's texts, their review, fine-tuning, before and after.
+    Distil,
     /// Human opinion scores: studies, sittings, results.
     Rate,
     /// Models on this machine.
@@ -46,11 +50,12 @@ pub enum Screen {
 
 impl Screen {
     /// Screens of the navigation, in order.
-    pub const NAVIGATION: [Self; 6] = [
+    pub const NAVIGATION: [Self; 7] = [
         Self::Gallery,
         Self::Inspect,
         Self::Compare,
         Self::Train,
+        Self::Distil,
         Self::Rate,
         Self::Models,
     ];
@@ -63,6 +68,7 @@ impl Screen {
             Self::Inspect => "Inspect",
             Self::Compare => "Compare",
             Self::Train => "Train",
+            Self::Distil => "Distil",
             Self::Rate => "Rate",
             Self::Models => "Models",
         }
@@ -136,6 +142,8 @@ pub enum Command {
     Compare(CompareCommand),
     /// Train.
     Train(TrainCommand),
+    /// Distil.
+    Distil(DistilCommand),
     /// Rate.
     Rate(RateCommand),
     /// Models.

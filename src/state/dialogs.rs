@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::domain::{Aspect, ImageId, RatingsFormat, StudyId, is_image_column};
+use crate::jobs::message::ConversationWish;
 use crate::jobs::message::ExportRequest;
 use crate::jobs::message::ImportRequest;
 use crate::jobs::message::Job;
@@ -79,12 +80,15 @@ impl Mapping {
     }
 }
 
+/// The format of conversations among those of the table.
+pub const CONVERSATIONS: &str = "conversations";
+
 /// Choices of the export.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExportChoices {
-    /// `csv` or `jsonl`.
+    /// `csv`, `jsonl`, or [`CONVERSATIONS`].
     pub format: String,
-    /// File to write.
+    /// File to write; for conversations a folder.
     pub path_text: String,
     /// Only the pictures that the gallery shows or that are selected.
     pub only_scope: bool,
@@ -155,6 +159,8 @@ pub enum DialogCommand {
     Open,
     /// Show the Export dialog.
     Export,
+    /// Show the Export dialog with conversations chosen.
+    ExportConversations,
     /// Show the dialog that asks where the pictures lie now.
     Relocate,
     /// Look for the pictures in the folder of the path field.
@@ -220,14 +226,8 @@ impl Dialog {
                     path_text: String::new(),
                 };
             }
-            DialogCommand::Export => {
-                *self = Self::Export(ExportChoices {
-                    format: "csv".to_owned(),
-                    path_text: String::new(),
-                    only_scope: false,
-                    aspects: Aspect::ALL.to_vec(),
-                });
-            }
+            DialogCommand::Export => self.export("csv"),
+            DialogCommand::ExportConversations => self.export(CONVERSATIONS),
             DialogCommand::Relocate => {
                 *self = Self::Relocate {
                     path_text: String::new(),
@@ -364,6 +364,15 @@ impl Dialog {
         vec![Effect::Submit(job)]
     }
 
+    fn export(&mut self, format: &str) {
+        *self = Self::Export(ExportChoices {
+            format: format.to_owned(),
+            path_text: String::new(),
+            only_scope: false,
+            aspects: Aspect::ALL.to_vec(),
+        });
+    }
+
     fn confirm_export(&mut self, scope: &[ImageId]) -> Vec<Effect> {
         let Self::Export(choices) = self else {
             return Vec::new();
@@ -371,17 +380,30 @@ impl Dialog {
         if choices.path_text.trim().is_empty() || choices.aspects.is_empty() {
             return Vec::new();
         }
-        let request = ExportRequest {
-            format: choices.format.clone(),
-            out: PathBuf::from(choices.path_text.trim()),
-            images: if choices.only_scope {
-                scope.to_vec()
-            } else {
-                Vec::new()
+        let out = PathBuf::from(choices.path_text.trim());
+        let aspects = choices.aspects.clone();
+        let images = if choices.only_scope {
+            scope.to_vec()
+        } else {
+            Vec::new()
+        };
+        let job = match choices.format.as_str() {
+            CONVERSATIONS => Job::ExportConversations {
+                wish: ConversationWish {
+                    aspects,
+                    split: None,
+                    images,
+                },
+                out,
             },
-            aspects: choices.aspects.clone(),
+            format => Job::Export(ExportRequest {
+                format: format.to_owned(),
+                out,
+                images,
+                aspects,
+            }),
         };
         *self = Self::None;
-        vec![Effect::Submit(Job::Export(request))]
+        vec![Effect::Submit(job)]
     }
 }

@@ -7,6 +7,7 @@ use crate::jobs::message::Job;
 use crate::jobs::message::JobId;
 use crate::jobs::message::JobReport;
 use crate::jobs::message::Progress;
+use crate::jobs::message::TeachRequest;
 
 use super::command::Effect;
 
@@ -155,13 +156,22 @@ impl JobsState {
     }
 
     pub(super) fn end(&mut self, id: JobId, outcome: Result<JobReport, String>) {
-        let is_told_elsewhere = matches!(self.job(id), Some(Job::ListModels)) && outcome.is_ok();
+        let is_told_elsewhere = match self.job(id) {
+            Some(Job::ListModels) => outcome.is_ok(),
+            // Their screen says it, and asks again with the next change of a setting.
+            Some(Job::EstimateTeaching(_) | Job::EstimateTuning(_)) => true,
+            _ => false,
+        };
         let title = match self.running.iter().position(|job| job.id == id) {
             Some(idx) => self.running.remove(idx).title,
             // Votes are listed only when they fail.
             None if self.job(id).is_some_and(is_vote) => "Save a vote".to_owned(),
             // Figures of runs are not listed either.
             None if matches!(self.job(id), Some(Job::ReportRuns(_))) => "Compare runs".to_owned(),
+            None if matches!(self.job(id), Some(Job::Review { .. })) => "Save a review".to_owned(),
+            None if matches!(self.job(id), Some(Job::EvaluateModels { .. })) => {
+                "Compare models".to_owned()
+            }
             None if matches!(self.job(id), Some(Job::MeasureFeatures)) => {
                 "Measure the feature cache".to_owned()
             }
@@ -226,6 +236,10 @@ fn narrowed(job: Job, failed: Vec<ImageId>) -> Job {
             aspects,
             descriptions,
         },
+        Job::Teach(request) if !failed.is_empty() => Job::Teach(TeachRequest {
+            images: failed,
+            ..request
+        }),
         other => other,
     }
 }

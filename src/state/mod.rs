@@ -8,6 +8,7 @@ mod apply;
 pub mod command;
 pub mod compare;
 pub mod dialogs;
+pub mod distil;
 pub mod gallery;
 pub mod inspect;
 pub mod jobs;
@@ -62,6 +63,8 @@ pub struct AppState {
     pub compare: compare::CompareState,
     /// Train's memory.
     pub train: train::TrainState,
+    /// Distil's memory.
+    pub distil: distil::DistilState,
     /// Rate's memory.
     pub rate: rate::RateState,
     /// Models' memory.
@@ -105,6 +108,7 @@ impl Default for AppState {
             inspect: inspect::InspectState::default(),
             compare: compare::CompareState::default(),
             train: train::TrainState::default(),
+            distil: distil::DistilState::default(),
             rate: rate::RateState::default(),
             models: models::ModelsState::default(),
             palette: palette::PaletteState::default(),

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use crate::domain::{
-    Aspect, AspectMap, Catalog, ContentHash, Description, ImageId, ImageRecord, Operation, Origin,
-    PredictorCard, PredictorId, ProjectInfo, RunId, RunRecord, Score, Settings, Study, StudyId,
-    Vote, VoteToken,
+    Aspect, AspectMap, Catalog, ContentHash, Description, DescriptionId, ImageId, ImageRecord,
+    Operation, Origin, PredictorCard, PredictorId, ProjectInfo, ReviewRecord, Reviews, RunId,
+    RunRecord, Score, Settings, Study, StudyId, Vote, VoteToken,
 };
 
 /// One image with everything known about it.
@@ -88,6 +88,8 @@ pub struct Project {
     pub runs: Vec<RunRecord>,
     /// Studies, oldest first; quick rating among them once it was used.
     pub studies: Vec<Study>,
+    /// What people said of taught texts.
+    pub reviews: Reviews,
     /// Counts up whenever rows or scores change: what was computed of them is old then.
     pub revision: u64,
     /// What undo would take back.
@@ -121,6 +123,7 @@ impl Project {
             embedded,
             runs: catalog.runs,
             studies: catalog.studies,
+            reviews: catalog.reviews,
             revision: 0,
             undo: catalog.undo,
             redo: catalog.redo,
@@ -256,6 +259,9 @@ impl Project {
     /// Takes a saved description in.
     pub(super) fn add_description(&mut self, description: Description) {
         let aspect = description.aspect;
+        if description.origin == Origin::Teacher {
+            self.reviews.forget_failure(description.image, aspect);
+        }
         let Some(row) = self.row_mut(description.image) else {
             return;
         };
@@ -265,6 +271,26 @@ impl Project {
         let known = row.descriptions.get_mut(aspect);
         known.retain(|old| old.id != description.id);
         known.push(description);
+    }
+
+    /// Takes saved reviews in: each text stands as its review says from now on.
+    pub(super) fn review(&mut self, records: Vec<ReviewRecord>) {
+        let mut records: BTreeMap<DescriptionId, ReviewRecord> = records
+            .into_iter()
+            .map(|record| (record.description, record))
+            .collect();
+        for row in &mut self.rows {
+            if records.is_empty() {
+                return;
+            }
+            for aspect in Aspect::ALL {
+                for description in row.descriptions.get_mut(aspect) {
+                    if let Some(record) = records.remove(&description.id) {
+                        self.reviews.take(record, description);
+                    }
+                }
+            }
+        }
     }
 
     /// Takes saved scores in.

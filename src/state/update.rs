@@ -14,6 +14,7 @@ use super::command::Screen;
 use super::command::Target;
 use super::dialogs::Dialog;
 use super::dialogs::DialogCommand;
+use super::distil;
 use super::gallery::GalleryCommand;
 use super::inspect;
 use super::models::ModelsCommand;
@@ -52,6 +53,7 @@ pub fn update(state: &mut AppState, command: Command) -> Vec<Effect> {
             }
         }
         Command::Train(command) => return train::update(state, command),
+        Command::Distil(command) => return distil::update(state, command),
         Command::Rate(command) => return rate::update(state, command),
         Command::Models(command) => return state.models.update(command),
         Command::Start(command) => state.start.update(command),
@@ -159,10 +161,11 @@ fn show(state: &mut AppState, screen: Screen) -> Vec<Effect> {
     }
     train::refresh_if_shown(state);
     rate::refresh_if_shown(state);
+    distil::review::refresh_if_shown(state);
     if screen == Screen::Inspect && state.selection.focus.is_none() {
         select(state, SelectionCommand::First);
     }
-    if screen == Screen::Models && state.models.cards.is_empty() {
+    if matches!(screen, Screen::Models | Screen::Distil) && state.models.cards.is_empty() {
         return state.models.update(ModelsCommand::List);
     }
     Vec::new()
@@ -188,6 +191,8 @@ fn back(state: &mut AppState) {
         state.tags.update(TagsCommand::Close);
     } else if state.gallery.preview {
         state.gallery.preview = false;
+    } else if distil::back(state) {
+        // What lay open on the screen is closed.
     } else if state.selection.is_many() {
         select(state, SelectionCommand::Clear);
     } else if state.project.is_some() && state.screen != Screen::Gallery {

@@ -15,6 +15,7 @@ use crate::state::Command;
 use crate::state::actions::grouped;
 use crate::state::command::Pick;
 use crate::state::dialogs::COLUMNS;
+use crate::state::dialogs::CONVERSATIONS;
 use crate::state::dialogs::Dialog;
 use crate::state::dialogs::DialogCommand;
 use crate::state::dialogs::ExportChoices;
@@ -225,7 +226,11 @@ fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<
     let mut wanted = choices.clone();
     ui.add_space(GAP);
     ui.horizontal(|ui| {
-        for (format, words) in [("csv", "CSV"), ("jsonl", "JSON lines")] {
+        for (format, words) in [
+            ("csv", "CSV"),
+            ("jsonl", "JSON lines"),
+            (CONVERSATIONS, "Conversations (JSON)"),
+        ] {
             ui.radio_value(&mut wanted.format, format.to_owned(), words);
         }
     });
@@ -260,11 +265,19 @@ fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<
     if wanted != *choices {
         out.push(Command::Dialog(DialogCommand::SetExport(wanted)));
     }
-    path_field(ui, &choices.path_text, "File to write", out);
-    if ui.button("Choose a file…").clicked() {
-        out.push(Command::Dialog(DialogCommand::Pick(Pick::ExportFile)));
+    let is_table = choices.format != CONVERSATIONS;
+    let hint = match is_table {
+        true => "File to write",
+        false => "Folder to write to",
+    };
+    path_field(ui, &choices.path_text, hint, out);
+    if is_table {
+        pick_button(ui, Pick::ExportFile, out);
     }
-    ui.weak("One row for each image and aspect, with status and error. A file of that name is replaced once the new one is whole.");
+    ui.weak(match is_table {
+        true => "One row for each image and aspect, with status and error. A file of that name is replaced once the new one is whole.",
+        false => "In the published format, a file for each aspect and list: what teachers said, as it was edited and without what was rejected, and what models answered. No score of a test image goes in.",
+    });
     ui.add_space(GAP);
     ui.horizontal(|ui| {
         let is_ready = !choices.path_text.trim().is_empty() && !choices.aspects.is_empty();

@@ -5,6 +5,7 @@
 
 pub mod compare;
 pub mod dialogs;
+pub mod distil;
 pub mod gallery;
 pub mod inspect;
 pub mod jobs_strip;

@@ -19,6 +19,7 @@ use crate::state::keys::Action;
 
 use super::compare;
 use super::dialogs;
+use super::distil;
 use super::gallery;
 use super::inspect;
 use super::jobs_strip;
@@ -89,6 +90,7 @@ fn screen(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Vec<
         Screen::Inspect => inspect::show(ui, state, textures, out),
         Screen::Compare => compare::show(ui, state, textures, out),
         Screen::Train => train::show(ui, state, textures, out),
+        Screen::Distil => distil::show(ui, state, textures, out),
         Screen::Rate => rate::show(ui, state, textures, out),
         Screen::Models => models::show(ui, state, textures, out),
     }

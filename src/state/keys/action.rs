@@ -4,6 +4,7 @@ use crate::state::AppState;
 use crate::state::Command;
 use crate::state::command::Screen;
 use crate::state::dialogs::DialogCommand;
+use crate::state::distil;
 use crate::state::gallery::GalleryCommand;
 use crate::state::inspect::InspectCommand;
 use crate::state::palette::PaletteCommand;
@@ -31,14 +32,17 @@ pub enum Place {
     Rating,
     /// In Train.
     Train,
+    /// In Distil, where texts are reviewed.
+    Distil,
 }
 
 impl Place {
     /// Every place, in the order of the list of keys: what one screen has alone comes first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Gallery,
         Self::Inspect,
         Self::Train,
+        Self::Distil,
         Self::Rating,
         Self::Pictures,
         Self::Everywhere,
@@ -53,6 +57,7 @@ impl Place {
             Self::Inspect => "Inspect",
             Self::Rating => "Gallery and Inspect",
             Self::Train => "Train",
+            Self::Distil => "Distil, reviewing",
         }
     }
 
@@ -65,6 +70,7 @@ impl Place {
             Self::Inspect => matches!(screen, Screen::Inspect),
             Self::Rating => matches!(screen, Screen::Gallery | Screen::Inspect),
             Self::Train => matches!(screen, Screen::Train),
+            Self::Distil => matches!(screen, Screen::Distil),
         }
     }
 
@@ -149,6 +155,22 @@ pub enum Action {
     PreviousRun,
     /// The next run.
     NextRun,
+    /// The next text to review.
+    NextText,
+    /// The text before.
+    PreviousText,
+    /// The text is right.
+    Accept,
+    /// Change the text.
+    Edit,
+    /// Keep the new words.
+    SaveText,
+    /// The text is wrong.
+    Reject,
+    /// Say nothing of the text any more.
+    Unreview,
+    /// Earlier forms of the text.
+    History,
 }
 
 /// An action with its name in the settings, its name on screen, where it holds, and its first key.
@@ -191,8 +213,9 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     define(Action::Go(Screen::Inspect), "go-inspect", "Go to Inspect", Place::Everywhere, "Alt+2"),
     define(Action::Go(Screen::Compare), "compare", "Go to Compare", Place::Everywhere, "Alt+3"),
     define(Action::Go(Screen::Train), "train", "Go to Train", Place::Everywhere, "Alt+4"),
-    define(Action::Go(Screen::Rate), "rate", "Go to Rate", Place::Everywhere, "Alt+5"),
-    define(Action::Go(Screen::Models), "models", "Go to Models", Place::Everywhere, "Alt+6"),
+    define(Action::Go(Screen::Distil), "distil", "Go to Distil", Place::Everywhere, "Alt+5"),
+    define(Action::Go(Screen::Rate), "rate", "Go to Rate", Place::Everywhere, "Alt+6"),
+    define(Action::Go(Screen::Models), "models", "Go to Models", Place::Everywhere, "Alt+7"),
     define(Action::Go(Screen::Start), "start", "Go to Start", Place::Everywhere, "Alt+Home"),
     define(Action::Theme, "theme", "Light or dark", Place::Everywhere, "Ctrl+T"),
     define(Action::Panel, "panel", "Show or hide the panel on the right", Place::Everywhere, "Ctrl+B"),
@@ -224,6 +247,14 @@ pub(super) const DEFINITIONS: &[Definition] = &[
     define(Action::NextOrigin, "next-origin", "Next origin of descriptions", Place::Inspect, "]"),
     define(Action::PreviousRun, "previous-run", "Previous run", Place::Train, "["),
     define(Action::NextRun, "next-run", "Next run", Place::Train, "]"),
+    define(Action::NextText, "next-text", "Next text", Place::Distil, "Right"),
+    define(Action::PreviousText, "previous-text", "Previous text", Place::Distil, "Left"),
+    define(Action::Accept, "accept", "Accept the text", Place::Distil, "A"),
+    define(Action::Edit, "edit", "Edit the text", Place::Distil, "E"),
+    define(Action::SaveText, "save-text", "Save the edited text", Place::Distil, "Ctrl+Enter"),
+    define(Action::Reject, "reject", "Reject the text…", Place::Distil, "X"),
+    define(Action::Unreview, "unreview", "Take the review back", Place::Distil, "U"),
+    define(Action::History, "history", "Earlier forms of the text", Place::Distil, "H"),
 ];
 
 impl Action {
@@ -316,6 +347,6 @@ fn over_pictures(action: Action, state: &AppState) -> Option<Command> {
         Action::NextOrigin => Command::Picture(InspectCommand::StepOrigin(1)),
         Action::PreviousRun => Command::Train(TrainCommand::StepRun(-1)),
         Action::NextRun => Command::Train(TrainCommand::StepRun(1)),
-        _ => return None,
+        other => return distil::key(state, other).map(Command::Distil),
     })
 }

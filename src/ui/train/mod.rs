@@ -26,6 +26,10 @@ use crate::state::train;
 use crate::state::train::CacheState;
 use crate::state::train::TrainCommand;
 
+pub(super) use settings::choose;
+pub(super) use settings::optional;
+pub(super) use settings::row;
+
 use super::textures::Textures;
 use super::tokens::BODY;
 use super::tokens::GAP;

@@ -339,7 +339,7 @@ fn selection(ui: &mut Ui, state: &AppState, new: &mut TrainSettings, out: &mut V
 }
 
 /// A named field; what it means stands at the pointer.
-fn row(ui: &mut Ui, name: &str, hint: &str, field: impl Widget) -> Response {
+pub(in crate::ui) fn row(ui: &mut Ui, name: &str, hint: &str, field: impl Widget) -> Response {
     let label = ui.label(name).on_hover_text(hint);
     let response = ui
         .add_sized(vec2(FIELD, ROW_HEIGHT), field)
@@ -350,7 +350,7 @@ fn row(ui: &mut Ui, name: &str, hint: &str, field: impl Widget) -> Response {
 }
 
 /// A named field that can be switched off.
-fn optional(
+pub(in crate::ui) fn optional(
     ui: &mut Ui,
     (name, hint): (&str, &str),
     is_on: &mut bool,
@@ -383,7 +383,7 @@ fn pick<T: Copy + PartialEq>(
     ui.end_row();
 }
 
-fn choose<T: Copy + PartialEq>(
+pub(in crate::ui) fn choose<T: Copy + PartialEq>(
     ui: &mut Ui,
     (salt, width): (&str, f32),
     all: &[(T, &str)],

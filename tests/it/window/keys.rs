@@ -100,7 +100,7 @@ fn a_changed_key_can_be_reset_alone() {
 #[test]
 fn tooltips_and_palette_say_the_key_that_holds() {
     let mut window = listing(Screen::Train);
-    click(&mut window, "Key of Go to Models: Alt+6");
+    click(&mut window, "Key of Go to Models: Alt+7");
     press(&mut window, Modifiers::NONE, Key::F7);
     assert_eq!(
         window

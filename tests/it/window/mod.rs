@@ -2,6 +2,7 @@
 
 mod blind;
 mod compare;
+mod distil;
 mod gallery;
 mod inspect;
 mod intake;
