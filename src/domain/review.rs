@@ -226,11 +226,19 @@ impl Catalog {
     /// The one text to learn from about each picture and aspect: the newest that somebody has approved of, or else the
     /// newest at all.
     pub fn lessons(&self) -> BTreeMap<(ImageId, Aspect), &Description> {
+        self.lessons_where(|_| true)
+    }
+
+    /// The same among the texts that `takes` lets through.
+    pub fn lessons_where(
+        &self,
+        takes: impl Fn(&Description) -> bool,
+    ) -> BTreeMap<(ImageId, Aspect), &Description> {
         let mut lessons: BTreeMap<(ImageId, Aspect), &Description> = BTreeMap::new();
         let is_approved = |description: &Description| {
             self.reviews.verdict(description.id) != Judgement::Unreviewed
         };
-        for description in self.taught() {
+        for description in self.taught().filter(|told| takes(told)) {
             let key = (description.image, description.aspect);
             let before = lessons.get(&key);
             if before.is_none_or(|before| is_approved(description) || !is_approved(before)) {

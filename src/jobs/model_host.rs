@@ -105,19 +105,19 @@ impl ModelChoice {
                 name: name.display().to_string(),
                 looked: below,
             })?;
-        match shelf::base_of_adapter(&folder) {
-            None => Ok(Self::Folder(folder)),
-            Some(base) => Self::over_base(folder, base, home),
+        match shelf::is_adapter(&folder) {
+            true => Self::over_base(folder, home),
+            false => Ok(Self::Folder(folder)),
         }
     }
 
     /// An adapter's folder over the model that it belongs to.
-    fn over_base(folder: PathBuf, base: Option<String>, home: &Home) -> Result<Self, JobError> {
+    fn over_base(folder: PathBuf, home: &Home) -> Result<Self, JobError> {
         let lacks = |reason: String| JobError::NoWholeModel {
             reason,
             path: folder.clone(),
         };
-        let Some(base) = base else {
+        let Some(base) = shelf::base_of_adapter(&folder) else {
             return Err(lacks(
                 "it is an adapter and does not say of which model: choose the model, and give the adapter with --adapter"
                     .to_owned(),

@@ -56,16 +56,13 @@ pub fn speakers(catalog: &Catalog, aspect: Aspect, split: Option<Split>) -> Eval
             ),
             Origin::Published | Origin::Teacher => (told.origin, None, None),
         };
-        let texts = match voices.iter().position(|(known, _)| *known == voice) {
-            Some(at) => &mut voices[at].1,
-            None => {
-                voices.push((voice, BTreeMap::new()));
-                let last = voices.len() - 1;
-                &mut voices[last].1
-            }
-        };
+        let known = voices.iter().position(|(known, _)| *known == voice);
+        let at = known.unwrap_or_else(|| {
+            voices.push((voice, BTreeMap::new()));
+            voices.len() - 1
+        });
         // The newest of each picture counts; the list is oldest first.
-        texts.insert(told.image, told);
+        voices[at].1.insert(told.image, told);
     }
     let mut speakers: Vec<Speaker> = voices
         .into_iter()
@@ -100,7 +97,11 @@ fn speaker(
         num_described: texts.len(),
         words: words_of(catalog, (aspect, rows), texts),
         predictor,
-        predictor_name: card.map(|card| card.name.clone()),
+        predictor_name: match (card, predictor) {
+            (Some(card), _) => Some(card.name.clone()),
+            (None, Some(evaluate::EMBEDDED)) => Some("embedded".to_owned()),
+            (None, _) => None,
+        },
         scores,
         unix_time: texts
             .values()

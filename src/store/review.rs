@@ -439,7 +439,7 @@ mod tests {
         };
         world
             .project
-            .note_teach_failures(&[failure.clone()])
+            .note_teach_failures(std::slice::from_ref(&failure))
             .unwrap();
         world.reopen();
         let failures = |world: &World| world.project.catalog().unwrap().reviews.failures;

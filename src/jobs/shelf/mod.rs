@@ -123,11 +123,14 @@ pub(super) fn is_whole(folder: &Path) -> bool {
     folder.join(MANIFEST).is_file() && !folder.join(NOTE).is_file()
 }
 
-/// The model that an adapter's folder says it belongs to, by name or repository; nothing where it is no adapter.
-pub(super) fn base_of_adapter(folder: &Path) -> Option<Option<String>> {
-    let is_adapter =
-        folder.join("adapter_config.json").is_file() && !folder.join("config.json").is_file();
-    is_adapter.then(|| origin(folder).and_then(|origin| origin.purpose.base))
+/// Whether a folder holds an adapter and no model.
+pub(super) fn is_adapter(folder: &Path) -> bool {
+    folder.join("adapter_config.json").is_file() && !folder.join("config.json").is_file()
+}
+
+/// The model that an adapter's folder says it belongs to, by name or repository.
+pub(super) fn base_of_adapter(folder: &Path) -> Option<String> {
+    origin(folder).and_then(|origin| origin.purpose.base)
 }
 
 /// The repository that a folder of ours holds, or has begun to.

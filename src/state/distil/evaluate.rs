@@ -183,6 +183,8 @@ pub struct Line {
     pub pick: fn(&Speaker) -> Option<f64>,
     /// Why it is undefined.
     pub reason: fn(&Speaker) -> Option<&String>,
+    /// Pictures behind it.
+    pub count: fn(&Speaker) -> usize,
 }
 
 fn of_words(speaker: &Speaker) -> &WordFigures {
@@ -193,6 +195,25 @@ fn of_scores(speaker: &Speaker) -> &Figures {
     &speaker.scores
 }
 
+impl Line {
+    /// What changed from one side to the other; nothing where they are not about equally many pictures, whose figures
+    /// are no measure of each other.
+    pub fn change(&self, before: Option<&Speaker>, after: Option<&Speaker>) -> Option<f64> {
+        let (before, after) = (before?, after?);
+        let is_like = (self.count)(before) == (self.count)(after);
+        let change = (self.pick)(after)? - (self.pick)(before)?;
+        is_like.then_some(change)
+    }
+}
+
+/// Whether both sides have figures about different pictures.
+pub fn is_unlike(before: Option<&Speaker>, after: Option<&Speaker>) -> bool {
+    match (before, after) {
+        (Some(before), Some(after)) => before.words.n != after.words.n,
+        _ => false,
+    }
+}
+
 /// Every line, in its order.
 pub const LINES: [Line; 6] = [
     Line {
@@ -200,36 +221,42 @@ pub const LINES: [Line; 6] = [
         hint: "Share of pictures whose answered word is that of the opinion score",
         pick: |speaker| of_words(speaker).accuracy,
         reason: |speaker| of_words(speaker).reason.as_ref(),
+        count: |speaker| of_words(speaker).n,
     },
     Line {
         name: "Rough accuracy",
         hint: "The same, with a word one step away counted as right",
         pick: |speaker| of_words(speaker).rough_accuracy,
         reason: |speaker| of_words(speaker).reason.as_ref(),
+        count: |speaker| of_words(speaker).n,
     },
     Line {
         name: "Precision, weighted",
         hint: "By word, weighted with the pictures that truly have it; as scikit-learn computes it",
         pick: |speaker| of_words(speaker).precision,
         reason: |speaker| of_words(speaker).reason.as_ref(),
+        count: |speaker| of_words(speaker).n,
     },
     Line {
         name: "F1, weighted",
         hint: "By word, weighted likewise",
         pick: |speaker| of_words(speaker).f1,
         reason: |speaker| of_words(speaker).reason.as_ref(),
+        count: |speaker| of_words(speaker).n,
     },
     Line {
         name: "Predictor SRCC",
         hint: "Rank correlation of the scores that a predictor makes of its descriptions",
         pick: |speaker| of_scores(speaker).srcc,
         reason: |speaker| of_scores(speaker).reason.as_ref(),
+        count: |speaker| of_scores(speaker).n,
     },
     Line {
         name: "Predictor PLCC",
         hint: "Linear correlation of those scores",
         pick: |speaker| of_scores(speaker).plcc,
         reason: |speaker| of_scores(speaker).reason.as_ref(),
+        count: |speaker| of_scores(speaker).n,
     },
 ];
 

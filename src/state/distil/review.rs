@@ -231,9 +231,8 @@ pub(super) fn refresh(state: &mut AppState) {
     let review = &mut state.distil.review;
     let all = items(project, review.aspect);
     let is_listed = |filter: Filter, item: &Item| match (filter, item.description) {
-        (Filter::Failed, None) => true,
+        (Filter::Failed, None) | (Filter::All, Some(_)) => true,
         (Filter::Failed, Some(_)) | (_, None) => false,
-        (Filter::All, Some(_)) => true,
         (Filter::Of(judgement), Some(id)) => project.reviews.verdict(id) == judgement,
     };
     review.counts =

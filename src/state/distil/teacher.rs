@@ -418,9 +418,8 @@ pub fn tokens_words(tokens: u64) -> String {
 pub fn spent_words(state: &AppState) -> Option<String> {
     let (id, usage) = state.distil.teacher.usage?;
     job(state).filter(|job| job.id == id)?;
-    let request = match state.jobs.job(id) {
-        Some(Job::Teach(request)) => request,
-        _ => return None,
+    let Some(Job::Teach(request)) = state.jobs.job(id) else {
+        return None;
     };
     let of = |most: Option<u64>| {
         most.map_or_else(String::new, |most| format!(" of {}", tokens_words(most)))

@@ -73,7 +73,7 @@ impl Default for TuneState {
 #[derive(Debug, Clone, PartialEq)]
 pub enum TuneCommand {
     /// Other settings.
-    Set(TuneSettings),
+    Set(Box<TuneSettings>),
     /// Another name.
     SetName(String),
     /// A preset's usual settings.
@@ -102,7 +102,7 @@ pub enum TuneCommand {
 pub(super) fn update(state: &mut AppState, command: TuneCommand) -> Vec<Effect> {
     let tune = &mut state.distil.tune;
     match command {
-        TuneCommand::Set(settings) => tune.settings = settings,
+        TuneCommand::Set(settings) => tune.settings = *settings,
         TuneCommand::SetName(name) => {
             tune.is_named = !name.trim().is_empty();
             tune.settings.name = name;
@@ -203,10 +203,10 @@ impl TuneState {
     }
 
     pub(super) fn epoch_done(&mut self, id: &TuneId, epoch: TuneEpoch) {
-        let runs = self.runs.iter_mut().flatten();
-        for run in runs.filter(|run| run.id == *id) {
+        let mut runs = self.runs.iter_mut().flatten();
+        if let Some(run) = runs.find(|run| run.id == *id) {
             run.epochs.retain(|known| known.epoch != epoch.epoch);
-            run.epochs.push(epoch.clone());
+            run.epochs.push(epoch);
         }
     }
 

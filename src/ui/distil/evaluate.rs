@@ -32,6 +32,9 @@ use super::texts;
 /// Height of a line of figures.
 const LINE: f32 = 22.0;
 
+/// A number of a speaker.
+type Count = fn(&Speaker) -> usize;
+
 /// Draws the step.
 pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
@@ -75,6 +78,10 @@ fn sides(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let (before, after) = state.distil.evaluate.sides();
     choices(ui, found, (before, after), out);
     table(ui, (before, after));
+    if evaluate::is_unlike(before, after) {
+        let words = "The two have not spoken about equally many pictures, so no change is shown: let both describe the whole list.";
+        texts::obstacle(ui, words);
+    }
     let words = format!(
         "Test list, {} images with a score by {}. The words are the answers that models gave after their own descriptions; answers without a word count as wrong. Undefined figures say why at the pointer.",
         grouped(found.num_images),
@@ -141,7 +148,7 @@ fn table(ui: &mut Ui, (before, after): (Option<&Speaker>, Option<&Speaker>)) {
             for line in &LINES {
                 figure_line(ui, line, (before, after));
             }
-            let counts: [(&str, fn(&Speaker) -> usize); 3] = [
+            let counts: [(&str, Count); 3] = [
                 ("Answers, n", |speaker| speaker.words.n),
                 ("of them without a word", |speaker| {
                     speaker.words.without_word
@@ -165,29 +172,27 @@ fn table(ui: &mut Ui, (before, after): (Option<&Speaker>, Option<&Speaker>)) {
         });
 }
 
+/// A figure; where it is undefined, the reason for the pointer.
+fn figure(ui: &mut Ui, line: &Line, speaker: Option<&Speaker>) {
+    let Some(speaker) = speaker else {
+        ui.weak("none");
+        return;
+    };
+    if let Some(value) = (line.pick)(speaker) {
+        ui.label(format!("{value:.4}"));
+    } else {
+        let reason = (line.reason)(speaker).map_or("", String::as_str);
+        ui.weak("undefined").on_hover_text(reason);
+    }
+}
+
 fn figure_line(ui: &mut Ui, line: &Line, (before, after): (Option<&Speaker>, Option<&Speaker>)) {
     ui.label(line.name).on_hover_text(line.hint);
     for speaker in [before, after] {
-        match speaker {
-            None => {
-                ui.weak("none");
-            }
-            Some(speaker) => match (line.pick)(speaker) {
-                Some(value) => {
-                    ui.label(format!("{value:.4}"));
-                }
-                None => {
-                    let reason = (line.reason)(speaker).map_or("", String::as_str);
-                    ui.weak("undefined").on_hover_text(reason);
-                }
-            },
-        }
+        figure(ui, line, speaker);
     }
-    let value = |speaker: Option<&Speaker>| speaker.and_then(|speaker| (line.pick)(speaker));
-    match (value(before), value(after)) {
-        (Some(before), Some(after)) => ui.label(format!("{:+.4}", after - before)),
-        _ => ui.label(""),
-    };
+    let change = line.change(before, after);
+    ui.label(change.map_or_else(String::new, |change| format!("{change:+.4}")));
     ui.end_row();
 }
 
@@ -225,15 +230,14 @@ fn to_do(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let project = state.project.as_ref();
     let card = project.and_then(|project| project.predictor_card(aspect));
     let fits = card.filter(|card| in_use.is_some_and(|model| model.tag == card.model));
-    ui.horizontal_wrapped(|ui| match fits {
-        Some(card) => {
+    ui.horizontal_wrapped(|ui| {
+        if let Some(card) = fits {
             let words = format!("Score them with {}", card.name);
             let button = ui.add_enabled(!is_busy && lacking < all, Button::new(words));
             if button.clicked() {
                 push(out, EvaluateCommand::Score);
             }
-        }
-        None => {
+        } else {
             ui.label(format!(
                 "No {aspect} predictor reads what {name} says: train one."
             ));

@@ -266,20 +266,19 @@ fn truth(ui: &mut Ui, project: &Project, row: &Row, aspect: Aspect) {
 fn told(ui: &mut Ui, state: &AppState, text: &Description, out: &mut Vec<Command>) {
     ui.add_space(STEP);
     let draft = state.distil.review.drafts.get(&text.id);
-    match draft.filter(|_| state.distil.review.is_editing) {
-        Some(draft) => field(ui, state, draft, out),
-        None => {
-            Frame::new()
-                .fill(Palette::in_use(ui).raised)
-                .corner_radius(RADIUS)
-                .inner_margin(Margin::same(12))
-                .show(ui, |ui| {
-                    ui.set_min_width(ui.available_width());
-                    ui.add(Label::new(&text.text).wrap().selectable(true));
-                });
-            if draft.is_some_and(|draft| *draft != text.text) {
-                ui.weak("There is a draft of other words; Edit goes on with it");
-            }
+    if let Some(draft) = draft.filter(|_| state.distil.review.is_editing) {
+        field(ui, state, draft, out);
+    } else {
+        Frame::new()
+            .fill(Palette::in_use(ui).raised)
+            .corner_radius(RADIUS)
+            .inner_margin(Margin::same(12))
+            .show(ui, |ui| {
+                ui.set_min_width(ui.available_width());
+                ui.add(Label::new(&text.text).wrap().selectable(true));
+            });
+        if draft.is_some_and(|draft| *draft != text.text) {
+            ui.weak("There is a draft of other words; Edit goes on with it");
         }
     }
     if let Some(rejection) = &state.distil.review.rejection {

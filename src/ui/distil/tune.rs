@@ -101,7 +101,7 @@ fn what(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let words = "Texts that were rejected are left out, edited ones are learned as they were edited, and no picture of a test list takes part.";
     ui.add(Label::new(RichText::new(words).weak().size(SMALL)).wrap());
     if new != *settings {
-        push(out, TuneCommand::Set(new));
+        push(out, TuneCommand::Set(Box::new(new)));
     }
     let hint = "A folder of this name among the program's models";
     Grid::new("tune_name")
@@ -220,7 +220,7 @@ fn advanced(ui: &mut Ui, settings: &TuneSettings, out: &mut Vec<Command>) {
             steps(ui, &mut new);
         });
     if new != *settings {
-        push(out, TuneCommand::Set(new));
+        push(out, TuneCommand::Set(Box::new(new)));
     }
 }
 

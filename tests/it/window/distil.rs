@@ -609,6 +609,12 @@ fn before_and_after_stand_side_by_side_and_undefined_is_said() {
             speaker("tuned-1", Some(0.75), None),
         ],
     };
+    let mut unlike = found.clone();
+    unlike.speakers[1].words.n = 2;
+    window.state_mut().hear(Event::Evaluated(Box::new(unlike)));
+    window.run_steps(3);
+    window.get_by_label_contains("not spoken about equally many pictures");
+    assert!(window.query_by_label("+0.5000").is_none());
     window.state_mut().hear(Event::Evaluated(Box::new(found)));
     window.run_steps(3);
     window.get_by_label("Step 4  Evaluate: Words 0.250, then 0.750");
