@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
-
 use crate::compute::DeviceChoice;
 use crate::dataset;
 use crate::domain::{Aspect, Features, FileState, ImportRow, Interrupted, Split};
@@ -59,16 +57,6 @@ fn halves(trace: &Trace) -> Features {
     }
 }
 
-fn singles(trace: &Trace) -> Tensor {
-    let [tokens, hidden] = [trace.hidden.shape[0], trace.hidden.shape[1]];
-    Tensor::from_vec(
-        trace.hidden.numbers.clone(),
-        (1, tokens, hidden),
-        &Device::Cpu,
-    )
-    .expect("as many numbers as its shape says")
-}
-
 /// One aspect's scores of the test pictures from half and from single precision, and their opinion scores.
 fn both(folder: &Path, model: &LocalModel, aspect: Aspect) -> [Vec<f64>; 3] {
     let preset = dataset::default_preset();
@@ -103,7 +91,7 @@ fn both(folder: &Path, model: &LocalModel, aspect: Aspect) -> [Vec<f64>; 3] {
         all[0].push(score);
         all[1].push(
             predictor
-                .score_single(&singles(&trace))
+                .score_single(&trace.hidden.numbers)
                 .expect("features that fit"),
         );
         all[2].push(mos);

@@ -190,12 +190,13 @@ impl Batch {
         })
     }
 
-    /// One sequence `(1, seq, hidden)` in single precision, cut at `context_length` tokens.
+    /// One sequence of single precision, `width` numbers a token, cut at `context_length` tokens.
     #[cfg(test)]
-    pub(crate) fn single(hidden: &Tensor, context_length: usize) -> Result<Self> {
-        let length = hidden.dim(1)?.min(context_length);
+    pub(crate) fn single(hidden: &[f32], width: usize, context_length: usize) -> Result<Self> {
+        let length = (hidden.len() / width).min(context_length);
+        let hidden = &hidden[..length * width];
         Ok(Self {
-            hidden: hidden.narrow(1, 0, length)?.contiguous()?,
+            hidden: Tensor::from_slice(hidden, (1, length, width), &Device::Cpu)?,
             lengths: vec![length],
         })
     }

@@ -69,10 +69,10 @@ impl Predictor {
         run(&self.network, &self.config, features, || Ok(()))
     }
 
-    /// The score of one conversation from hidden states `(1, tokens, hidden)` that were never cut to half precision.
+    /// The score of one conversation from hidden states, token by token, that were never cut to half precision.
     #[cfg(test)]
-    pub(crate) fn score_single(&self, hidden: &candle_core::Tensor) -> Result<f64, MlError> {
-        let batch = Batch::single(hidden, self.config.context_length())?;
+    pub(crate) fn score_single(&self, hidden: &[f32]) -> Result<f64, MlError> {
+        let batch = Batch::single(hidden, self.config.hidden_in, self.config.context_length())?;
         let scores: Vec<f32> = self.network.forward(&batch, &Dropout::off())?.to_vec1()?;
         Ok(f64::from(scores[0]))
     }
