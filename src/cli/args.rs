@@ -12,6 +12,7 @@ use crate::cli::rehearse::RehearseArgs;
 use crate::cli::study::args::StudyAction;
 use crate::cli::teach::TeachArgs;
 use crate::cli::train_args::TrainArgs;
+use crate::cli::tune::TuneArgs;
 use crate::domain::Aspect;
 use crate::domain::Descriptions;
 use crate::domain::Split;
@@ -46,8 +47,9 @@ pub(super) struct Common {
     /// Form of the model's weights: auto (the best that fits), f32, bf16, f16, `q8_0` or `q4_k`
     #[arg(long, global = true, default_value = "auto", value_name = "FORM", value_parser = form)]
     pub(super) dtype: FormChoice,
-    /// Adapter of PEFT to merge into the model: a folder with `adapter_config.json`
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Adapter of PEFT to merge into the model: its name among the program's models, or a folder with
+    /// `adapter_config.json`
+    #[arg(long, global = true, value_name = "NAME|DIR")]
     pub(super) adapter: Option<PathBuf>,
     /// At most this many images
     #[arg(long, global = true, value_name = "N")]
@@ -119,6 +121,8 @@ pub(super) enum Command {
     },
     /// Let a teacher on another machine describe training pictures, for the local model to learn from
     Teach(Box<TeachArgs>),
+    /// Fine-tune a local model on a teacher's descriptions; the same command again goes on with a run that was cut off
+    Tune(Box<TuneArgs>),
     /// Say what models there are, fetch and add them, and look whether their files are whole
     Models {
         #[command(subcommand)]

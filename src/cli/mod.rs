@@ -20,6 +20,7 @@ mod study;
 mod teach;
 mod train;
 mod train_args;
+mod tune;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -139,5 +140,6 @@ fn carry_out(command: &Command, common: &Common) -> anyhow::Result<Exit> {
         Command::Rehearse(args) => rehearse::rehearse(args, common),
         Command::Models { action } => models::models(action, common),
         Command::Teach(args) => teach::teach(args, common),
+        Command::Tune(args) => tune::tune(args, common),
     }
 }

@@ -137,6 +137,26 @@ impl Session {
         }
     }
 
+    /// Hands a quiet job in and waits for its answer, which `pick` knows.
+    pub(super) fn ask<T>(
+        &self,
+        job: Job,
+        mut pick: impl FnMut(Event) -> Option<T>,
+    ) -> anyhow::Result<T> {
+        let id = self.workers.submit(job);
+        loop {
+            match self.workers.events().recv() {
+                Ok(Event::JobFailed(failed, reason)) if failed == id => bail!(reason),
+                Ok(event) => {
+                    if let Some(answer) = pick(event) {
+                        return Ok(answer);
+                    }
+                }
+                Err(_) => bail!("the workers have stopped"),
+            }
+        }
+    }
+
     /// Hands a job in and waits for its end; `on_event` sees everything else that happens.
     pub(super) fn run(
         &self,

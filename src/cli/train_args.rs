@@ -213,7 +213,7 @@ fn limit(text: &str) -> Result<Limit, String> {
         .ok_or_else(|| format!("expected a number above 0, or none, got {text:?}"))
 }
 
-fn several_aspects(text: &str) -> Result<Aspects, String> {
+pub(super) fn several_aspects(text: &str) -> Result<Aspects, String> {
     let mut list = Vec::new();
     for word in text.split(',') {
         let one = aspects(word.trim())?;

@@ -64,6 +64,12 @@ pub(super) fn start(
                 Job::MeasureFeatures => {
                     context.run_quietly(|| run_report::measure(&worker.store));
                 }
+                Job::EstimateTuning(settings) => {
+                    let events = context.events().clone();
+                    context.run_quietly(|| {
+                        tune::estimate(&worker.store, &worker.options, &settings, &events)
+                    });
+                }
                 Job::ListTunings => {
                     let events = context.events().clone();
                     let runs = tune::list(&worker.options.home);

@@ -54,7 +54,7 @@ impl ModelChoice {
             .or_else(|| settings.model.as_ref().map(PathBuf::from));
         let base = wanted.map_or(Ok(Self::Embedded), |name| Self::find(&name, &options.home))?;
         let own = match (&options.adapter, aspect) {
-            (Some(adapter), _) => Some(adapter.clone()),
+            (Some(adapter), _) => Some(adapter_folder(adapter, &options.home)),
             (None, Some(aspect)) => base.files().0.adapter_of(aspect)?,
             (None, None) => None,
         };
@@ -185,6 +185,12 @@ impl ModelHost {
         }
     }
 
+    /// Lets the loaded model go, where something else needs the memory.
+    pub(super) fn release(&mut self) {
+        self.loaded = None;
+        self.shelf = Arc::default();
+    }
+
     /// The aspect whose adapter is wanted from now on.
     pub(super) const fn work_for(&mut self, aspect: Option<Aspect>) {
         self.aspect = aspect;
@@ -245,6 +251,49 @@ impl ModelHost {
         let (_, model) = self.loaded.as_mut().ok_or(JobError::WorkersStopped)?;
         Ok(model)
     }
+}
+
+/// An adapter by its folder, or by its name among the program's models.
+fn adapter_folder(name: &Path, home: &Home) -> PathBuf {
+    let below = home.models_folder().join(name);
+    match !name.is_dir() && below.is_dir() {
+        true => below,
+        false => name.to_path_buf(),
+    }
+}
+
+/// A model that is to be tuned.
+pub(super) struct TuneBase {
+    pub(super) files: ModelFiles,
+    pub(super) wish: LoadWish,
+    /// What those who look for it call it: its repository, or its name.
+    pub(super) name: String,
+}
+
+/// The model that is to be tuned: the named one, or else that which the project uses.
+pub(super) fn tune_base(
+    options: &WorkerOptions,
+    settings: &Settings,
+    named: Option<&Path>,
+) -> Result<TuneBase, JobError> {
+    let choice = match named {
+        Some(name) => ModelChoice::find(name, &options.home)?,
+        None => ModelChoice::of(options, settings)?,
+    };
+    let (files, adapter) = choice.files();
+    let repository = match &files {
+        ModelFiles::Embedded => None,
+        ModelFiles::Folder(folder) => shelf::repository_in(folder),
+    };
+    Ok(TuneBase {
+        name: repository.map_or_else(|| Ok(files.manifest()?.name), Ok::<_, JobError>)?,
+        wish: LoadWish {
+            device: device_choice(&options.device)?,
+            form: options.dtype,
+            adapter: adapter.map(Path::to_owned),
+        },
+        files,
+    })
 }
 
 /// Reads a device word of the command line.

@@ -35,6 +35,8 @@ use crate::jobs::scoring;
 use crate::jobs::scoring::ScoreRequest;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
+use crate::jobs::tune;
+use crate::jobs::tune::TuneWish;
 use crate::jobs::workers::Task;
 use crate::jobs::workers::WorkerOptions;
 use crate::jobs::workers::spawn;
@@ -116,6 +118,13 @@ impl ModelWorker {
                     descriptions,
                 };
                 scoring::score(&mut self.host, &self.store, &request, context)
+            }
+            Job::Tune(settings) => {
+                let wish = TuneWish::New(Box::new(settings));
+                tune::tune(&mut self.host, &self.store, wish, context)
+            }
+            Job::ResumeTuning(run) => {
+                tune::tune(&mut self.host, &self.store, TuneWish::Resume(run), context)
             }
             Job::UsePredictor { aspect, predictor } => {
                 self.use_predictor(aspect, predictor, context)

@@ -442,7 +442,7 @@ fn tell_size(
 }
 
 /// A dataset without a split gets one, cut by prompt, kept in the project: the same test rows in every run.
-fn with_splits(
+pub(super) fn with_splits(
     catalog: Catalog,
     settings: &TrainSettings,
     pinned: &Pinned,

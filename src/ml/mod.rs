@@ -11,6 +11,7 @@ pub mod pretrain;
 pub mod published;
 pub mod state_dict;
 pub mod train;
+pub mod tune;
 pub mod vlm;
 
 pub use embedded::embedded_predictors;

@@ -20,6 +20,8 @@ mod shelf;
 mod study;
 mod teach;
 mod train_choices;
+mod tune;
+mod tune_command;
 mod votes;
 mod weights;
 mod window;

@@ -124,7 +124,7 @@ fn shapes(vocab: usize) -> Vec<(String, Vec<usize>)> {
 }
 
 /// Numbers in -1..1: `SplitMix64` from the FNV-1a hash of the name, 24 bits each.
-fn uniform(name: &str, count: usize) -> Vec<f32> {
+pub(crate) fn uniform(name: &str, count: usize) -> Vec<f32> {
     let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -195,6 +195,14 @@ impl SmallModel {
             tensors,
             vocab,
         }
+    }
+
+    /// With slices of the area of a square of this side.
+    pub(crate) fn of_side(side: u32) -> Self {
+        let model = Self::new();
+        let preprocessor = json!({ "scale_resolution": side }).to_string();
+        fs::write(model.path().join("preprocessor_config.json"), preprocessor).expect("a file");
+        model
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -5,6 +5,7 @@
 
 mod add;
 mod check;
+mod made;
 mod manifest;
 
 use std::fs;
@@ -30,6 +31,8 @@ use crate::net::Hub;
 
 pub(super) use add::add;
 pub(super) use check::check;
+pub(super) use made::MadeAdapter;
+pub(super) use made::place_adapter;
 
 use manifest::FileEntry;
 use manifest::Origin;

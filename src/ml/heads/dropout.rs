@@ -43,7 +43,7 @@ impl Dropout {
             }
         }
         mask.truncate(x.elem_count());
-        let mask = Tensor::from_vec(mask, x.shape(), &Device::Cpu)?;
+        let mask = Tensor::from_vec(mask, x.shape(), &Device::Cpu)?.to_device(x.device())?;
         match x.dtype() {
             DType::F32 => x * mask,
             other => x * mask.to_dtype(other)?,

@@ -7,7 +7,7 @@
 //! weights, without their `model.`; the projection is called `W` for every head).
 
 mod budget;
-mod dropout;
+pub(crate) mod dropout;
 pub mod mamba2;
 mod parameter;
 mod pooling;

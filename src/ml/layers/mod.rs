@@ -15,6 +15,7 @@ mod project;
 mod real;
 mod rms;
 pub(crate) mod scan;
+mod softmax;
 
 pub use conv::causal_conv_silu;
 pub(crate) use conv::{by_channel, by_tap, conv_silu_back, convolve};
@@ -24,7 +25,8 @@ pub(crate) use norm::{norm_rows, norm_rows_back};
 pub use project::project;
 pub use real::Real;
 pub(crate) use real::{add_scaled4, contiguous, dot, parts, parts_mut, total, values, with_values};
-pub use rms::rms_norm;
+pub use rms::{rms_norm, rms_norm_eps};
+pub use softmax::{silu_times, softmax};
 
 use candle_core::Result;
 use candle_core::Tensor;

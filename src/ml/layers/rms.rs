@@ -24,18 +24,23 @@ const ROWS: usize = 64;
 
 /// `x / sqrt(mean(x^2) + eps) * weight`: `x (..., width)`, `weight (width)`.
 pub fn rms_norm(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    rms_norm_eps(x, weight, EPS)
+}
+
+/// The same with another epsilon.
+pub fn rms_norm_eps(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     let (x, weight) = (x.contiguous()?, weight.contiguous()?);
     match x.dtype() {
-        DType::F64 => x.apply_op2(&weight, RmsNorm::<f64>(PhantomData)),
-        _ => x.apply_op2(&weight, RmsNorm::<f32>(PhantomData)),
+        DType::F64 => x.apply_op2(&weight, RmsNorm::<f64>(eps, PhantomData)),
+        _ => x.apply_op2(&weight, RmsNorm::<f32>(eps, PhantomData)),
     }
 }
 
-struct RmsNorm<T>(PhantomData<T>);
+struct RmsNorm<T>(f64, PhantomData<T>);
 
-fn scale<T: Real>(x: &[T]) -> T {
+fn scale<T: Real>(x: &[T], eps: f64) -> T {
     let n = T::from_f64(x.len() as f64);
-    T::one() / (dot(x, x) / n + T::from_f64(EPS)).sqrt()
+    T::one() / (dot(x, x) / n + T::from_f64(eps)).sqrt()
 }
 
 impl<T: Real> CustomOp2 for RmsNorm<T> {
@@ -57,7 +62,7 @@ impl<T: Real> CustomOp2 for RmsNorm<T> {
             .zip(x.par_chunks(ROWS * width))
             .for_each(|(out, x)| {
                 for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
-                    let scale = scale(x);
+                    let scale = scale(x, self.0);
                     for ((y, &x), &w) in out.iter_mut().zip(x).zip(weight) {
                         *y = x * scale * w;
                     }
@@ -85,7 +90,7 @@ impl<T: Real> CustomOp2 for RmsNorm<T> {
                 let mut grad_weight = vec![T::zero(); width];
                 let rows = grad_x.chunks_mut(width).zip(x.chunks(width));
                 for ((grad_x, x), grad) in rows.zip(grad.chunks(width)) {
-                    back_row(x, &weight, grad, grad_x, &mut grad_weight);
+                    back_row((x, self.0), &weight, grad, grad_x, &mut grad_weight);
                 }
                 grad_weight
             })
@@ -98,8 +103,14 @@ impl<T: Real> CustomOp2 for RmsNorm<T> {
     }
 }
 
-fn back_row<T: Real>(x: &[T], weight: &[T], grad: &[T], grad_x: &mut [T], grad_weight: &mut [T]) {
-    let scale = scale(x);
+fn back_row<T: Real>(
+    (x, eps): (&[T], f64),
+    weight: &[T],
+    grad: &[T],
+    grad_x: &mut [T],
+    grad_weight: &mut [T],
+) {
+    let scale = scale(x, eps);
     let mut along = T::zero();
     for i in 0..x.len() {
         grad_weight[i] += grad[i] * x[i] * scale;
@@ -120,6 +131,6 @@ mod tests {
     fn gradients_equal_finite_differences() -> Result<()> {
         let x = check::random(&[2, 3, 9], 1)?;
         let weight = check::random(&[9], 2)?;
-        check::gradients(&[x, weight], |t| rms_norm(&t[0], &t[1]))
+        check::gradients(&[x, weight], |t| rms_norm_eps(&t[0], &t[1], 1e-3))
     }
 }

@@ -17,8 +17,8 @@ use crate::ml::layers::with_values;
 
 /// Decay of the mean of gradients.
 const BETA1: f32 = 0.9;
-/// Decay of the mean of squared gradients.
-const BETA2: f32 = 0.999;
+/// Usual decay of the mean of squared gradients.
+const BETA2: f64 = 0.999;
 /// Added to the root of the latter.
 const EPS: f32 = 1e-8;
 /// Values that one task takes; sums of squares are added by such chunks in their order.
@@ -39,6 +39,8 @@ pub struct AdamW {
     pub moments: Vec<[Vec<f32>; 2]>,
     /// Whether the decay reaches a weight.
     pub decays: Vec<bool>,
+    /// Decay of the mean of squared gradients.
+    pub beta2: f64,
 }
 
 /// Whether weight decay reaches a weight by usual practice: matrices, and neither norms, biases, gates of cells, skips
@@ -52,26 +54,35 @@ pub(super) fn decays_by_usage(name: &str, dims: &[usize]) -> bool {
 
 /// The factors of one step, the same for every weight.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
+pub(in crate::ml) struct Step {
     /// Of the gradient, so that its norm stays within the limit.
-    pub(super) shrink: f32,
+    pub(in crate::ml) shrink: f32,
     /// Learning rate over the correction of the mean.
     rate: f32,
     /// Root of the correction of the mean square.
     correction: f32,
     /// What the decay leaves of a weight.
     keep: f32,
+    /// Decay of the mean of squared gradients.
+    beta2: f32,
 }
 
 impl Step {
-    /// Step number `steps`, counted from 1.
+    /// Step number `steps`, counted from 1, with the usual decay of squares.
+    #[cfg(test)]
     pub(super) fn new(steps: u64, learning_rate: f64, weight_decay: f64) -> Self {
+        Self::with_beta2(BETA2, steps, learning_rate, weight_decay)
+    }
+
+    fn with_beta2(beta2: f64, steps: u64, learning_rate: f64, weight_decay: f64) -> Self {
+        let beta2 = beta2 as f32;
         let correct = |beta: f32| 1.0 - f64::from(beta).powi(steps.min(1 << 30) as i32);
         Self {
             shrink: 1.0,
             rate: (learning_rate / correct(BETA1)) as f32,
-            correction: correct(BETA2).sqrt() as f32,
+            correction: correct(beta2).sqrt() as f32,
             keep: (1.0 - learning_rate * weight_decay) as f32,
+            beta2,
         }
     }
 
@@ -98,7 +109,7 @@ impl Step {
                 for i in 0..n {
                     let g = gradient[i] * self.shrink;
                     mean[i] = BETA1 * mean[i] + (1.0 - BETA1) * g;
-                    square[i] = BETA2 * square[i] + (1.0 - BETA2) * g * g;
+                    square[i] = self.beta2 * square[i] + (1.0 - self.beta2) * g * g;
                     let step = mean[i] / (square[i].sqrt() / self.correction + EPS);
                     weights[i] = weights[i] * self.keep - self.rate * step;
                 }
@@ -149,6 +160,7 @@ impl AdamW {
             steps: 0,
             moments: vars.iter().map(empty).collect(),
             decays: vec![true; vars.len()],
+            beta2: BETA2,
         }
     }
 
@@ -161,19 +173,19 @@ impl AdamW {
     }
 
     /// Counts a step whose gradient has this squared norm, and answers its factors.
-    pub(super) fn begin(&mut self, squared_norm: f64, learning_rate: f64) -> Step {
+    pub(in crate::ml) fn begin(&mut self, squared_norm: f64, learning_rate: f64) -> Step {
         self.steps += 1;
         let shrink = self.max_norm.map_or(1.0, |limit| {
             (limit / squared_norm.sqrt().max(1e-12)).min(1.0) as f32
         });
         Step {
             shrink,
-            ..Step::new(self.steps, learning_rate, self.weight_decay)
+            ..Step::with_beta2(self.beta2, self.steps, learning_rate, self.weight_decay)
         }
     }
 
     /// Moves the weights that have a gradient.
-    pub(super) fn apply(
+    pub(in crate::ml) fn apply(
         &mut self,
         vars: &[Var],
         gradients: &[Option<Tensor>],
@@ -205,7 +217,7 @@ pub(super) fn gradients(vars: &[Var], grads: &GradStore) -> Result<Vec<Option<Te
 }
 
 /// Sum of the squares of all gradients.
-pub(super) fn squared_norm(gradients: &[Option<Tensor>]) -> Result<f64> {
+pub(in crate::ml) fn squared_norm(gradients: &[Option<Tensor>]) -> Result<f64> {
     let mut total = 0.0;
     for gradient in gradients.iter().flatten() {
         total += with_values([gradient], |[values]: [&[f32]; 1]| {

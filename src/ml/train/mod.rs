@@ -18,6 +18,7 @@ mod tests;
 mod validation;
 
 pub use adamw::AdamW;
+pub(in crate::ml) use adamw::squared_norm;
 pub use fit::Example;
 pub use fit::TrainData;
 pub use fit::TrainEvent;

@@ -96,6 +96,77 @@ impl Architecture {
         }
     }
 
+    /// Regular expressions for the names of the attention's products: of the language model, and of the vision tower.
+    pub const fn attention_patterns(self) -> [&'static str; 2] {
+        match self {
+            // Source of the first: the published adapters of strawhatboy/M3-AGIQA.
+            Self::MiniCpmV => [
+                r"llm\..*layers\.\d+\.self_attn\.(q_proj|k_proj|v_proj|o_proj)",
+                r"vpm\..*layers\.\d+\.self_attn\.(q_proj|k_proj|v_proj|out_proj)",
+            ],
+            Self::Llava => [
+                r".*language_model\..*layers\.\d+\.self_attn\.(q_proj|k_proj|v_proj|o_proj)",
+                r".*vision_tower\..*layers\.\d+\.self_attn\.(q_proj|k_proj|v_proj|out_proj)",
+            ],
+            Self::Qwen2_5Vl => [
+                r"model\.(language_model\.)?layers\.\d+\.self_attn\.(q_proj|k_proj|v_proj|o_proj)",
+                r"(model\.)?visual\.blocks\.\d+\.attn\.(qkv|proj)",
+            ],
+        }
+    }
+
+    /// Beginnings of names that mean the same in different layouts of a checkpoint. The last of each is that of the
+    /// module in memory in transformers 5, which is what peft names adapters by.
+    const fn same_beginnings(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::MiniCpmV => &[],
+            Self::Llava => &[
+                &["language_model.model.", "model.language_model."],
+                &["language_model.lm_head.", "lm_head."],
+                &[
+                    "vision_tower.vision_model.",
+                    "model.vision_tower.vision_model.",
+                    "vision_tower.",
+                    "model.vision_tower.",
+                ],
+                &["multi_modal_projector.", "model.multi_modal_projector."],
+            ],
+            Self::Qwen2_5Vl => &[
+                &["visual.", "model.visual."],
+                &["model.", "model.language_model."],
+            ],
+        }
+    }
+
+    /// A tensor's name as the module in memory has it.
+    pub fn name_in_memory(self, name: &str) -> String {
+        let mut others = self.other_names(name);
+        others.pop().unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The names that a tensor has in the layouts of this backbone, the one in memory last; none where all agree.
+    pub fn other_names(self, name: &str) -> Vec<String> {
+        for same in self.same_beginnings() {
+            // The longest beginning that fits is the one that is meant.
+            let fitting = same.iter().filter(|start| name.starts_with(**start));
+            if let Some(start) = fitting.max_by_key(|start| start.len()) {
+                let rest = &name[start.len()..];
+                return same.iter().map(|start| format!("{start}{rest}")).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// What the published code trains whole: vision tower, what joins it to the language model, and token embedding.
+    pub const fn whole_modules(self) -> &'static [&'static str] {
+        match self {
+            Self::MiniCpmV => &["vpm", "resampler", "embed_tokens"],
+            Self::Llava => &["vision_tower", "multi_modal_projector", "embed_tokens"],
+            // The merger is a part of the tower.
+            Self::Qwen2_5Vl => &["visual", "embed_tokens"],
+        }
+    }
+
     /// Sizes, without loading anything.
     ///
     /// # Errors
@@ -130,7 +201,9 @@ impl Architecture {
     pub(super) fn list(self, files: &ModelFiles, weights: &Weights) -> Result<(), MlError> {
         match self {
             Self::MiniCpmV => drop(MiniCpmV::new(&files.config()?, Mode::Inference, weights)?),
-            Self::Llava | Self::Qwen2_5Vl => drop(self.backbone(files, weights)?),
+            Self::Llava | Self::Qwen2_5Vl => {
+                drop(self.backbone(files, Mode::Inference, weights)?)
+            }
         }
         Ok(())
     }
@@ -142,9 +215,10 @@ impl Architecture {
     pub(super) fn backbone(
         self,
         files: &ModelFiles,
+        mode: Mode,
         weights: &Weights,
     ) -> Result<Box<dyn Backbone>, MlError> {
-        let (mode, tokenizer) = (Mode::Inference, files.tokenizer()?);
+        let tokenizer = files.tokenizer()?;
         Ok(match self {
             Self::MiniCpmV => {
                 let model = MiniCpmV::new(&files.config()?, mode, weights)?;

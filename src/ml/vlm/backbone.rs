@@ -10,6 +10,7 @@
 use candle_core::Tensor;
 
 use super::kv_cache::KvCache;
+use super::tape::Tape;
 use crate::domain::Picture;
 use crate::ml::MlError;
 
@@ -96,7 +97,15 @@ pub trait Backbone: Send + Sync {
     ///
     /// # Errors
     /// A picture without pixels, failed tensor operations.
-    fn look(&self, picture: &Picture) -> Result<Seen, MlError>;
+    fn look(&self, picture: &Picture) -> Result<Seen, MlError> {
+        self.look_taped(picture, &mut Tape::off())
+    }
+
+    /// The same with its layers kept on a tape, where the way back is wanted.
+    ///
+    /// # Errors
+    /// As [`Backbone::look`].
+    fn look_taped<'a>(&'a self, picture: &Picture, tape: &mut Tape<'a>) -> Result<Seen, MlError>;
 
     /// The parts of [`Backbone::look`], kept apart; pictures and slices in order.
     ///
@@ -129,6 +138,18 @@ pub trait Backbone: Send + Sync {
         end: usize,
         seen: &Seen,
         cache: &mut KvCache,
+    ) -> Result<Tensor, MlError>;
+
+    /// Hidden states after the final norm of a whole sequence, `(1, tokens, hidden)`, without a cache, its layers kept on
+    /// a tape.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    fn whole_taped<'a>(
+        &'a self,
+        sequence: &Sequence,
+        seen: &Seen,
+        tape: &mut Tape<'a>,
     ) -> Result<Tensor, MlError>;
 
     /// Puts one token of text behind every row of the cache. Answers hidden states `(rows, 1, hidden)` after the

@@ -1,8 +1,10 @@
 //! What a model needs in memory, told before a byte of its weights is read.
 
 use super::llama::LlmConfig;
+use std::collections::BTreeMap;
+
 use super::weights::{Form, Wanted};
-use crate::domain::{Fit, FormNeed, MemoryNeed};
+use crate::domain::{Fit, FormNeed, MemoryNeed, TuneNeed};
 
 /// The sizes that activations depend on.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,4 +120,79 @@ pub fn choose(
     let fit = Fit::choose(device, free, needs.collect());
     let form = forms[fit.chosen.min(forms.len() - 1)];
     (fit, form)
+}
+
+/// What training parts of a model takes, one conversation at a time: the frozen weights, what enters each layer, the
+/// largest layer's activations with their gradients, and what is trained.
+pub fn tune_need(
+    (wanted, trained): (&Wanted, &BTreeMap<String, Vec<usize>>),
+    sizes: &Sizes,
+    form: Form,
+    is_gpu: bool,
+) -> TuneNeed {
+    let bytes = number_bytes(form, is_gpu);
+    let count = |shape: &Vec<usize>| shape.iter().product::<usize>() as u64;
+    let is_whole = |name: &String| trained.contains_key(name);
+    let frozen: Wanted = wanted
+        .iter()
+        .filter(|(name, _)| !is_whole(name))
+        .map(|(name, slot)| (name.clone(), slot.clone()))
+        .collect();
+    let num_trained: u64 = trained.values().map(count).sum();
+    let llm = &sizes.llm;
+    let tokens = sizes.max_len as u64;
+    let inputs = tokens * (llm.hidden_size * (llm.num_hidden_layers + 2)) as u64;
+    let kept = TRAINED_COPIES * 4 * num_trained;
+    TuneNeed {
+        model: MemoryNeed {
+            weights: weights_bytes(&frozen, form, is_gpu),
+            cache: inputs * bytes,
+            activations: decoder_graph(sizes).max(tower(sizes)) * bytes
+                + widened(sizes, form, is_gpu)
+                + LOGITS_AT_ONCE * 8 * 4 * llm.vocab_size as u64,
+        },
+        trained: match is_gpu {
+            // What the device computes with; the rest stays with the optimiser.
+            true => num_trained * 2 * bytes,
+            false => kept,
+        },
+    }
+}
+
+/// Copies of what is trained: the weights, their gradient, its sum, and the optimiser's two moments.
+const TRAINED_COPIES: u64 = 5;
+
+/// Target tokens whose logits are there at once.
+pub const LOGITS_AT_ONCE: u64 = 64;
+
+/// Values of a decoder layer's graph with the gradients on the way back.
+fn decoder_graph(sizes: &Sizes) -> u64 {
+    let llm = &sizes.llm;
+    let (tokens, hidden) = (sizes.max_len as u64, llm.hidden_size as u64);
+    let stream = 16 * tokens * hidden;
+    let feed_forward = 5 * tokens * llm.intermediate_size as u64;
+    let attention = 5 * llm.num_attention_heads as u64 * tokens * tokens;
+    stream + feed_forward + attention
+}
+
+/// The best form of the frozen weights for a device with so much free memory, or the one that was asked for.
+pub fn choose_tune(
+    parts: (&Wanted, &BTreeMap<String, Vec<usize>>),
+    sizes: &Sizes,
+    asked: Option<Form>,
+    is_gpu: bool,
+    free: Option<u64>,
+) -> (Form, TuneNeed) {
+    let forms = match asked {
+        Some(form) => vec![form],
+        None => candidates(is_gpu).to_vec(),
+    };
+    let mut chosen = (Form::F32, TuneNeed::default());
+    for form in forms {
+        chosen = (form, tune_need(parts, sizes, form, is_gpu));
+        if free.is_none_or(|free| chosen.1.total() <= free) {
+            break;
+        }
+    }
+    chosen
 }

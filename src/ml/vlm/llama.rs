@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::backbone::Sequence;
 use super::kv_cache::KvCache;
 use super::ops::{Linear, Mode, causal_mask, grouped_attention, merge_heads, split_heads};
+use super::tape::Tape;
 use super::weights::{Matrix, Weights};
 
 /// The decoder's sizes, under the names of a checkpoint's `config.json`.
@@ -113,9 +114,9 @@ impl Layer {
         })
     }
 
-    fn mlp(&self, x: &Tensor) -> Result<Tensor> {
-        let gate = self.gate_proj.forward(x)?.silu()?;
-        self.down_proj.forward(&(gate * self.up_proj.forward(x)?)?)
+    fn mlp(&self, mode: Mode, x: &Tensor) -> Result<Tensor> {
+        let (gate, up) = (self.gate_proj.forward(x)?, self.up_proj.forward(x)?);
+        self.down_proj.forward(&mode.silu_times(&gate, &up)?)
     }
 }
 
@@ -249,9 +250,12 @@ impl Llama {
             rotary,
             mask: mask.as_ref(),
         };
-        let out = self.run(embeds, &positions, Some(&mut *cache), &mut |_| {})?;
+        let mut x = embeds.clone();
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = self.layer(layer, &x, &positions, Some((index, &mut *cache)))?;
+        }
         cache.advance(seq, next);
-        Ok(out)
+        self.mode.rms_norm(&x, &self.norm, self.cfg.rms_norm_eps)
     }
 
     /// The same without a cache, for training.
@@ -260,6 +264,28 @@ impl Llama {
     /// Failed tensor operations.
     pub fn forward_whole(&self, embeds: &Tensor) -> Result<Tensor> {
         self.forward_watched(embeds, &mut |_| {})
+    }
+
+    /// The same, kept on a tape.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn forward_taped<'a>(&'a self, embeds: &Tensor, tape: &mut Tape<'a>) -> Result<Tensor> {
+        let rotary = self.rotary(&[0], embeds.dim(1)?, embeds.dtype(), embeds.device())?;
+        self.run(embeds, &rotary, tape, &mut |_| {})
+    }
+
+    /// The same at positions of the caller's.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn forward_taped_at<'a>(
+        &'a self,
+        embeds: &Tensor,
+        rotary: &Rotary,
+        tape: &mut Tape<'a>,
+    ) -> Result<Tensor> {
+        self.run(embeds, rotary, tape, &mut |_| {})
     }
 
     /// As [`Llama::forward_whole`]; `watch` sees what enters the first layer and what leaves each of them.
@@ -285,36 +311,50 @@ impl Llama {
         rotary: &Rotary,
         watch: &mut dyn FnMut(&Tensor),
     ) -> Result<Tensor> {
-        let seq = embeds.dim(1)?;
-        let mask = causal_mask(seq, 0, embeds.dtype(), embeds.device())?;
-        let positions = Positions {
-            rotary,
-            mask: (seq > 1).then_some(&mask),
-        };
-        self.run(embeds, &positions, None, watch)
+        self.run(embeds, rotary, &mut Tape::off(), watch)
     }
 
-    fn run(
-        &self,
+    /// All layers over a whole sequence; `watch` sees what enters the first and what leaves each of them.
+    fn run<'a>(
+        &'a self,
         embeds: &Tensor,
-        positions: &Positions<'_>,
-        mut cache: Option<&mut KvCache>,
+        rotary: &Rotary,
+        tape: &mut Tape<'a>,
         watch: &mut dyn FnMut(&Tensor),
     ) -> Result<Tensor> {
-        let eps = self.cfg.rms_norm_eps;
+        let seq = embeds.dim(1)?;
+        let mask = causal_mask(seq, 0, embeds.dtype(), embeds.device())?;
+        let mask = (seq > 1).then_some(mask);
         let mut x = embeds.clone();
         watch(&x);
-        for (index, layer) in self.layers.iter().enumerate() {
-            let normed = self.mode.rms_norm(&x, &layer.input_layernorm, eps)?;
-            let cache = cache.as_deref_mut().map(|cache| (index, cache));
-            x = (self.attend(layer, &normed, positions, cache)? + x)?;
-            let normed = self
-                .mode
-                .rms_norm(&x, &layer.post_attention_layernorm, eps)?;
-            x = (layer.mlp(&normed)? + x)?;
+        for layer in &self.layers {
+            let (rotary, mask) = (rotary.clone(), mask.clone());
+            x = tape.layer(&x, move |x| {
+                let positions = Positions {
+                    rotary: &rotary,
+                    mask: mask.as_ref(),
+                };
+                self.layer(layer, x, &positions, None)
+            })?;
             watch(&x);
         }
-        self.mode.rms_norm(&x, &self.norm, eps)
+        self.mode.rms_norm(&x, &self.norm, self.cfg.rms_norm_eps)
+    }
+
+    fn layer(
+        &self,
+        layer: &Layer,
+        x: &Tensor,
+        positions: &Positions<'_>,
+        cache: Option<(usize, &mut KvCache)>,
+    ) -> Result<Tensor> {
+        let eps = self.cfg.rms_norm_eps;
+        let normed = self.mode.rms_norm(x, &layer.input_layernorm, eps)?;
+        let x = (self.attend(layer, &normed, positions, cache)? + x)?;
+        let normed = self
+            .mode
+            .rms_norm(&x, &layer.post_attention_layernorm, eps)?;
+        layer.mlp(self.mode, &normed)? + x
     }
 
     fn attend(

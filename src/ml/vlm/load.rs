@@ -1,19 +1,21 @@
 //! From files to a model: what it reads is known, held against the files, and weighed, before a byte of the weights is
 //! read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::Device;
 
 use super::architecture::Architecture;
+use super::backbone::Backbone;
 use super::files::ModelFiles;
 use super::fit::{self, Sizes};
 use super::local::LocalModel;
-use super::weights::{Adapter, Census, Form, Shelf, Source, Wanted, Weights};
+use super::ops::Mode;
+use super::weights::{Adapter, Census, Form, Shelf, Source, TuneScope, Tuned, Wanted, Weights};
 use crate::compute::{DeviceChoice, free_memory};
-use crate::domain::{Fit, Verdict};
+use crate::domain::{Fit, ModelCard, TuneNeed, Verdict};
 use crate::ml::MlError;
 
 /// How a model is to be loaded.
@@ -66,7 +68,7 @@ pub(super) fn load(
         )));
     }
     let weights = Weights::new(source, form, &open.device).with_shelf(shelf, own);
-    let backbone = architecture.backbone(files, &weights)?;
+    let backbone = architecture.backbone(files, Mode::Inference, &weights)?;
     card.loaded_on = Some(format!("{}, {form}", open.name));
     let settings = files.manifest()?.generation;
     Ok(LocalModel::of(backbone, card, settings).on(&open.device, form))
@@ -106,7 +108,8 @@ fn source_of(
     let (source, own) = match &wish.adapter {
         None => (base, BTreeSet::new()),
         Some(folder) => {
-            let adapter = Arc::new(Adapter::open(folder)?);
+            let others = |name: &str| architecture.other_names(name);
+            let adapter = Arc::new(Adapter::open(folder)?.renamed(&wanted, others));
             adapter.check(&wanted)?;
             (adapter.over(base), adapter.changed())
         }
@@ -138,3 +141,126 @@ fn weigh(wanted: &Wanted, mut sizes: Sizes, device: &Device, name: &str) -> (Fit
 
 /// Tokens that a cache has room for beside a conversation's.
 const GENERATED: usize = 160;
+
+/// What training parts of a model would take, told before a byte of its weights is read.
+#[derive(Debug, Clone)]
+pub struct TunePlan {
+    /// Names of what would be trained, with their shapes.
+    pub trained: BTreeMap<String, Vec<usize>>,
+    /// Form of the frozen weights.
+    pub form: Form,
+    /// Memory.
+    pub need: TuneNeed,
+    /// Bytes free on the device.
+    pub free: Option<u64>,
+}
+
+impl TunePlan {
+    /// Parameters that would be trained.
+    pub fn num_trained(&self) -> u64 {
+        let counts = self
+            .trained
+            .values()
+            .map(|shape| shape.iter().product::<usize>());
+        counts.sum::<usize>() as u64
+    }
+}
+
+/// A model of which parts are trained.
+pub struct TuneModel {
+    /// The network, in the form that has gradients.
+    pub backbone: Box<dyn Backbone>,
+    /// What is trained of it.
+    pub tuned: Arc<Tuned>,
+    /// The base's card.
+    pub card: ModelCard,
+    /// The base's backbone.
+    pub architecture: Architecture,
+    /// What it takes.
+    pub plan: TunePlan,
+}
+
+/// Says what training parts of a model takes; `max_len` is the longest conversation.
+///
+/// # Errors
+/// Files that are lacking or malformed; a scope that names nothing of this model.
+pub fn plan_tune(
+    files: &ModelFiles,
+    wish: &LoadWish,
+    scope: &TuneScope,
+    max_len: usize,
+) -> Result<TunePlan, MlError> {
+    let architecture = files.architecture()?;
+    let Read { wanted, .. } = source_of(files, architecture, wish)?;
+    let tuned = Tuned::new(scope).map_err(MlError::Input)?;
+    plan_of(files, wish, &wanted, &tuned, max_len)
+}
+
+fn plan_of(
+    files: &ModelFiles,
+    wish: &LoadWish,
+    wanted: &Wanted,
+    tuned: &Tuned,
+    max_len: usize,
+) -> Result<TunePlan, MlError> {
+    let open = wish.device.open().map_err(MlError::Input)?;
+    let trained = tuned.shapes(wanted);
+    if trained.is_empty() {
+        let some: Vec<&str> = wanted
+            .keys()
+            .step_by(1 + wanted.len() / 4)
+            .map(String::as_str)
+            .collect();
+        return Err(MlError::Input(format!(
+            "the target pattern and the whole modules name nothing of this model, whose tensors are called {}, ...",
+            some.join(", ")
+        )));
+    }
+    let mut sizes = files.architecture()?.sizes(files)?;
+    sizes.max_len = max_len;
+    let free = free_memory(&open.device);
+    let is_gpu = !open.device.is_cpu();
+    let (form, need) = fit::choose_tune((wanted, &trained), &sizes, wish.form, is_gpu, free);
+    Ok(TunePlan {
+        trained,
+        form,
+        need,
+        free,
+    })
+}
+
+/// Loads a model to train parts of it.
+///
+/// # Errors
+/// As [`plan_tune`]; in words what would help where memory is too small.
+pub fn load_to_tune(
+    files: &ModelFiles,
+    wish: &LoadWish,
+    scope: &TuneScope,
+    max_len: usize,
+) -> Result<TuneModel, MlError> {
+    let card = files.card_with(wish.adapter.as_deref())?;
+    let open = wish.device.open().map_err(MlError::Input)?;
+    let architecture = files.architecture()?;
+    let Read { source, wanted, .. } = source_of(files, architecture, wish)?;
+    let tuned = Arc::new(Tuned::new(scope).map_err(MlError::Input)?);
+    let plan = plan_of(files, wish, &wanted, &tuned, max_len)?;
+    let total = plan.need.total();
+    if wish.form.is_none() && plan.free.is_some_and(|free| total > free) {
+        return Err(MlError::Input(format!(
+            "fine-tuning {} takes about {:.1} GB and {:.1} GB are free: close other programs, train less (a lower rank, \
+             no whole modules), cut conversations earlier, or ask for a form with --dtype all the same",
+            card.tag.name,
+            total as f64 / 1e9,
+            plan.free.unwrap_or(0) as f64 / 1e9
+        )));
+    }
+    let weights = Weights::new(source, plan.form, &open.device).with_tuned(&tuned);
+    Ok(TuneModel {
+        backbone: architecture.backbone(files, Mode::Training, &weights)?,
+        tuned,
+        card,
+        architecture,
+        plan,
+    })
+}

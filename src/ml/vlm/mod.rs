@@ -11,6 +11,7 @@ pub mod llava;
 pub mod minicpm_v;
 pub mod ops;
 pub mod qwen2_5_vl;
+pub mod tape;
 pub mod weights;
 
 mod architecture;
@@ -31,5 +32,5 @@ pub use decoding::{Ask, Batch, GenerateSettings, Sampling, SoFar, Ticket};
 pub use files::{Manifest, ModelFiles};
 pub use fingerprint::{of_files as hash_of_files, of_parts as hash_of_parts};
 pub use kv_cache::KvCache;
-pub use load::LoadWish;
+pub use load::{LoadWish, TuneModel, TunePlan, load_to_tune, plan_tune};
 pub use local::{Described, LocalModel, Parts, Plan, Trace, Values};

@@ -1,11 +1,12 @@
 //! The few operations that candle has in two forms: fused without gradient, and plain with one.
 //!
 //! candle's fused softmax, norms and rotary embedding lose the gradient without an error, so a model that is to be
-//! trained must never call them. Every model here asks this switch instead.
+//! trained must never call them where something trained leads to them. Every model here asks this switch instead.
 
 use candle_core::{D, DType, Result, Tensor};
 
 use super::weights::{Matrix, Weights};
+use crate::ml::layers;
 
 /// Which form the operations take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +17,39 @@ pub enum Mode {
     Training,
 }
 
+/// Whether operations of our own that have a way back can be taken: they are for the CPU.
+fn is_ours(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == DType::F32
+}
+
 impl Mode {
+    /// The form for these operands: where none of them leads back to anything trained, no gradient is lost.
+    fn of(self, operands: &[&Tensor]) -> Self {
+        match operands.iter().any(|operand| operand.track_op()) {
+            true => self,
+            false => Self::Inference,
+        }
+    }
+
+    /// `silu(gate) * up`.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn silu_times(self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+        match self.of(&[gate, up]) {
+            Self::Training if is_ours(gate) => layers::silu_times(gate, up),
+            _ => gate.silu()? * up,
+        }
+    }
+
     /// Softmax over the last dimension.
     ///
     /// # Errors
     /// Failed tensor operations.
     pub fn softmax(self, x: &Tensor) -> Result<Tensor> {
-        match self {
+        match self.of(&[x]) {
             Self::Inference => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
+            Self::Training if is_ours(x) => layers::softmax(x),
             Self::Training => candle_nn::ops::softmax(x, D::Minus1),
         }
     }
@@ -33,8 +59,9 @@ impl Mode {
     /// # Errors
     /// Failed tensor operations.
     pub fn rms_norm(self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
-        match self {
+        match self.of(&[x, weight]) {
             Self::Inference => candle_nn::ops::rms_norm(&x.contiguous()?, weight, eps as f32),
+            Self::Training if is_ours(x) => layers::rms_norm_eps(x, weight, eps),
             Self::Training => {
                 let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
                 x.broadcast_div(&(variance + eps)?.sqrt()?)?
@@ -54,7 +81,7 @@ impl Mode {
         bias: &Tensor,
         eps: f64,
     ) -> Result<Tensor> {
-        match self {
+        match self.of(&[x, weight, bias]) {
             Self::Inference => {
                 candle_nn::ops::layer_norm(&x.contiguous()?, weight, bias, eps as f32)
             }
@@ -74,7 +101,7 @@ impl Mode {
     /// # Errors
     /// Failed tensor operations.
     pub fn rope(self, x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
-        match self {
+        match self.of(&[x]) {
             Self::Inference => candle_nn::rotary_emb::rope(&x.contiguous()?, cos, sin),
             Self::Training => {
                 let half = x.dim(D::Minus1)? / 2;

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::backbone::{Backbone, Ending, Facts, Inspected, Seen, Sequence};
 use super::kv_cache::KvCache;
 use super::local::LocalModel;
+use super::tape::Tape;
 use crate::compute::DeviceChoice;
 use crate::domain::Picture;
 use crate::ml::MlError;
@@ -36,8 +37,8 @@ impl Backbone for Cramped {
         self.inner.backbone().decode(ids)
     }
 
-    fn look(&self, picture: &Picture) -> Result<Seen, MlError> {
-        self.inner.backbone().look(picture)
+    fn look_taped<'a>(&'a self, picture: &Picture, tape: &mut Tape<'a>) -> Result<Seen, MlError> {
+        self.inner.backbone().look_taped(picture, tape)
     }
 
     fn inspect(&self, picture: &Picture) -> Result<Vec<Inspected>, MlError> {
@@ -65,6 +66,15 @@ impl Backbone for Cramped {
         cache: &mut KvCache,
     ) -> Result<Tensor, MlError> {
         self.inner.backbone().pass(sequence, end, seen, cache)
+    }
+
+    fn whole_taped<'a>(
+        &'a self,
+        sequence: &Sequence,
+        seen: &Seen,
+        tape: &mut Tape<'a>,
+    ) -> Result<Tensor, MlError> {
+        self.inner.backbone().whole_taped(sequence, seen, tape)
     }
 
     fn step(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor, MlError> {

@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 use super::config::Config;
 use crate::ml::vlm::encoder::{EncoderLayer, EncoderSizes};
 use crate::ml::vlm::ops::{LayerNorm, Mode};
+use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::{Matrix, Weights};
 
 /// The tower. Layers behind the one that is read are not loaded.
@@ -52,22 +53,26 @@ impl ClipTower {
 
     /// States `(1, 1 + patches, hidden)` before the first layer and after every one that is loaded, of patches
     /// `(1, patches, 3 * patch * patch)`, row by row.
-    pub(super) fn states(&self, patches: &Tensor) -> Result<Vec<Tensor>> {
+    pub(super) fn states<'a>(
+        &'a self,
+        patches: &Tensor,
+        tape: &mut Tape<'a>,
+    ) -> Result<Vec<Tensor>> {
         let class = self.class_embedding.reshape((1, 1, ()))?;
         let x = Tensor::cat(&[&class, &self.patch_embedding.forward(patches)?], 1)?
             .broadcast_add(&self.position_embedding)?;
         let mut x = self.pre_layrnorm.forward(self.mode, &x)?;
         let mut states = vec![x.clone()];
         for layer in &self.layers {
-            x = layer.forward(self.mode, &x, quick_gelu)?;
+            x = tape.layer(&x, |x| layer.forward(self.mode, x, quick_gelu))?;
             states.push(x.clone());
         }
         Ok(states)
     }
 
     /// The states that the projector reads, `(1, 1 + patches, hidden * layers)`.
-    pub(super) fn features(&self, patches: &Tensor) -> Result<Tensor> {
-        let states = self.states(patches)?;
+    pub(super) fn features<'a>(&'a self, patches: &Tensor, tape: &mut Tape<'a>) -> Result<Tensor> {
+        let states = self.states(patches, tape)?;
         let read: Vec<&Tensor> = self
             .feature_layers
             .iter()

@@ -15,6 +15,7 @@ use crate::ml::vlm::hub_config::Normalisation;
 use crate::ml::vlm::kv_cache::KvCache;
 use crate::ml::vlm::llama::Llama;
 use crate::ml::vlm::ops::{Linear, Mode};
+use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::Weights;
 
 /// The whole model.
@@ -101,8 +102,8 @@ impl Llava {
     }
 
     /// What the projector reads, `(1, patches, hidden * layers)`.
-    fn read(&self, patches: &Tensor) -> Result<Tensor> {
-        let states = self.vision.features(patches)?;
+    fn read<'a>(&'a self, patches: &Tensor, tape: &mut Tape<'a>) -> Result<Tensor> {
+        let states = self.vision.features(patches, tape)?;
         match self.config.drops_class {
             true => states.narrow(1, 1, states.dim(1)? - 1),
             false => Ok(states),
@@ -113,6 +114,14 @@ impl Llava {
     pub(super) fn project(&self, read: &Tensor) -> Result<Tensor> {
         self.linear_2
             .forward(&self.linear_1.forward(read)?.gelu_erf()?)
+    }
+
+    /// A picture of the tower's size.
+    fn squared(&self, picture: &Picture) -> std::result::Result<Picture, MlError> {
+        if picture.width == 0 || picture.height == 0 {
+            return Err(MlError::Input("the picture has no pixels".to_owned()));
+        }
+        Ok(square(picture, &self.config.image))
     }
 
     fn ids(&self, ids: &[u32]) -> Result<Tensor> {
@@ -138,20 +147,23 @@ impl Backbone for Llava {
         self.chat.decode(ids)
     }
 
-    fn look(&self, picture: &Picture) -> std::result::Result<Seen, MlError> {
-        let inspected = self.inspect(picture)?;
+    fn look_taped<'a>(
+        &'a self,
+        picture: &Picture,
+        tape: &mut Tape<'a>,
+    ) -> std::result::Result<Seen, MlError> {
+        let patches = self.patches(&self.squared(picture)?)?;
+        let read = self.read(&patches, tape)?;
+        let image = tape.layer(&read, |read| self.project(read))?;
         Ok(Seen {
-            images: inspected.into_iter().map(|one| one.features).collect(),
+            images: vec![image.squeeze(0)?],
             grid: None,
         })
     }
 
     fn inspect(&self, picture: &Picture) -> std::result::Result<Vec<Inspected>, MlError> {
-        if picture.width == 0 || picture.height == 0 {
-            return Err(MlError::Input("the picture has no pixels".to_owned()));
-        }
-        let patches = self.patches(&square(picture, &self.config.image))?;
-        let read = self.read(&patches)?;
+        let patches = self.patches(&self.squared(picture)?)?;
+        let read = self.read(&patches, &mut Tape::off())?;
         let (side, patch) = (self.config.vision.image_size, self.config.vision.patch_size);
         let count = side / patch;
         let positions: Vec<u32> = (0..=(count * count) as u32).collect();
@@ -193,6 +205,16 @@ impl Backbone for Llava {
             .llm
             .embed_sequence(sequence, &seen.images, start..end)?;
         Ok(self.llm.forward(&embeds.unsqueeze(0)?, cache)?)
+    }
+
+    fn whole_taped<'a>(
+        &'a self,
+        sequence: &Sequence,
+        seen: &Seen,
+        tape: &mut Tape<'a>,
+    ) -> std::result::Result<Tensor, MlError> {
+        let embeds = self.embeds(sequence, seen)?.unsqueeze(0)?;
+        Ok(self.llm.forward_taped(&embeds, tape)?)
     }
 
     fn step(&self, ids: &[u32], cache: &mut KvCache) -> std::result::Result<Tensor, MlError> {

@@ -10,6 +10,7 @@ use crate::ml::vlm::golden::{Golden, difference, picture, sha256};
 use crate::ml::vlm::hub_config::{CLIP_MEAN, CLIP_STD, Normalisation};
 use crate::ml::vlm::kv_cache::KvCache;
 use crate::ml::vlm::ops::Mode;
+use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::Weights;
 
 /// Largest difference as a part of the largest value of a tensor; the noise of singles is near 2e-6.
@@ -99,7 +100,7 @@ fn tower_and_projector_match_the_reference() -> Result<()> {
         let inspected = &model.inspect(picture).unwrap()[0];
         assert!(difference(&inspected.pixels, named("pixels"))? < 1e-9);
         let patches = model.patches(&square(picture, model.image_config()))?;
-        let states = model.vision().states(&patches)?;
+        let states = model.vision().states(&patches, &mut Tape::off())?;
         assert_eq!(states.len(), 3, "the last layer is not run");
         for (state, name) in states.iter().zip(["vision.start", "vision.0", "vision.1"]) {
             let worst = difference(state, named(name))?;

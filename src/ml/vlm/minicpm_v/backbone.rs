@@ -9,6 +9,7 @@ use crate::domain::Picture;
 use crate::ml::MlError;
 use crate::ml::vlm::backbone::{Backbone, Ending, Facts, Inspected, Seen, Sequence};
 use crate::ml::vlm::kv_cache::KvCache;
+use crate::ml::vlm::tape::Tape;
 
 /// `max_inp_length` of the published `chat`: prompts are cut behind it before generating.
 const MAX_PROMPT: usize = 2048;
@@ -61,10 +62,10 @@ impl Backbone for MiniCpmBackbone {
         self.chat.decode(ids)
     }
 
-    fn look(&self, picture: &Picture) -> Result<Seen, MlError> {
+    fn look_taped<'a>(&'a self, picture: &Picture, tape: &mut Tape<'a>) -> Result<Seen, MlError> {
         let slices = self.cut(picture)?;
         Ok(Seen {
-            images: self.model.encode(&slices.pictures)?,
+            images: self.model.encode(&slices.pictures, tape)?,
             grid: slices.grid,
         })
     }
@@ -99,6 +100,16 @@ impl Backbone for MiniCpmBackbone {
         let new = cache.len()..end;
         let embeds = self.model.embed(sequence, &seen.images, new)?;
         Ok(self.model.llm().forward(&embeds.unsqueeze(0)?, cache)?)
+    }
+
+    fn whole_taped<'a>(
+        &'a self,
+        sequence: &Sequence,
+        seen: &Seen,
+        tape: &mut Tape<'a>,
+    ) -> Result<Tensor, MlError> {
+        let embeds = self.embeds(sequence, seen)?.unsqueeze(0)?;
+        Ok(self.model.llm().forward_taped(&embeds, tape)?)
     }
 
     fn step(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor, MlError> {

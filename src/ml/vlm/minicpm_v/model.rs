@@ -12,6 +12,7 @@ use crate::ml::vlm::backbone::{Inspected, Sequence};
 use crate::ml::vlm::kv_cache::KvCache;
 use crate::ml::vlm::llama::Llama;
 use crate::ml::vlm::ops::Mode;
+use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::Weights;
 
 /// The whole model.
@@ -72,15 +73,15 @@ impl MiniCpmV {
     ///
     /// # Errors
     /// Failed tensor operations.
-    pub fn encode(&self, pictures: &[Picture]) -> Result<Vec<Tensor>> {
+    pub fn encode<'a>(&'a self, pictures: &[Picture], tape: &mut Tape<'a>) -> Result<Vec<Tensor>> {
         let patches = self.patches_of_all(pictures)?;
-        let features = self.vision.forward_all(&patches)?;
+        let features = self.vision.forward_all(&patches, tape)?;
         let pairs = features.iter().zip(&patches);
         pairs
             .map(|(features, (_, grid))| {
-                self.resampler
-                    .forward(&features.unsqueeze(0)?, *grid)?
-                    .squeeze(0)
+                let grid = *grid;
+                let read = move |features: &Tensor| self.resampler.forward(features, grid);
+                tape.layer(&features.unsqueeze(0)?, read)?.squeeze(0)
             })
             .collect()
     }
@@ -98,8 +99,11 @@ impl MiniCpmV {
     /// Failed tensor operations.
     pub fn inspect(&self, pictures: &[Picture]) -> Result<Vec<Inspected>> {
         let patches = self.patches_of_all(pictures)?;
-        let (features, longest) = (self.vision.forward_all(&patches)?, longest(&patches));
-        let read = self.encode(pictures)?;
+        let (features, longest) = (
+            self.vision.forward_all(&patches, &mut Tape::off())?,
+            longest(&patches),
+        );
+        let read = self.encode(pictures, &mut Tape::off())?;
         let all = pictures
             .iter()
             .zip(&patches)

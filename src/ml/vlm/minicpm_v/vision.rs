@@ -7,6 +7,7 @@ use super::config::{PositionIds, VisionConfig};
 use super::stem::Stem;
 use crate::ml::vlm::encoder::{EncoderLayer, EncoderSizes};
 use crate::ml::vlm::ops::{LayerNorm, Linear, Mode};
+use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::Weights;
 
 const fn layer_sizes(cfg: &VisionConfig) -> EncoderSizes {
@@ -89,7 +90,17 @@ impl VisionTower {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, patches: &Tensor, grid: [usize; 2]) -> Result<Tensor> {
-        self.attend_all(patches, &self.position_ids(grid, grid[0] * grid[1]))
+        self.forward_taped(patches, grid, &mut Tape::off())
+    }
+
+    fn forward_taped<'a>(
+        &'a self,
+        patches: &Tensor,
+        grid: [usize; 2],
+        tape: &mut Tape<'a>,
+    ) -> Result<Tensor> {
+        let ids = self.position_ids(grid, grid[0] * grid[1]);
+        self.attend_all(patches, &ids, tape)
     }
 
     /// Features `(rows * cols, hidden)` of all pictures of one conversation, each patches `(1, rows * cols, values)` with
@@ -97,17 +108,26 @@ impl VisionTower {
     ///
     /// # Errors
     /// Shapes that do not fit.
-    pub fn forward_all(&self, pictures: &[(Tensor, [usize; 2])]) -> Result<Vec<Tensor>> {
+    pub fn forward_all<'a>(
+        &'a self,
+        pictures: &[(Tensor, [usize; 2])],
+        tape: &mut Tape<'a>,
+    ) -> Result<Vec<Tensor>> {
         if self.cfg.position_ids == PositionIds::Published {
-            return self.forward_padded(pictures);
+            return self.forward_padded(pictures, tape);
         }
-        let alone =
-            |(patches, grid): &(Tensor, [usize; 2])| self.forward(patches, *grid)?.squeeze(0);
-        pictures.iter().map(alone).collect()
+        let mut alone = |(patches, grid): &(Tensor, [usize; 2])| {
+            self.forward_taped(patches, *grid, tape)?.squeeze(0)
+        };
+        pictures.iter().map(&mut alone).collect()
     }
 
     /// One batch, padded to the longest picture with patches of zeros that are attended to like any other.
-    fn forward_padded(&self, pictures: &[(Tensor, [usize; 2])]) -> Result<Vec<Tensor>> {
+    fn forward_padded<'a>(
+        &'a self,
+        pictures: &[(Tensor, [usize; 2])],
+        tape: &mut Tape<'a>,
+    ) -> Result<Vec<Tensor>> {
         let longest = longest(pictures);
         let padded = |(patches, _): &(Tensor, [usize; 2])| {
             patches.pad_with_zeros(1, 0, longest - patches.dim(1)?)
@@ -115,14 +135,19 @@ impl VisionTower {
         let padded: Vec<Tensor> = pictures.iter().map(padded).collect::<Result<_>>()?;
         // All patches stand in one row, so their ids are the batch's and not a picture's.
         let ids = self.position_ids([1, longest], longest);
-        let features = self.attend_all(&Tensor::cat(&padded, 0)?, &ids)?;
+        let features = self.attend_all(&Tensor::cat(&padded, 0)?, &ids, tape)?;
         let own = |(index, (_, [rows, cols])): (usize, &(Tensor, [usize; 2]))| {
             features.get(index)?.narrow(0, 0, rows * cols)
         };
         pictures.iter().enumerate().map(own).collect()
     }
 
-    fn attend_all(&self, patches: &Tensor, ids: &[u32]) -> Result<Tensor> {
+    fn attend_all<'a>(
+        &'a self,
+        patches: &Tensor,
+        ids: &[u32],
+        tape: &mut Tape<'a>,
+    ) -> Result<Tensor> {
         let ids = Tensor::new(ids, patches.device())?;
         let positions = self.position_embedding.index_select(&ids, 0)?;
         let mut x = self
@@ -130,7 +155,7 @@ impl VisionTower {
             .forward(patches)?
             .broadcast_add(&positions)?;
         for layer in &self.layers {
-            x = layer.forward(self.mode, &x, Tensor::gelu)?;
+            x = tape.layer(&x, |x| layer.forward(self.mode, x, Tensor::gelu))?;
         }
         self.post_layernorm.forward(self.mode, &x)
     }

@@ -16,6 +16,7 @@ use crate::ml::vlm::hub_config::Normalisation;
 use crate::ml::vlm::kv_cache::KvCache;
 use crate::ml::vlm::llama::Llama;
 use crate::ml::vlm::ops::Mode;
+use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::Weights;
 
 /// The whole model.
@@ -118,19 +119,20 @@ impl Backbone for Qwen2_5Vl {
         self.chat.decode(ids)
     }
 
-    fn look(&self, picture: &Picture) -> Result<Seen, MlError> {
+    fn look_taped<'a>(&'a self, picture: &Picture, tape: &mut Tape<'a>) -> Result<Seen, MlError> {
         let (patches, grid) = self.patches(picture)?;
-        let last = self.vision.last(&patches, grid)?;
+        let last = self.vision.last(&patches, grid, tape)?;
         let [rows, cols] = self.merged(grid);
+        let merged = tape.layer(&last, move |last| self.vision.merge(last, grid))?;
         Ok(Seen {
-            images: vec![self.vision.merge(&last, grid)?],
+            images: vec![merged],
             grid: Some([cols as u32, rows as u32]),
         })
     }
 
     fn inspect(&self, picture: &Picture) -> Result<Vec<Inspected>, MlError> {
         let (patches, grid) = self.patches(picture)?;
-        let last = self.vision.last(&patches, grid)?;
+        let last = self.vision.last(&patches, grid, &mut Tape::off())?;
         let cfg = &self.config.vision;
         let (patch, merge) = (cfg.patch_size, cfg.spatial_merge_size);
         let [rows, cols] = self.merged(grid);
@@ -189,6 +191,19 @@ impl Backbone for Qwen2_5Vl {
         let turns = rotary(&places[start..end], &self.config, self.dtype, &self.device)?;
         let embeds = embeds.unsqueeze(0)?;
         Ok(self.llm.forward_at(&embeds, &turns, &[next], cache)?)
+    }
+
+    fn whole_taped<'a>(
+        &'a self,
+        sequence: &Sequence,
+        seen: &Seen,
+        tape: &mut Tape<'a>,
+    ) -> Result<Tensor, MlError> {
+        let embeds = self.embeds(sequence, seen)?.unsqueeze(0)?;
+        let places = positions(sequence, grid_of(seen));
+        let places = &places[..sequence.ids.len()];
+        let turns = rotary(places, &self.config, self.dtype, &self.device)?;
+        Ok(self.llm.forward_taped_at(&embeds, &turns, tape)?)
     }
 
     fn step(&self, ids: &[u32], cache: &mut KvCache) -> Result<Tensor, MlError> {

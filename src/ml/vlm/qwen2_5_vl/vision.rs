@@ -1,6 +1,8 @@
 //! The tower: a vision transformer over patches at the picture's own size, most layers within windows, and the merger
 //! that makes one image token of a group of patches.
 
+use std::rc::Rc;
+
 use candle_core::{D, DType, Result, Tensor};
 
 use super::config::VisionConfig;
@@ -8,6 +10,7 @@ use super::image::in_groups;
 use super::window::Windows;
 use crate::ml::vlm::llama::Rotary;
 use crate::ml::vlm::ops::{Linear, Mode, attention, merge_heads};
+use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::{Matrix, Weights};
 
 /// Added to the mean square in the tower's norms; fixed in the reference too.
@@ -97,17 +100,21 @@ impl VisionTower {
     #[cfg(test)]
     pub(super) fn states(&self, patches: &Tensor, grid: [usize; 2]) -> Result<Vec<Tensor>> {
         let mut states = Vec::new();
-        self.run(patches, grid, &mut |state| states.push(state.clone()))?;
+        let mut tape = Tape::off();
+        self.run(patches, grid, &mut tape, &mut |state| {
+            states.push(state.clone());
+        })?;
         Ok(states)
     }
 
-    fn run(
-        &self,
+    fn run<'a>(
+        &'a self,
         patches: &Tensor,
         grid: [usize; 2],
+        tape: &mut Tape<'a>,
         on_state: &mut dyn FnMut(&Tensor),
     ) -> Result<Tensor> {
-        let layout = self.layout(grid, patches)?;
+        let layout = Rc::new(self.layout(grid, patches)?);
         let embedded = self.patch_embed.forward(patches)?;
         let group = self.cfg.spatial_merge_size * self.cfg.spatial_merge_size;
         let order = Tensor::new(layout.windows.order.as_slice(), patches.device())?;
@@ -118,21 +125,33 @@ impl VisionTower {
             .reshape((1, seq, width))?;
         on_state(&x);
         for (index, block) in self.blocks.iter().enumerate() {
-            let lens = match self.cfg.fullatt_block_indexes.contains(&index) {
-                true => &[seq][..],
-                false => layout.window_lens.as_slice(),
-            };
-            let normed = self.mode.rms_norm(&x, &block.norm1, EPS)?;
-            x = (self.attend(block, &normed, lens, &layout)? + x)?;
-            x = (block.mlp(&self.mode.rms_norm(&x, &block.norm2, EPS)?)? + x)?;
+            let is_full = self.cfg.fullatt_block_indexes.contains(&index);
+            let layout = Rc::clone(&layout);
+            x = tape.layer(&x, move |x| self.block(block, x, &layout, is_full))?;
             on_state(&x);
         }
         Ok(x)
     }
 
+    fn block(&self, block: &Block, x: &Tensor, layout: &Layout, is_full: bool) -> Result<Tensor> {
+        let seq = [x.dim(1)?];
+        let lens = match is_full {
+            true => &seq[..],
+            false => layout.window_lens.as_slice(),
+        };
+        let normed = self.mode.rms_norm(x, &block.norm1, EPS)?;
+        let x = (self.attend(block, &normed, lens, layout)? + x)?;
+        block.mlp(&self.mode.rms_norm(&x, &block.norm2, EPS)?)? + x
+    }
+
     /// The last of [`VisionTower::states`].
-    pub(super) fn last(&self, patches: &Tensor, grid: [usize; 2]) -> Result<Tensor> {
-        self.run(patches, grid, &mut |_| ())
+    pub(super) fn last<'a>(
+        &'a self,
+        patches: &Tensor,
+        grid: [usize; 2],
+        tape: &mut Tape<'a>,
+    ) -> Result<Tensor> {
+        self.run(patches, grid, tape, &mut |_| ())
     }
 
     /// The last states of [`VisionTower::states`] as image tokens `(tokens, out_hidden)`, row by row.

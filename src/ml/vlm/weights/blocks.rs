@@ -130,6 +130,19 @@ impl Blocks {
         Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)
     }
 
+    /// The gradient `(rows, out)` of a product to that of its operand, `(rows, width)`.
+    pub(super) fn pull(&self, grad: &Tensor) -> Result<Tensor> {
+        let part = |at: usize| {
+            let columns = grad.narrow(1, at * self.rows, self.segment_len(at))?;
+            columns.matmul(&self.widened(at)?)
+        };
+        let mut sum = part(0)?;
+        for at in 1..self.segments.len() {
+            sum = (sum + part(at)?)?;
+        }
+        Ok(sum)
+    }
+
     /// A segment in single precision.
     fn widened(&self, at: usize) -> Result<Tensor> {
         let segment = &self.segments[at];

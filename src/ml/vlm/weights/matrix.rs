@@ -3,12 +3,17 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use candle_core::backend::BackendStorage as _;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{
+    CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, MetalStorage, Result, Shape,
+    Storage, Tensor, bail,
+};
 use rayon::prelude::*;
 
 use super::blocks::Blocks;
 use super::form::Kind;
+use super::tuned::LowRank;
 
 /// Elements that are quantised at once.
 const PART: usize = 1 << 21;
@@ -27,6 +32,62 @@ enum Kept {
     Blocks(Arc<Blocks>),
     /// In blocks on a GPU, whose products take single precision; activations are of this type.
     GpuBlocks(Arc<QTensor>, DType),
+    /// Of a model that is trained elsewhere: gradients go through it and none is computed for it.
+    Frozen(Arc<Matrix>),
+    /// The same with a low-rank change that is trained.
+    Adapted(Arc<Matrix>, Arc<LowRank>),
+}
+
+/// The product with a frozen matrix. candle would compute the matrix's own gradient as well, which costs as much as the
+/// other one and as much memory as the matrix.
+struct FrozenProduct {
+    matrix: Arc<Matrix>,
+    out: Tensor,
+}
+
+impl FrozenProduct {
+    /// The result as it was computed, whichever device it is on.
+    fn done<S>(
+        &self,
+        pick: impl FnOnce(&Storage, &Layout) -> Option<Result<S>>,
+    ) -> Result<(S, Shape)> {
+        let (storage, layout) = self.out.storage_and_layout();
+        match pick(&storage, layout) {
+            Some(storage) => Ok((storage?, self.out.shape().clone())),
+            None => bail!("a product and its operand lie on different devices"),
+        }
+    }
+}
+
+impl CustomOp1 for FrozenProduct {
+    fn name(&self) -> &'static str {
+        "frozen-product"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.done(|storage, layout| match storage {
+            Storage::Cpu(storage) => Some(storage.try_clone(layout)),
+            _ => None,
+        })
+    }
+
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        self.done(|storage, layout| match storage {
+            Storage::Cuda(storage) => Some(storage.try_clone(layout)),
+            _ => None,
+        })
+    }
+
+    fn metal_fwd(&self, _: &MetalStorage, _: &Layout) -> Result<(MetalStorage, Shape)> {
+        self.done(|storage, layout| match storage {
+            Storage::Metal(storage) => Some(storage.try_clone(layout)),
+            _ => None,
+        })
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        self.matrix.pull(&grad.contiguous()?).map(Some)
+    }
 }
 
 impl Matrix {
@@ -128,20 +189,59 @@ impl Matrix {
         };
         // One product over all rows: candle would repeat the weights for each batch.
         let rows = x.reshape((dims.iter().product::<usize>(), width))?;
-        let out = match &self.0 {
-            Kept::Plain(weight) => rows.matmul(&weight.t()?)?,
-            Kept::Narrow(weight, activations) => {
-                rows.matmul(&weight.to_dtype(*activations)?.t()?)?
-            }
-            Kept::Blocks(weight) => weight.forward(&rows)?,
+        let out = self.product(&rows)?;
+        dims.push(out.dim(1)?);
+        out.reshape(dims)
+    }
+
+    /// `x (rows, width)` to `(rows, out)`.
+    fn product(&self, rows: &Tensor) -> Result<Tensor> {
+        match &self.0 {
+            Kept::Plain(weight) => rows.matmul(&weight.t()?),
+            Kept::Narrow(weight, activations) => rows.matmul(&weight.to_dtype(*activations)?.t()?),
+            Kept::Blocks(weight) => weight.forward(rows),
             Kept::GpuBlocks(weight, activations) => rows
                 .to_dtype(DType::F32)?
                 .contiguous()?
                 .apply_op1_no_bwd(weight.as_ref())?
-                .to_dtype(*activations)?,
-        };
-        dims.push(out.dim(1)?);
-        out.reshape(dims)
+                .to_dtype(*activations),
+            Kept::Frozen(matrix) => {
+                let out = matrix.product(&rows.detach())?;
+                if !rows.track_op() {
+                    return Ok(out);
+                }
+                let matrix = matrix.clone();
+                rows.apply_op1(FrozenProduct { matrix, out })
+            }
+            Kept::Adapted(matrix, change) => {
+                let frozen = Self(Kept::Frozen(matrix.clone()));
+                frozen.product(rows)? + change.forward(rows)?
+            }
+        }
+    }
+
+    /// The way back through a product: its gradient `(rows, out)` to that of the operand, `(rows, width)`.
+    fn pull(&self, grad: &Tensor) -> Result<Tensor> {
+        match &self.0 {
+            Kept::Plain(weight) => grad.matmul(weight),
+            Kept::Narrow(weight, activations) => grad.matmul(&weight.to_dtype(*activations)?),
+            Kept::Blocks(weight) => weight.pull(grad),
+            Kept::GpuBlocks(weight, activations) => {
+                let weight = weight.dequantize(&weight.device())?;
+                grad.matmul(&weight.to_dtype(*activations)?)
+            }
+            Kept::Frozen(matrix) | Kept::Adapted(matrix, _) => matrix.pull(grad),
+        }
+    }
+
+    /// The same matrix in a model that is trained: gradients go through it, and none is computed for it.
+    pub(super) fn frozen(self) -> Self {
+        Self(Kept::Frozen(Arc::new(self)))
+    }
+
+    /// The same with a change that is trained.
+    pub(super) fn adapted(self, change: LowRank) -> Self {
+        Self(Kept::Adapted(Arc::new(self), Arc::new(change)))
     }
 
     /// Rows `(ids, width)` of an embedding.
@@ -156,6 +256,8 @@ impl Matrix {
             }
             Kept::Blocks(weight) => weight.rows(ids),
             Kept::GpuBlocks(weight, activations) => weight.embedding(ids)?.to_dtype(*activations),
+            Kept::Frozen(matrix) => matrix.rows(ids),
+            Kept::Adapted(..) => bail!("an embedding cannot have a low-rank change here"),
         }
     }
 
@@ -168,13 +270,15 @@ impl Matrix {
             Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.dims2(),
             Kept::Blocks(weight) => Ok(weight.dims()),
             Kept::GpuBlocks(weight, _) => weight.shape().dims2(),
+            Kept::Frozen(matrix) | Kept::Adapted(matrix, _) => matrix.dims(),
         }
     }
 
     /// The plain tensor, where it is one: what training and tied heads read.
-    pub const fn as_plain(&self) -> Option<&Tensor> {
+    pub fn as_plain(&self) -> Option<&Tensor> {
         match &self.0 {
             Kept::Plain(weight) => Some(weight),
+            Kept::Frozen(matrix) => matrix.as_plain(),
             _ => None,
         }
     }
@@ -188,6 +292,8 @@ impl Matrix {
             Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.to_dtype(DType::F32),
             Kept::Blocks(weight) => weight.to_f32(),
             Kept::GpuBlocks(weight, _) => weight.dequantize(&weight.device()),
+            Kept::Frozen(matrix) => matrix.to_f32(),
+            Kept::Adapted(matrix, change) => matrix.to_f32()? + change.product()?,
         }
     }
 
@@ -199,6 +305,7 @@ impl Matrix {
             }
             Kept::Blocks(weight) => weight.num_bytes(),
             Kept::GpuBlocks(weight, _) => weight.storage_size_in_bytes(),
+            Kept::Frozen(matrix) | Kept::Adapted(matrix, _) => matrix.bytes(),
         }
     }
 
@@ -208,6 +315,7 @@ impl Matrix {
             Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.dtype().as_str().to_owned(),
             Kept::Blocks(weight) => blocks_name(weight.kind()),
             Kept::GpuBlocks(weight, _) => blocks_name(weight.dtype()),
+            Kept::Frozen(matrix) | Kept::Adapted(matrix, _) => matrix.kept_as(),
         }
     }
 }

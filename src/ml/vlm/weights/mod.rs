@@ -15,6 +15,7 @@ mod matrix;
 mod memory;
 mod pickle;
 mod shelf;
+mod tuned;
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -32,6 +33,7 @@ pub use matrix::Matrix;
 pub use memory::{SafetensorsBytes, TensorMap};
 pub use pickle::PickleFiles;
 pub use shelf::Shelf;
+pub use tuned::{TuneScope, Tuned};
 
 use self::shelf::Share;
 
@@ -100,6 +102,7 @@ pub struct Weights {
     form: Form,
     device: Device,
     share: Option<Share>,
+    tuned: Option<Arc<Tuned>>,
 }
 
 impl Weights {
@@ -111,6 +114,7 @@ impl Weights {
             form,
             device: device.clone(),
             share: None,
+            tuned: None,
         }
     }
 
@@ -119,6 +123,14 @@ impl Weights {
     pub fn with_shelf(self, shelf: &Arc<Shelf>, own: BTreeSet<String>) -> Self {
         Self {
             share: Some(Share::new(shelf.clone(), Arc::new(own))),
+            ..self
+        }
+    }
+
+    /// For training: what `tuned` names is made variables, and no gradient is computed for any other matrix.
+    pub fn with_tuned(self, tuned: &Arc<Tuned>) -> Self {
+        Self {
+            tuned: Some(tuned.clone()),
             ..self
         }
     }
@@ -158,6 +170,9 @@ impl Weights {
     pub fn get(&self, shape: impl Into<Shape>, name: &str) -> Result<Tensor> {
         let full = self.full(name);
         self.source.expect(&full, shape.into().dims(), false)?;
+        if let Some(trained) = self.whole(&full)? {
+            return Ok(trained);
+        }
         Share::tensor(self.share.as_ref(), &full, || {
             let stored = self.source.read(&full)?;
             stored.to_device(&self.device)?.to_dtype(self.dtype())
@@ -171,9 +186,29 @@ impl Weights {
     pub fn matrix(&self, (out, width): (usize, usize), name: &str) -> Result<Matrix> {
         let full = self.full(name);
         self.source.expect(&full, &[out, width], true)?;
-        Share::matrix(self.share.as_ref(), &full, || {
+        if let Some(trained) = self.whole(&full)? {
+            return Matrix::plain(trained);
+        }
+        let stored = Share::matrix(self.share.as_ref(), &full, || {
             self.load(&full, (out, width))
+        })?;
+        let Some(tuned) = &self.tuned else {
+            return Ok(stored);
+        };
+        let place = (self.dtype(), &self.device);
+        Ok(match tuned.low_rank(&full, (out, width), place)? {
+            Some(change) => stored.adapted(change),
+            None => stored.frozen(),
         })
+    }
+
+    /// The tensor of a module that is trained whole.
+    fn whole(&self, full: &str) -> Result<Option<Tensor>> {
+        let Some(tuned) = &self.tuned else {
+            return Ok(None);
+        };
+        let place = (self.dtype(), &self.device);
+        tuned.whole(full, place, || self.source.read(full))
     }
 
     fn load(&self, full: &str, (out, width): (usize, usize)) -> Result<Matrix> {
@@ -206,7 +241,14 @@ impl Weights {
     ) -> Result<Matrix> {
         let full = self.full(name);
         self.source.expect(&full, shape.into().dims(), true)?;
-        self.put(&make(self.source.read(&full)?)?, &full)
+        if let Some(trained) = self.whole(&full)? {
+            return Matrix::plain(make(trained)?);
+        }
+        let made = self.put(&make(self.source.read(&full)?)?, &full)?;
+        Ok(match self.tuned {
+            Some(_) => made.frozen(),
+            None => made,
+        })
     }
 
     fn put(&self, tensor: &Tensor, full: &str) -> Result<Matrix> {

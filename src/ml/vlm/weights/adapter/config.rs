@@ -123,7 +123,7 @@ impl AdapterConfig {
         }
         match &self.target_modules {
             Value::String(text) if text == "all-linear" => Ok(Targets::Unsaid),
-            Value::String(pattern) => Ok(Targets::Pattern(regex(&format!("^(?:{pattern})$"))?)),
+            Value::String(pattern) => Targets::pattern(pattern),
             Value::Array(names) => {
                 let names = names.iter().filter_map(Value::as_str);
                 Ok(Targets::Ends(names.map(str::to_owned).collect()))
@@ -137,10 +137,7 @@ impl AdapterConfig {
         let Some(modules) = &self.modules_to_save else {
             return false;
         };
-        let dotted = format!(".{name}");
-        modules
-            .iter()
-            .any(|module| dotted.contains(&format!(".{module}.")))
+        is_within(modules, name)
     }
 
     /// Rank of a module's change.
@@ -157,8 +154,16 @@ impl AdapterConfig {
     }
 }
 
+/// Whether a tensor belongs to one of these modules, named whole or by their last parts.
+pub(in super::super) fn is_within(modules: &[String], name: &str) -> bool {
+    let dotted = format!(".{name}");
+    modules
+        .iter()
+        .any(|module| dotted.contains(&format!(".{module}.")))
+}
+
 /// Which modules an adapter changes.
-pub(super) enum Targets {
+pub(in super::super) enum Targets {
     /// Those whose whole name matches.
     Pattern(Regex),
     /// Those whose name ends like this.
@@ -168,7 +173,12 @@ pub(super) enum Targets {
 }
 
 impl Targets {
-    pub(super) fn take(&self, module: &str) -> bool {
+    /// Those whose whole name matches a regular expression.
+    pub(in super::super) fn pattern(pattern: &str) -> Result<Self, String> {
+        Ok(Self::Pattern(regex(&format!("^(?:{pattern})$"))?))
+    }
+
+    pub(in super::super) fn take(&self, module: &str) -> bool {
         match self {
             Self::Pattern(pattern) => pattern.is_match(module).unwrap_or(false),
             Self::Ends(ends) => ends.iter().any(|end| {

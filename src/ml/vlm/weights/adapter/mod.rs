@@ -15,6 +15,7 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Tensor};
 
 pub use self::config::AdapterConfig;
+pub(super) use self::config::{Targets, is_within};
 use super::pickle::PickleFiles;
 use super::{SafetensorsFiles, Source, Wanted};
 use crate::ml::MlError;
@@ -100,6 +101,22 @@ impl Adapter {
                     .to_owned(),
             )
         })
+    }
+
+    /// The same for a base whose tensors have other names: those that `others` knows for each, the first that is wanted.
+    #[must_use]
+    pub fn renamed(mut self, wanted: &Wanted, others: impl Fn(&str) -> Vec<String>) -> Self {
+        let named = std::mem::take(&mut self.changes).into_iter();
+        self.changes = named
+            .map(|(name, change)| {
+                let known = wanted.contains_key(&name);
+                let found = others(&name)
+                    .into_iter()
+                    .find(|other| wanted.contains_key(other));
+                (found.filter(|_| !known).unwrap_or(name), change)
+            })
+            .collect();
+        self
     }
 
     /// Its configuration.
