@@ -13,10 +13,10 @@ use crate::domain::Catalog;
 use crate::domain::Description;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
-use crate::domain::Origin;
 use crate::domain::Preset;
 use crate::domain::Rating;
 use crate::domain::Split;
+use crate::domain::TunePreset;
 use crate::domain::TuneSettings;
 use crate::jobs::context::JobContext;
 use crate::jobs::decode;
@@ -88,17 +88,11 @@ pub(super) fn gather(
     settings: &TuneSettings,
     preset: &Preset,
 ) -> Result<Talks, JobError> {
-    // The newest description of each picture and aspect counts.
-    let mut told: BTreeMap<(ImageId, Aspect), &Description> = BTreeMap::new();
-    let by_teacher = catalog.descriptions.iter().filter(|description| {
-        description.origin == Origin::Teacher
-            && settings.aspects.contains(&description.aspect)
+    let told = catalog.lessons_where(|description| {
+        settings.aspects.contains(&description.aspect)
             && is_by(description, settings.teacher.as_deref())
             && !description.text.trim().is_empty()
     });
-    for description in by_teacher {
-        told.insert((description.image, description.aspect), description);
-    }
     let mut talks = Talks::default();
     let mut roles = Vec::new();
     for record in &catalog.images {
@@ -108,7 +102,7 @@ pub(super) fn gather(
             else {
                 continue;
             };
-            let Some(word) = word_of(catalog, record, description) else {
+            let Some(word) = word_of(catalog, settings, record, description) else {
                 talks.num_wordless += 1;
                 continue;
             };
@@ -130,13 +124,21 @@ pub(super) fn gather(
     Ok(talks)
 }
 
-/// The word that a conversation ends with: the teacher's own, or that of the opinion score.
-fn word_of(catalog: &Catalog, record: &ImageRecord, description: &Description) -> Option<Rating> {
-    let of_score = || {
-        let mos = record.mos(description.aspect)?;
-        Some(Rating::of_score(mos, catalog.info.scale))
-    };
-    description.rating().or_else(of_score)
+/// The word that a conversation ends with: that of the aspect's opinion score, or the one that came with the description.
+/// The published code's preset takes the latter first, as that code does: in the published files of AGIQA-3K the
+/// conversations about correspondence end with the word of quality (docs/EXPERIMENTS.md).
+fn word_of(
+    catalog: &Catalog,
+    settings: &TuneSettings,
+    record: &ImageRecord,
+    description: &Description,
+) -> Option<Rating> {
+    let mos = record.mos(description.aspect);
+    let of_score = mos.map(|mos| Rating::of_score(mos, catalog.info.scale));
+    match settings.preset {
+        TunePreset::Published => description.rating().or(of_score),
+        _ => of_score.or_else(|| description.rating()),
+    }
 }
 
 impl Talks {
