@@ -37,6 +37,7 @@ def peak(command):
     return usage.ru_maxrss * 1024, time.time() - start
 
 
+own, _ = peak([args.assay, "--version"])
 for name, (hidden, inner, layers, heads, kv, vocabulary, vision) in SIZES.items():
     with tempfile.TemporaryDirectory() as folder:
         sizes = ["--hidden", hidden, "--inner", inner, "--layers", layers, "--heads", heads, "--kv-heads", kv,
@@ -48,8 +49,10 @@ for name, (hidden, inner, layers, heads, kv, vocabulary, vision) in SIZES.items(
         needs = {form["form"]: form["need"] for form in json.loads(check.stdout)["fit"]["forms"]}
         for form in args.forms.split(","):
             need = sum(needs[form].values())
+            # What the program takes without a model is not the model's.
             measured, seconds = peak([args.assay, "features", str(args.picture), "--prompt", "a cat", "--aspect", "quality",
                                       "--model", folder, "--dtype", form, "--device", "cpu",
                                       "--out", folder + "/out.safetensors"])
+            measured -= own
             print(f"{name} {form}: foretold {need / 1e9:.2f} GB, measured {measured / 1e9:.2f} GB, "
                   f"{100 * (need / measured - 1):+.0f} %, {seconds:.0f} s", flush=True)

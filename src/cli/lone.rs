@@ -217,6 +217,7 @@ fn assessed_json(name: &str, assessed: &Assessed, loner: &Loner) -> Value {
         "aspect": assessed.aspect,
         "description": assessed.description,
         "answer": assessed.answer,
+        "num_cut": assessed.num_cut,
         "score": assessed.score,
         "scale": card.scale.to_string(),
         "rating": Rating::of_score(assessed.score, card.scale),
@@ -227,6 +228,12 @@ fn assessed_json(name: &str, assessed: &Assessed, loner: &Loner) -> Value {
 
 fn assessed_words(assessed: &Assessed) -> String {
     let card = &assessed.predictor;
+    let cut = match assessed.num_cut {
+        0 => String::new(),
+        number => format!(
+            "\nthe prompt is longer than the model reads: {number} tokens of it were left out"
+        ),
+    };
     format!(
         "{}: {:.3} on {} ({}), by {}, which learned from {}\n{}",
         assessed.aspect,
@@ -236,5 +243,5 @@ fn assessed_words(assessed: &Assessed) -> String {
         card.name,
         card.dataset,
         assessed.description
-    )
+    ) + &cut
 }

@@ -36,6 +36,33 @@ const fn free_on_cuda(_: &Device) -> Option<u64> {
     None
 }
 
+/// Whether a GPU computes in bf16: NVIDIA's do from compute capability 8.0 on, candle's Metal kernels do.
+pub fn has_bf16(device: &Device) -> bool {
+    match device {
+        Device::Cpu => false,
+        Device::Cuda(_) => cuda_generation(device).is_some_and(|major| major >= 8),
+        Device::Metal(_) => true,
+    }
+}
+
+/// The first number of a GPU's compute capability.
+#[cfg(feature = "cuda")]
+fn cuda_generation(device: &Device) -> Option<i32> {
+    use candle_core::cuda_backend::cudarc::driver::sys::CUdevice_attribute as Attribute;
+
+    let Device::Cuda(device) = device else {
+        return None;
+    };
+    let stream = device.cuda_stream();
+    let major = Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+    stream.context().attribute(major).ok()
+}
+
+#[cfg(not(feature = "cuda"))]
+const fn cuda_generation(_: &Device) -> Option<i32> {
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,8 @@ mod device;
 pub mod kernels;
 mod mapped;
 mod memory;
+pub mod packed;
 
 pub use device::{DeviceChoice, OpenDevice, settle_threads};
 pub use mapped::MappedFile;
-pub use memory::free_memory;
+pub use memory::{free_memory, has_bf16};

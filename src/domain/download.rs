@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aspect, OpinionScale};
+use super::{Aspect, Fit, OpinionScale};
 
 /// What a folder of files is to the program.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -108,6 +108,8 @@ pub struct Offer {
     pub is_gated: bool,
     /// Number of parameters, where the hub counted them.
     pub parameters: Option<u64>,
+    /// Whether it fits here, told from its configuration; `None` for what is no model of a kind that the program runs.
+    pub fit: Option<Fit>,
     /// Files that are needed.
     pub num_files: usize,
     /// Bytes of them; `None` where the hub does not tell.

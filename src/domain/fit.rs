@@ -55,6 +55,9 @@ pub struct Fit {
     pub forms: Vec<FormNeed>,
     /// Which of them is taken: the first that fits, or else the last.
     pub chosen: usize,
+    /// Adapters that were counted, of several aspects over one base.
+    #[serde(default)]
+    pub adapters: usize,
 }
 
 impl Fit {
@@ -68,7 +71,13 @@ impl Fit {
             free,
             chosen: forms.iter().position(fits).unwrap_or(last),
             forms,
+            adapters: 0,
         }
+    }
+
+    /// Whether a form fits; `None` where it is not known what is free.
+    pub fn fits(&self, form: &FormNeed) -> Option<bool> {
+        self.free.map(|free| form.need.total() <= free)
     }
 
     /// The form that is taken.
@@ -113,6 +122,37 @@ impl fmt::Display for Fit {
             ),
         }
     }
+}
+
+/// How long a picture's description took on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    /// Device and form of the weights, e.g. "CPU, q4_k".
+    pub place: String,
+    /// Seconds a description, over the last job that made any.
+    pub seconds: f64,
+    /// Descriptions of that job.
+    pub count: u64,
+}
+
+impl fmt::Display for Speed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = if self.seconds < 10.0 { 2 } else { 0 };
+        write!(
+            f,
+            "{:.digits$} s a description on {} (mean of {})",
+            self.seconds, self.place, self.count
+        )
+    }
+}
+
+/// How a model would do on this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Whether it fits with its adapters; or why that is not known.
+    pub fit: Result<Fit, String>,
+    /// How long it took so far; nothing where nobody has tried.
+    pub speeds: Vec<Speed>,
 }
 
 /// "4.7 GB".

@@ -39,7 +39,7 @@ pub use count::grouped;
 pub use download::{AddOn, HalfDownload, KnownModel, ModelKind, Offer, Precision, Purpose, Shelf};
 pub use evaluation::{Evaluation, Speaker, WordFigures};
 pub use filter::{Filter, SortKey};
-pub use fit::{Fit, FormNeed, MemoryNeed, Verdict};
+pub use fit::{Fit, FormNeed, MemoryNeed, Outlook, Speed, Verdict};
 pub use image::{ContentHash, FileState, ImageId, ImageRecord, Picture, Truth};
 pub use import::{
     ConversationEntry, ImportBatch, ImportRow, ImportSummary, Problem, ProblemKind, SplitEntry,

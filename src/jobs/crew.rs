@@ -285,8 +285,9 @@ impl<'a> Worker<'a> {
             }));
             return Ok(());
         }
+        let error = with_help(error);
         due.iter()
-            .try_for_each(|(task, asks)| self.fail(*task, asks, error))
+            .try_for_each(|(task, asks)| self.fail(*task, asks, &error))
     }
 
     fn step(&mut self) -> Result<(), JobError> {
@@ -332,6 +333,18 @@ impl<'a> Worker<'a> {
         self.sender
             .send(found)
             .or(Err(JobError::Interrupted(Interrupted)))
+    }
+}
+
+/// What one answer alone failed of, and what would help where that was memory.
+fn with_help(error: &MlError) -> String {
+    let words = error.to_string();
+    match words.to_lowercase().contains("out of memory") {
+        true => format!(
+            "{words}; the smallest batch does not fit: give smaller weights (--dtype q8_0 or q4_k), fewer beams, or \
+             --device cpu, or close other programs"
+        ),
+        false => words,
     }
 }
 
@@ -429,11 +442,11 @@ mod tests {
         let none = describe(&cramped(0), &tasks)?;
         assert_eq!(none.len(), 10);
         assert!(
-            none.values()
-                .all(|described| described
-                    .as_ref()
-                    .is_err_and(|error| error.is_about_item()
-                        && error.to_string().contains("out of memory")))
+            none.values().all(|described| described
+                .as_ref()
+                .is_err_and(|error| error.is_about_item()
+                    && error.to_string().contains("out of memory")
+                    && error.to_string().contains("--dtype q8_0 or q4_k")))
         );
         Ok(())
     }

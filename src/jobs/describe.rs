@@ -1,5 +1,7 @@
 //! The job that lets the local model describe pictures: several at once, all aspects of a picture together.
 
+use std::time::Instant;
+
 use crate::domain::Aspect;
 use crate::domain::Descriptions;
 use crate::domain::ImageId;
@@ -65,6 +67,7 @@ fn describe_by_one(
     let stage = stage("Describing", request.aspects.iter().copied());
     let mut tried = 0;
     context.progress(tried, total as u64, &stage)?;
+    let start = Instant::now();
     pipeline.describe_all(&due, context, &mut |record, made, context| {
         match made {
             Ok(_) => report.done += 1,
@@ -74,6 +77,7 @@ fn describe_by_one(
         tried += 1;
         Ok(context.progress(tried, total as u64, &stage)?)
     })?;
+    pipeline.keep_speed(report.done, start.elapsed());
     report.summary = format!(
         "{} described, {} were described already, {} failed",
         report.done,

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use crate::domain::Fit;
 use crate::domain::HalfDownload;
 use crate::domain::Interrupted;
 use crate::domain::KnownModel;
@@ -25,7 +26,10 @@ use crate::jobs::error::JobError;
 use crate::jobs::home::Home;
 use crate::jobs::message::FetchRequest;
 use crate::jobs::message::JobReport;
+use crate::jobs::model_host::device_choice;
 use crate::jobs::shelf;
+use crate::jobs::workers::WorkerOptions;
+use crate::ml::vlm::fit_of_config;
 use crate::net;
 use crate::net::Download;
 use crate::net::Hub;
@@ -68,15 +72,18 @@ pub(super) struct Plan {
     pub(super) files: Vec<RemoteFile>,
 }
 
-/// Says what would be fetched. Nothing is written.
+/// Says what would be fetched, and whether it would fit. Nothing is written.
 pub(super) fn ask(
-    home: &Home,
+    options: &WorkerOptions,
     request: &FetchRequest,
-    seed: u64,
     context: &mut JobContext,
 ) -> Result<Offer, JobError> {
-    let plan = Plan::make(home, request, seed, context)?;
-    Ok(plan.offer())
+    let plan = Plan::make(&options.home, request, options.seed, context)?;
+    let lane = Lane::new(context.flags());
+    Ok(Offer {
+        fit: plan.fit(&options.device, &lane)?,
+        ..plan.offer()
+    })
 }
 
 /// Fetches a model, and puts it among the program's models once it is whole.
@@ -181,6 +188,7 @@ impl Plan {
             page: self.repository.page.clone(),
             is_gated: self.repository.is_gated,
             parameters: self.repository.parameters,
+            fit: None,
             num_files: self.files.len(),
             bytes: sizes.map(|sizes| sizes.iter().sum()),
             present: self
@@ -191,6 +199,30 @@ impl Plan {
             free: net::free_bytes(&self.folder),
             folder: self.folder.clone(),
         }
+    }
+
+    /// Whether it fits a device, by its configuration. What cannot be had or read of it is no reason to offer nothing.
+    fn fit(&self, device: &str, lane: &Lane) -> Result<Option<Fit>, JobError> {
+        if self.kind != ModelKind::Model {
+            return Ok(None);
+        }
+        let hub = self.hub.clone().with_patience(SHORT_PATIENCE);
+        let text = |name: &str| -> Result<Option<String>, Interrupted> {
+            let files = &self.repository.files;
+            let Some(file) = files.iter().find(|file| file.name == name) else {
+                return Ok(None);
+            };
+            match hub.text(&self.repository, file, lane) {
+                Err(NetError::Interrupted(stop)) => Err(stop),
+                other => Ok(other.ok()),
+            }
+        };
+        let Some(config) = text("config.json")? else {
+            return Ok(None);
+        };
+        let preprocessor = text("preprocessor_config.json")?;
+        let device = device_choice(device)?;
+        Ok(fit_of_config(&config, preprocessor.as_deref(), device).ok())
     }
 
     /// The licence as the hub says it, else as the program knows it.

@@ -48,6 +48,11 @@ impl Home {
         self.0.join("models")
     }
 
+    /// Note of the hashes of large files, for the next start.
+    pub(super) fn hashes_note(&self) -> PathBuf {
+        self.0.join("hashes.json")
+    }
+
     /// Folder of fine-tuning runs, one folder each.
     pub fn tunings_folder(&self) -> PathBuf {
         self.0.join("tunings")

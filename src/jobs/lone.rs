@@ -8,9 +8,9 @@ use crate::dataset;
 use crate::domain::Aspect;
 use crate::domain::Conversation;
 use crate::domain::Descriptions;
-use crate::domain::Fit;
 use crate::domain::Interrupted;
 use crate::domain::ModelCard;
+use crate::domain::Outlook;
 use crate::domain::PredictorCard;
 use crate::domain::Preset;
 use crate::domain::Settings;
@@ -24,6 +24,7 @@ use crate::jobs::model_host::ModelChoice;
 use crate::jobs::model_host::all_cards;
 use crate::jobs::model_host::device_choice;
 use crate::jobs::model_host::fitting_predictors;
+use crate::jobs::outlook;
 use crate::jobs::pipeline::Maker;
 use crate::jobs::published::PublishedPredictor;
 use crate::jobs::scoring::Loaded;
@@ -99,6 +100,8 @@ pub struct Assessed {
     pub score: f64,
     /// The predictor that gave it.
     pub predictor: PredictorCard,
+    /// Tokens of the prompt that the model left out, because it is longer than the model reads.
+    pub num_cut: usize,
 }
 
 impl Loner {
@@ -199,6 +202,7 @@ impl Loner {
             answer: described.answer,
             score: loaded.predictor.score(&described.features)?,
             predictor: loaded.card.clone(),
+            num_cut: described.num_cut,
         })
     }
 
@@ -335,10 +339,18 @@ pub(super) fn predictor_file(weights: &Path) -> Result<Loaded, JobError> {
     Ok(Loaded { card, predictor })
 }
 
-/// Whether and in which form the model in use fits the device, told before it is loaded.
-pub fn fit(options: &WorkerOptions) -> Result<Fit, JobError> {
+/// Whether, and in which form, the model in use fits the device, told before it is loaded; and how long it took so far.
+pub fn outlook_of_model(options: &WorkerOptions) -> Result<Outlook, JobError> {
     let choice = ModelChoice::of(options, &Settings::default())?;
-    choice.fit(device_choice(&options.device)?)
+    outlook::of_choice(options, &choice)
+}
+
+/// The same of every model that the program has, by its hash.
+pub fn outlooks(
+    options: &WorkerOptions,
+    cards: &[ModelCard],
+) -> std::collections::BTreeMap<String, Outlook> {
+    outlook::outlooks(options, cards, None)
 }
 
 /// Every model that the program has: the embedded one, then the folders below its data folder.

@@ -2,15 +2,16 @@
 //!
 //! Closed enums: whoever reads these two lists knows all that can happen.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::domain::{
     Aspect, Budget, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures,
     Evaluation, FeatureUsage, ImageId, ImageRecord, ImportSummary, KeySource, ModelCard, Offer,
-    Operation, Picture, PredictorCard, PredictorId, Prices, Protocol, RatingsFormat, ReviewRecord,
-    ReviewWish, RunId, RunRecord, RunReport, Score, Settings, Shelf, Split, Study, StudyId,
-    TeachEstimate, TeachFailure, TeacherKind, TrainSettings, TuneEpoch, TuneEstimate, TuneId,
-    TuneRun, TuneSettings, TuneStep, Usage, Vote,
+    Operation, Outlook, Picture, PredictorCard, PredictorId, Prices, Protocol, RatingsFormat,
+    ReviewRecord, ReviewWish, RunId, RunRecord, RunReport, Score, Settings, Shelf, Split, Study,
+    StudyId, TeachEstimate, TeachFailure, TeacherKind, TrainSettings, TuneEpoch, TuneEstimate,
+    TuneId, TuneRun, TuneSettings, TuneStep, Usage, Vote,
 };
 pub use crate::export::ConversationWish;
 pub use crate::export::ratings::{Analysis, Scene, Sides};
@@ -530,6 +531,8 @@ pub enum Event {
     },
     /// The models that there are; the first is the one in use.
     Models(Vec<ModelCard>),
+    /// How the models would do on this machine, by their hashes.
+    Outlooks(BTreeMap<String, Outlook>),
     /// Folders among the program's models that hold no whole model, each with what is wrong.
     BrokenModels(Vec<(PathBuf, String)>),
     /// What else lies among the program's models, and what could be fetched.

@@ -27,6 +27,7 @@ mod mapped_features;
 pub mod message;
 mod model_host;
 mod model_worker;
+mod outlook;
 mod pipeline;
 mod prepare;
 mod presets;
@@ -57,7 +58,8 @@ pub use feature_file::Scored;
 pub use files_worker::is_project;
 pub use home::Home;
 pub use lone::{
-    Assessed, FeaturePredictor, FeatureWish, Loner, WrittenFeatures, fit, models, score_features,
+    Assessed, FeaturePredictor, FeatureWish, Loner, WrittenFeatures, models, outlook_of_model,
+    outlooks, score_features,
 };
 pub use presets::presets;
 pub use published::PublishedPredictor;

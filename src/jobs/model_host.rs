@@ -14,6 +14,7 @@ use crate::domain::Settings;
 use crate::jobs::error::JobError;
 use crate::jobs::home::Home;
 use crate::jobs::message::Event;
+use crate::jobs::outlook;
 use crate::jobs::shelf;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::workers::WorkerOptions;
@@ -21,6 +22,7 @@ use crate::ml::embedded_predictors;
 use crate::ml::vlm::LoadWish;
 use crate::ml::vlm::LocalModel;
 use crate::ml::vlm::ModelFiles;
+use crate::ml::vlm::keep_hashes_at;
 use crate::ml::vlm::weights::Form;
 use crate::ml::vlm::weights::NamedMatrix;
 use crate::ml::vlm::weights::Shelf;
@@ -48,6 +50,7 @@ impl ModelChoice {
         settings: &Settings,
         aspect: Option<Aspect>,
     ) -> Result<Self, JobError> {
+        keep_hashes_at(options.home.hashes_note());
         let wanted = options
             .model
             .clone()
@@ -81,9 +84,11 @@ impl ModelChoice {
         }
     }
 
-    /// Whether it fits a device.
-    pub(super) fn fit(&self, device: DeviceChoice) -> Result<Fit, JobError> {
-        Ok(self.files().0.fit(device)?)
+    /// Whether it fits a device with the adapters that take turns over it; `freed` bytes will be there beside what is free
+    /// now.
+    pub(super) fn fit(&self, device: DeviceChoice, freed: u64) -> Result<Fit, JobError> {
+        let (files, adapter) = self.files();
+        Ok(files.fit(device, adapter, freed)?)
     }
 
     /// The matrix that makes its logits.
@@ -336,7 +341,9 @@ pub(super) fn announce_models(
             .filter(|loaded| loaded.tag == card.tag)
             .and_then(|loaded| loaded.loaded_on.clone());
     }
+    let outlooks = outlook::outlooks(options, &cards, loaded.as_ref());
     events.send(Event::Models(cards));
+    events.send(Event::Outlooks(outlooks));
     events.send(Event::BrokenModels(broken));
     events.send(Event::Shelf(Box::new(shelf::shelf(&options.home))));
     let fitting = fitting_predictors(&in_use.tag);
@@ -348,6 +355,7 @@ pub(super) fn announce_models(
 
 /// The embedded model and every folder below the program's models that holds a whole one.
 pub(super) fn all_cards(home: &Home) -> Result<Vec<ModelCard>, JobError> {
+    keep_hashes_at(home.hashes_note());
     let found = shelf::model_folders(home);
     // A folder that is no whole model is left out here; choosing it by name says what is wrong with it.
     let whole = found

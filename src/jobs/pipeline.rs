@@ -1,6 +1,7 @@
 //! describe -> features -> score: what the jobs of the model worker do with one picture and one aspect.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -24,10 +25,12 @@ use crate::jobs::crew::Task;
 use crate::jobs::decode;
 use crate::jobs::error::JobError;
 use crate::jobs::files_worker::unix_time;
+use crate::jobs::home::Home;
 use crate::jobs::mapped_features;
 use crate::jobs::message::Event;
 use crate::jobs::message::FailedItem;
 use crate::jobs::model_host::ModelHost;
+use crate::jobs::outlook;
 use crate::jobs::presets::preset_in_use;
 use crate::jobs::scoring::Loaded;
 use crate::jobs::scoring::load_predictor;
@@ -53,6 +56,7 @@ pub(super) struct Pipeline<'a> {
     generate: GenerateSettings,
     cache: FeatureCache,
     catalog: &'a Catalog,
+    home: Home,
 }
 
 /// What makes the results of a job: enough to note it beside each of them.
@@ -120,7 +124,7 @@ impl<'a> Pipeline<'a> {
         pinned: Pinned,
     ) -> Result<Self, JobError> {
         let preset = preset_in_use(catalog)?;
-        let seed = host.options().seed;
+        let (seed, home) = (host.options().seed, host.options().home.clone());
         let model = host.model(&catalog.settings, store)?;
         Ok(Self {
             maker: Maker {
@@ -136,7 +140,13 @@ impl<'a> Pipeline<'a> {
             pinned,
             catalog,
             model,
+            home,
         })
+    }
+
+    /// Remembers how long descriptions took, for those who ask before the next ones.
+    pub(super) fn keep_speed(&self, count: u64, taken: Duration) {
+        outlook::keep_speed(&self.home, self.model.card(), count, taken);
     }
 
     /// The cache of features.
@@ -233,6 +243,12 @@ impl<'a> Pipeline<'a> {
         let draft = self.draft(record.id, aspect, ask, &described);
         let key = self.key(record, &draft)?;
         self.keep(&key, &described.features, context);
+        if described.num_cut > 0 {
+            context.events().send(Event::Notice(format!(
+                "The prompt of {} is longer than the model reads: {} tokens were left out",
+                record.path, described.num_cut
+            )));
+        }
         let description = self.pinned.call(move |project, events| {
             let saved = project.add_description(&draft)?;
             events.send(Event::Described(saved.clone()));
@@ -304,6 +320,7 @@ impl<'a> Pipeline<'a> {
             "max_len": self.maker.max_len,
             "num_tokens": described.num_tokens,
             "finished": described.finished,
+            "num_cut": described.num_cut,
         });
         Description {
             id: DescriptionId(0),

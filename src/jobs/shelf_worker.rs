@@ -54,7 +54,7 @@ impl ShelfWorker {
         let home = &self.options.home;
         match job {
             Job::AskModel(request) => {
-                let offer = fetch::ask(home, &request, self.options.seed, context)?;
+                let offer = fetch::ask(&self.options, &request, context)?;
                 let summary = format!(
                     "{} has {} files to fetch",
                     offer.repository, offer.num_files

@@ -36,6 +36,9 @@ const TOKEN_VARIABLE: &str = "HF_TOKEN";
 /// A listing of a repository with ten thousand files has a few megabytes.
 const MAX_LISTING: u64 = 64 * 1024 * 1024;
 
+/// A configuration has a few kilobytes.
+const MAX_TEXT: u64 = 4 * 1024 * 1024;
+
 /// A server, and what it may be told.
 #[derive(Clone)]
 pub struct Hub {
@@ -188,6 +191,30 @@ impl Hub {
                 reason: error.to_string(),
             })?;
         self.understood(listing, name, revision)
+    }
+
+    /// A small file of text, e.g. the configuration.
+    ///
+    /// # Errors
+    /// As [`Hub::repository`]; a file that is not there.
+    pub fn text(
+        &self,
+        repository: &Repository,
+        file: &RemoteFile,
+        watch: &dyn Watch,
+    ) -> Result<String, NetError> {
+        let url = self.file_url(repository, file);
+        persist(&self.patience, self.seed, watch, |_| {
+            let mut answer = self.client.get(&url, &[], self.token.as_ref())?;
+            let (name, commit) = (&repository.name, &repository.commit);
+            if answer.status != 200 {
+                return Err(self.refusal(answer, name, commit, Some(&file.name)));
+            }
+            let host = answer.host.clone();
+            let body = answer.body.with_config().limit(MAX_TEXT);
+            body.read_to_string()
+                .map_err(|error| read_failure(&host, &error.into_io()))
+        })
     }
 
     /// Where a file's bytes are asked for.

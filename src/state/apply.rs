@@ -48,6 +48,7 @@ pub fn apply(state: &mut AppState, event: Event) {
             state.models.cards = cards;
             train::refresh_if_shown(state);
         }
+        Event::Outlooks(outlooks) => state.models.outlooks = outlooks,
         Event::BrokenModels(folders) => state.models.broken = folders,
         Event::Shelf(shelf) => state.models.shelved(*shelf),
         Event::Offered(offer) => state.models.offered(*offer),

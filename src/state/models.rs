@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    AddOn, HalfDownload, KnownModel, ModelCard, ModelKind, Offer, Precision, PredictorCard,
-    PredictorId, Shelf,
+    self, AddOn, HalfDownload, KnownModel, ModelCard, ModelKind, Offer, Outlook, Precision,
+    PredictorCard, PredictorId, Shelf, Verdict,
 };
 use crate::jobs::message::{FetchRequest, Job};
 
@@ -19,6 +19,8 @@ use super::jobs::RunningJob;
 pub struct ModelsState {
     /// Cards of the models that there are; the first is the one in use. Empty until the workers answered.
     pub cards: Vec<ModelCard>,
+    /// How they would do on this machine, by their hashes.
+    pub outlooks: BTreeMap<String, Outlook>,
     /// Folders among the program's models that hold no whole model, each with what is wrong.
     pub broken: Vec<(PathBuf, String)>,
     /// Adapters, predictors, half downloads, and what could be fetched.
@@ -191,6 +193,34 @@ pub fn is_checked(state: &AppState, folder: &Path) -> bool {
     state
         .jobs
         .is_running(|job| matches!(job, Job::CheckModel { folder: checked } if checked == folder))
+}
+
+/// The verdict in a sentence: "Fits on CPU as f32: 32.00 GB of the 40.00 GB that are free".
+pub fn fit_words(fit: &domain::Fit) -> String {
+    let Some(form) = fit.form() else {
+        return "What it takes is not known".to_owned();
+    };
+    let need = bytes_words(form.need.total());
+    let free = fit.free.map(bytes_words);
+    let (place, name) = (&fit.device, &form.form);
+    let words = match (fit.verdict(), free) {
+        (Verdict::Fits, Some(free)) => {
+            format!("Fits on {place} as {name}: {need} of the {free} that are free")
+        }
+        (Verdict::FitsQuantised, Some(free)) => {
+            format!("Fits on {place} quantised as {name}: {need} of the {free} that are free")
+        }
+        (Verdict::DoesNotFit, Some(free)) => format!(
+            "Does not fit on {place} now: {need} at the smallest ({name}), and {free} are free. Close other programs, or \
+             choose a smaller model"
+        ),
+        (_, None) => format!("Takes {need} on {place} as {name}; how much is free is not known"),
+    };
+    match fit.adapters {
+        0 => words,
+        1 => format!("{words}, its adapter counted"),
+        number => format!("{words}, {number} adapters counted, one in use at a time"),
+    }
 }
 
 /// How so many weights fit into the memory that is free: bytes at each precision, and a plain verdict.

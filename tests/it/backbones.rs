@@ -10,6 +10,8 @@ use assay::domain::Conversation;
 use assay::domain::Features;
 use assay::domain::Picture;
 use assay::ml::vlm::LocalModel;
+use assay::ml::vlm::ModelFiles;
+use assay::ml::vlm::fit_of_config;
 use serde_json::Value;
 use serde_json::json;
 
@@ -90,6 +92,51 @@ fn one_pass_gives_the_features_of_the_two_pass_way() {
             "{fixture}: half precision rounds near 1e-3 of values up to 8; got {worst}"
         );
     }
+}
+
+/// The embedded model as a folder of the hub: no `model.toml`, and a `config.json` that says its kind.
+fn hub_minicpm(world: &World) -> PathBuf {
+    let copy = world.path("MiniCPM-Llama3-V-2_5");
+    fs::create_dir(&copy).expect("a folder can be made");
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/mini");
+    for name in ["tokenizer.json", "model.safetensors"] {
+        fs::copy(from.join(name), copy.join(name)).expect("the model can be copied");
+    }
+    let config = fs::read_to_string(from.join("config.json")).expect("the model is there");
+    let mut config: Value = serde_json::from_str(&config).expect("JSON");
+    config["model_type"] = json!("minicpmv");
+    fs::write(copy.join("config.json"), config.to_string()).expect("the model can be copied");
+    copy
+}
+
+#[test]
+fn a_folder_of_minicpm_needs_no_manifest() {
+    let world = World::new();
+    let model = LocalModel::load(&hub_minicpm(&world), DeviceChoice::Cpu).unwrap();
+    assert_eq!(model.card().architecture, "minicpm-v-2.5");
+    assert_eq!(model.card().tag.name, "MiniCPM-Llama3-V-2_5");
+    let embedded = LocalModel::embedded(DeviceChoice::Cpu).unwrap();
+    let said = conversation("It is sharp.");
+    let [ours, theirs] =
+        [&model, &embedded].map(|model| model.features(&picture(), &said).unwrap());
+    assert!(worst(&ours, &theirs) == 0.0, "the same weights");
+}
+
+#[test]
+fn a_model_is_weighed_by_its_configuration_as_by_its_files() {
+    let world = World::new();
+    let folders = BACKBONES.map(|(fixture, _)| folder(fixture));
+    for folder in folders.into_iter().chain([hub_minicpm(&world)]) {
+        let text = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        let config = text("config.json").expect("every model has one");
+        let preprocessor = text("preprocessor_config.json");
+        let before = fit_of_config(&config, preprocessor.as_deref(), DeviceChoice::Cpu).unwrap();
+        let files = ModelFiles::Folder(folder.clone());
+        let after = files.fit(DeviceChoice::Cpu, None, 0).unwrap();
+        assert_eq!(before.forms, after.forms, "{}", folder.display());
+        assert_eq!(before.chosen, 0, "small ones fit in single precision");
+    }
+    assert!(fit_of_config("{\"model_type\": \"bert\"}", None, DeviceChoice::Cpu).is_err());
 }
 
 #[test]

@@ -57,6 +57,7 @@ pub(super) fn fetch(args: &FetchArgs, common: &Common) -> anyhow::Result<Exit> {
         "commit": offer.commit,
         "licence": offer.licence,
         "bytes": offer.bytes,
+        "fit": offer.fit,
         "done": report.done,
         "skipped": report.skipped,
         "seconds": report.seconds,
@@ -121,12 +122,16 @@ fn offer_words(offer: &Offer) -> String {
     let free = offer.free.map_or_else(String::new, |free| {
         format!("; {} free", output::bytes_words(free))
     });
+    let fit = offer
+        .fit
+        .as_ref()
+        .map_or_else(String::new, |fit| format!("\n  it {fit}"));
     let gated = match offer.is_gated {
         true => "\n  the hub gives it only to people who accepted its licence there",
         false => "",
     };
     format!(
-        "{} at {}: {} files, {size}{here}{free}\n  into {}\n  licence: {} ({}){gated}",
+        "{} at {}: {} files, {size}{here}{free}\n  into {}\n  licence: {} ({}){gated}{fit}",
         offer.repository,
         offer.commit,
         offer.num_files,

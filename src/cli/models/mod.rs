@@ -18,6 +18,7 @@ use crate::cli::session;
 use crate::domain::Aspect;
 use crate::domain::KnownModel;
 use crate::domain::ModelCard;
+use crate::domain::Outlook;
 use crate::domain::Shelf;
 use crate::jobs;
 use crate::jobs::Loner;
@@ -46,10 +47,16 @@ fn list(common: &Common) -> anyhow::Result<Exit> {
     let options = session::worker_options(common, None)?;
     let cards = jobs::models(&options.home)?;
     let shelf = jobs::shelf(&options.home);
-    let mut words: Vec<String> = cards.iter().map(card_words).collect();
+    let outlooks = jobs::outlooks(&options, &cards);
+    let with_outlook = |card: &ModelCard| {
+        let outlook = outlook_words(outlooks.get(&card.tag.sha256));
+        format!("{}\n  {outlook}", card_words(card))
+    };
+    let mut words: Vec<String> = cards.iter().map(with_outlook).collect();
     words.extend(shelf_words(&shelf));
     let value = json!({
         "models": cards,
+        "outlooks": outlooks,
         "add_ons": shelf.add_ons,
         "half_downloads": shelf.halves,
         "known": shelf.known,
@@ -114,8 +121,8 @@ fn shelf_words(shelf: &Shelf) -> Vec<String> {
 /// Loads the model and every embedded predictor that reads it.
 fn check(common: &Common) -> anyhow::Result<Exit> {
     let options = session::worker_options(common, None)?;
-    let fit = jobs::fit(&options)?;
-    output::say(&format!("It {fit}"));
+    let outlook = jobs::outlook_of_model(&options)?;
+    output::say(&outlook_words(Some(&outlook)));
     let loner = Loner::load(&options)?;
     let predictors = loner.check_predictors()?;
     let card = loner.card();
@@ -129,7 +136,7 @@ fn check(common: &Common) -> anyhow::Result<Exit> {
         card.loaded_on.as_deref().unwrap_or("nothing"),
         words.join("\n")
     );
-    let value = json!({ "model": card, "predictors": predictors, "fit": fit });
+    let value = json!({ "model": card, "predictors": predictors, "fit": outlook.fit.ok(), "speeds": outlook.speeds });
     output::answer(common.json, &value, &words);
     Ok(Exit::Done)
 }
@@ -176,6 +183,22 @@ fn train(args: &RecipeArgs, common: &Common) -> anyhow::Result<Exit> {
         &format!("the model is in {}", args.out.display()),
     );
     Ok(Exit::Done)
+}
+
+/// Whether it fits, and how long it took so far.
+fn outlook_words(outlook: Option<&Outlook>) -> String {
+    let Some(outlook) = outlook else {
+        return "nothing is known of its size".to_owned();
+    };
+    let fit = match &outlook.fit {
+        Ok(fit) => format!("it {fit}"),
+        Err(reason) => format!("whether it fits is not known: {reason}"),
+    };
+    let speeds: Vec<String> = outlook.speeds.iter().map(ToString::to_string).collect();
+    match speeds.as_slice() {
+        [] => format!("{fit}; how long a description takes was not measured here yet"),
+        speeds => format!("{fit}; {}", speeds.join(", ")),
+    }
 }
 
 fn card_words(card: &ModelCard) -> String {

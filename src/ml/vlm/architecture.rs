@@ -9,7 +9,7 @@ use super::decoding::GenerateSettings;
 use super::files::{Manifest, ModelFiles};
 use super::fit::Sizes;
 use super::llava::{self, Llava};
-use super::minicpm_v::{Chat, MiniCpmBackbone, MiniCpmV};
+use super::minicpm_v::{self, Chat, MiniCpmBackbone, MiniCpmV};
 use super::ops::Mode;
 use super::qwen2_5_vl::{self, Qwen2_5Vl};
 use super::weights::Weights;
@@ -41,6 +41,15 @@ impl Architecture {
             Self::MiniCpmV => "minicpm-v-2.5",
             Self::Llava => "llava-1.5",
             Self::Qwen2_5Vl => "qwen2.5-vl",
+        }
+    }
+
+    /// What stands before the names of the decoder: a GGUF file of a language model has them without.
+    pub(super) const fn decoder(self) -> &'static str {
+        match self {
+            Self::MiniCpmV => "llm.",
+            Self::Llava => "language_model.",
+            Self::Qwen2_5Vl => "",
         }
     }
 
@@ -173,24 +182,41 @@ impl Architecture {
     /// Missing or malformed configuration.
     pub(super) fn sizes(self, files: &ModelFiles) -> Result<Sizes, MlError> {
         Ok(match self {
-            Self::MiniCpmV => {
-                let config = files.config()?;
-                let vision = &config.vision_config;
-                let side = config.scale_resolution as usize / vision.patch_size.max(1);
-                Sizes {
-                    max_len: config.max_len,
-                    vision: [
-                        vision.hidden_size,
-                        vision.intermediate_size,
-                        vision.num_attention_heads,
-                    ],
-                    // Slices have about the area of the square, whatever their sides.
-                    patches: side * side * 11 / 10,
-                    llm: config.llm,
-                }
-            }
+            Self::MiniCpmV => files.config()?.sizes(),
             Self::Llava => files.read_config(llava::Config::read)?.sizes(),
             Self::Qwen2_5Vl => files.read_config(qwen2_5_vl::Config::read)?.sizes(),
+        })
+    }
+
+    /// Asks weights for everything that the backbone of a hub's configuration reads, and answers its sizes.
+    ///
+    /// # Errors
+    /// A malformed configuration.
+    pub(super) fn list_of_config(
+        self,
+        config: &str,
+        preprocessor: Option<&str>,
+        weights: &Weights,
+    ) -> Result<Sizes, MlError> {
+        let read =
+            |error: String| MlError::Input(format!("its config.json makes no sense: {error}"));
+        let mode = Mode::Inference;
+        Ok(match self {
+            Self::MiniCpmV => {
+                let config = minicpm_v::Config::read(config, preprocessor).map_err(read)?;
+                drop(MiniCpmV::new(&config, mode, weights)?);
+                config.sizes()
+            }
+            Self::Llava => {
+                let config = llava::Config::read(config, preprocessor).map_err(read)?;
+                llava::list(&config, mode, weights)?;
+                config.sizes()
+            }
+            Self::Qwen2_5Vl => {
+                let config = qwen2_5_vl::Config::read(config, preprocessor).map_err(read)?;
+                qwen2_5_vl::list(&config, mode, weights)?;
+                config.sizes()
+            }
         })
     }
 
@@ -201,8 +227,13 @@ impl Architecture {
     pub(super) fn list(self, files: &ModelFiles, weights: &Weights) -> Result<(), MlError> {
         match self {
             Self::MiniCpmV => drop(MiniCpmV::new(&files.config()?, Mode::Inference, weights)?),
-            Self::Llava | Self::Qwen2_5Vl => {
-                drop(self.backbone(files, Mode::Inference, weights)?)
+            Self::Llava => {
+                let config = files.read_config(llava::Config::read)?;
+                llava::list(&config, Mode::Inference, weights)?;
+            }
+            Self::Qwen2_5Vl => {
+                let config = files.read_config(qwen2_5_vl::Config::read)?;
+                qwen2_5_vl::list(&config, Mode::Inference, weights)?;
             }
         }
         Ok(())

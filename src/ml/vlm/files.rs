@@ -11,6 +11,7 @@ use super::architecture::Architecture;
 use super::decoding::GenerateSettings;
 use super::fingerprint;
 use super::folder;
+use super::hash_memo;
 use super::minicpm_v::Config;
 use super::weights::{
     Adapter, GgufFile, Joined, NamedMatrix, PickleFiles, SafetensorsBytes, SafetensorsFiles, Source,
@@ -39,9 +40,6 @@ pub struct Manifest {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub adapters: BTreeMap<Aspect, PathBuf>,
 }
-
-/// What stands before the names of the decoder.
-const DECODER: &str = "llm.";
 
 /// How pictures are brought to size, in the hub's folders.
 const PREPROCESSOR: &str = "preprocessor_config.json";
@@ -141,8 +139,11 @@ impl ModelFiles {
             .into_iter()
             .partition(|path| is(path, "gguf"));
         let mut sources: Vec<Arc<dyn Source>> = Vec::new();
-        for path in gguf {
-            sources.push(Arc::new(GgufFile::open(&path, DECODER)?));
+        if !gguf.is_empty() {
+            let decoder = self.architecture()?.decoder();
+            for path in gguf {
+                sources.push(Arc::new(GgufFile::open(&path, decoder)?));
+            }
         }
         if others.iter().any(|path| is(path, "bin")) {
             sources.push(Arc::new(PickleFiles::open(others, None)?));
@@ -225,7 +226,7 @@ impl ModelFiles {
     pub fn card_with(&self, adapter: Option<&Path>) -> Result<ModelCard, MlError> {
         let mut card = self.card()?;
         if let Some(folder) = adapter {
-            let own = fingerprint::of_files(&Adapter::files(folder)?)?;
+            let own = hash_memo::of_files(&Adapter::files(folder)?)?;
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
             card.tag = ModelTag {
                 name: format!("{} with {name}", card.tag.name),
@@ -235,12 +236,30 @@ impl ModelFiles {
         Ok(card)
     }
 
-    /// Whether it fits a device, and in which form, told from headers alone.
+    /// The folders of all adapters that the model's own `model.toml` names.
+    ///
+    /// # Errors
+    /// A missing or malformed `model.toml`.
+    pub fn adapters(&self) -> Result<Vec<PathBuf>, MlError> {
+        let Self::Folder(folder) = self else {
+            return Ok(Vec::new());
+        };
+        let named = self.manifest()?.adapters.into_values();
+        Ok(named.map(|path| folder.join(path)).collect())
+    }
+
+    /// Whether it fits a device with its adapters, and in which form, told from headers alone. `adapter` is used in place
+    /// of those that its `model.toml` names; `freed` bytes will be there beside what is free now.
     ///
     /// # Errors
     /// Files that are lacking or malformed.
-    pub fn fit(&self, device: DeviceChoice) -> Result<Fit, MlError> {
-        super::load::fit_of(self, device)
+    pub fn fit(
+        &self,
+        device: DeviceChoice,
+        adapter: Option<&Path>,
+        freed: u64,
+    ) -> Result<Fit, MlError> {
+        super::load::fit_of(self, device, adapter, freed)
     }
 
     fn hash(&self, architecture: Architecture) -> Result<String, MlError> {
@@ -260,7 +279,7 @@ impl ModelFiles {
                     files.push(seen);
                 }
                 files.extend(self.weight_files()?);
-                fingerprint::of_files(&files)
+                hash_memo::of_files(&files)
             }
         }
     }

@@ -1,9 +1,14 @@
 //! What a model needs in memory, told before a byte of its weights is read.
 
-use super::llama::LlmConfig;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 
-use super::weights::{Form, Wanted};
+use candle_core::Device;
+
+use super::llama::LlmConfig;
+use super::ops::MAX_SCORES;
+use super::weights::{Form, PART_ELEMENTS, Slot, Wanted};
+use crate::compute::has_bf16;
 use crate::domain::{Fit, FormNeed, MemoryNeed, TuneNeed};
 
 /// The sizes that activations depend on.
@@ -15,15 +20,29 @@ pub struct Sizes {
     pub max_len: usize,
     /// Width of the vision tower, of its feed-forward, and its heads.
     pub vision: [usize; 3],
-    /// Patches of the largest picture that goes through the tower at once.
+    /// Patches of the largest picture or slice.
     pub patches: usize,
+    /// Pictures and slices that go through the tower together on a CPU, and on a GPU.
+    pub pictures: [usize; 2],
 }
 
 impl Sizes {
     /// Bytes of keys and values of a full conversation in f32.
     pub const fn kv_bytes(&self) -> u64 {
-        (2 * self.llm.num_hidden_layers * self.llm.kv_width() * self.max_len * 4) as u64
+        self.kv_values() * 4
     }
+
+    /// Keys and values of a full conversation.
+    const fn kv_values(&self) -> u64 {
+        (2 * self.llm.num_hidden_layers * self.llm.kv_width() * self.max_len) as u64
+    }
+}
+
+/// What is there of weights at most: those that are used now, and those that wait for another adapter's turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    now: u64,
+    waiting: u64,
 }
 
 /// Bytes of a number of the CPU's activations, and of a GPU's half types.
@@ -34,90 +53,152 @@ const fn number_bytes(form: Form, is_gpu: bool) -> u64 {
     }
 }
 
-/// Bytes of everything that a backbone reads.
-pub fn weights_bytes(wanted: &Wanted, form: Form, is_gpu: bool) -> u64 {
-    let plain = number_bytes(form, is_gpu);
-    wanted
-        .iter()
-        .map(|(name, slot)| {
+/// What a model with its adapters is weighed by.
+pub struct Load<'a> {
+    /// What the backbone reads.
+    pub wanted: &'a Wanted,
+    /// Its sizes.
+    pub sizes: &'a Sizes,
+    /// Names that each of its adapters changes.
+    pub adapters: &'a [BTreeSet<String>],
+    /// Conversations that are generated side by side, beams counted.
+    pub rows: usize,
+}
+
+impl Load<'_> {
+    /// Bytes of everything that the backbone reads.
+    fn weights(&self, form: Form, is_gpu: bool) -> Held {
+        let plain = number_bytes(form, is_gpu);
+        let bytes = |(name, slot): (&String, &Slot)| {
             let elements: u64 = slot.shape.iter().map(|len| *len as u64).product();
             match slot.is_matrix {
                 true => form.kind_of(name, &slot.shape).bytes(elements),
                 false => elements * plain,
             }
-        })
-        .sum()
+        };
+        let now = self.wanted.iter().map(bytes).sum();
+        // The shelf keeps what one adapter leaves alone while another one's own copy of it is in use: nothing where they
+        // change the same.
+        let waiting = self.adapters.iter().map(|own| {
+            let others = self.adapters.iter().filter(|other| *other != own);
+            let left = self.wanted.iter().filter(|(name, _)| own.contains(*name));
+            left.filter(|(name, _)| others.clone().any(|other| !other.contains(*name)))
+                .map(bytes)
+                .sum()
+        });
+        Held {
+            now,
+            waiting: waiting.max().unwrap_or(0),
+        }
+    }
+
+    /// What describing takes.
+    pub fn need(&self, form: Form, is_gpu: bool) -> MemoryNeed {
+        let bytes = number_bytes(form, is_gpu);
+        let Held { now, waiting } = self.weights(form, is_gpu);
+        let cache = self.row_bytes(form, is_gpu) * self.rows as u64;
+        let computed = decoder(self.sizes, is_gpu).max(tower(self.sizes, is_gpu)) * bytes;
+        let computed = computed + widened(form, is_gpu);
+        // Weights are read before anything is computed, so that the one takes the other's room.
+        let reading = self.reading(form, is_gpu);
+        MemoryNeed {
+            weights: now + waiting,
+            cache,
+            activations: computed.max(reading.saturating_sub(cache)),
+        }
+    }
+
+    /// Bytes of one conversation more that is generated beside the others.
+    pub fn row_bytes(&self, form: Form, is_gpu: bool) -> u64 {
+        self.sizes.kv_values() * number_bytes(form, is_gpu)
+    }
+
+    /// Bytes that are there beside the weights while the largest matrix is read and put into its form.
+    fn reading(&self, form: Form, is_gpu: bool) -> u64 {
+        let elements = |slot: &Slot| slot.shape.iter().map(|len| *len as u64).product::<u64>();
+        let matrices = self.wanted.iter().filter(|(_, slot)| slot.is_matrix);
+        let largest = |names: &dyn Fn(&String) -> bool| {
+            let some = matrices.clone().filter(|(name, _)| names(name));
+            some.map(|(_, slot)| elements(slot)).max().unwrap_or(0)
+        };
+        // A matrix that an adapter changes is made whole: as stored, widened, the change, and their sum.
+        let merged = 14 * largest(&|name| self.adapters.iter().any(|own| own.contains(name)));
+        let read = match (form, is_gpu) {
+            (Form::F32 | Form::Bf16 | Form::F16, true) => 4 * largest(&|_| true),
+            // A part on every thread: its bytes, the same as a tensor, and up to two copies in single precision.
+            _ => 12 * PART_ELEMENTS as u64 * threads() as u64,
+        };
+        merged.max(read)
+    }
 }
 
-/// What describing `batch` pictures at once needs.
-pub fn need(wanted: &Wanted, sizes: &Sizes, form: Form, batch: usize, is_gpu: bool) -> MemoryNeed {
-    let bytes = number_bytes(form, is_gpu);
-    let llm = &sizes.llm;
-    let tokens = (sizes.max_len * batch) as u64;
-    let kv = 2 * (llm.num_hidden_layers * llm.kv_width()) as u64;
-    MemoryNeed {
-        weights: weights_bytes(wanted, form, is_gpu),
-        cache: tokens * kv * bytes,
-        activations: (decoder(sizes).max(tower(sizes))) * bytes * batch as u64
-            + widened(sizes, form, is_gpu),
-    }
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Values at the widest place of the decoder: within a feed-forward or an attention.
-fn decoder(sizes: &Sizes) -> u64 {
+fn decoder(sizes: &Sizes, is_gpu: bool) -> u64 {
     let llm = &sizes.llm;
     let (tokens, hidden) = (sizes.max_len as u64, llm.hidden_size as u64);
-    let stream = 4 * tokens * hidden;
-    let feed_forward = 4 * tokens * llm.intermediate_size as u64;
-    let attention = 3 * llm.num_attention_heads as u64 * tokens * tokens + 3 * tokens * hidden;
-    stream + feed_forward.max(attention) + llm.vocab_size as u64
+    // 1. gate, up, their product, and what a product is put together of
+    let feed_forward = 2 * tokens * hidden + 4 * tokens * llm.intermediate_size as u64;
+    // 2. queries in three stages, keys, values and what comes out of them
+    let attention =
+        9 * tokens * hidden + 3 * scores(llm.num_attention_heads as u64 * tokens * tokens, is_gpu);
+    feed_forward.max(attention) + 4 * llm.vocab_size as u64
 }
 
 /// The same of the vision tower.
-fn tower(sizes: &Sizes) -> u64 {
+fn tower(sizes: &Sizes, is_gpu: bool) -> u64 {
     let [width, inner, heads] = sizes.vision.map(|size| size as u64);
     let patches = sizes.patches as u64;
-    let attention = 3 * heads * patches * patches + 3 * patches * width;
-    4 * patches * width + (3 * patches * inner).max(attention)
+    let pictures = sizes.pictures[usize::from(is_gpu)] as u64;
+    let tokens = pictures * patches;
+    let attention = 9 * tokens * width + 3 * scores(heads * tokens * patches, is_gpu);
+    attention.max(3 * tokens * width + 3 * tokens * inner)
 }
 
-/// Bytes of what is widened to single precision while it is multiplied on a CPU: a segment of a quantised matrix, or
-/// the whole of a narrow one.
-fn widened(sizes: &Sizes, form: Form, is_gpu: bool) -> u64 {
-    let llm = &sizes.llm;
-    let head = (llm.vocab_size * llm.hidden_size) as u64;
+/// Scores of an attention that are there at once.
+fn scores(all: u64, is_gpu: bool) -> u64 {
+    match is_gpu {
+        true => all,
+        false => all.min(MAX_SCORES as u64),
+    }
+}
+
+/// Bytes of what is widened to single precision while it is multiplied on a CPU.
+const fn widened(form: Form, is_gpu: bool) -> u64 {
     match form {
         Form::F32 => 0,
         _ if is_gpu => 0,
-        Form::Bf16 | Form::F16 => 4 * head,
-        Form::Q8 | Form::Q4K => 4 * (1 << 23),
+        _ => 4 * PART_ELEMENTS as u64,
     }
 }
 
-/// The forms that are tried, the most exact first. Half types save memory on a CPU and cost time there, so what is
-/// quantised comes before them only where it is smaller.
-pub const fn candidates(is_gpu: bool) -> &'static [Form] {
-    match is_gpu {
-        true => &[Form::Bf16, Form::Q8, Form::Q4K],
-        false => &[Form::F32, Form::Q8, Form::Q4K],
-    }
+/// The forms that are tried, the most exact first. Half types are quick where the device computes in them; a CPU
+/// without such instructions would be slower than in single precision, and less exact than q8_0 would be small.
+pub fn candidates(device: &Device) -> Vec<Form> {
+    let halves = match device {
+        Device::Cpu => None,
+        Device::Cuda(_) | Device::Metal(_) if has_bf16(device) => Some(Form::Bf16),
+        Device::Cuda(_) | Device::Metal(_) => Some(Form::F16),
+    };
+    let whole = device.is_cpu().then_some(Form::F32);
+    let small = [Form::Q8, Form::Q4K];
+    whole.into_iter().chain(halves).chain(small).collect()
 }
 
 /// The best form for a device with so much free memory.
-pub fn choose(
-    wanted: &Wanted,
-    sizes: &Sizes,
-    batch: usize,
-    (device, is_gpu): (&str, bool),
-    free: Option<u64>,
-) -> (Fit, Form) {
-    let forms = candidates(is_gpu);
+pub fn choose(load: &Load<'_>, device: &Device, name: &str, free: Option<u64>) -> (Fit, Form) {
+    let is_gpu = !device.is_cpu();
+    let forms = candidates(device);
     let needs = forms.iter().map(|form| FormNeed {
         form: form.name().to_owned(),
         is_quantised: matches!(form, Form::Q8 | Form::Q4K),
-        need: need(wanted, sizes, *form, batch, is_gpu),
+        need: load.need(*form, is_gpu),
     });
-    let fit = Fit::choose(device, free, needs.collect());
+    let mut fit = Fit::choose(name, free, needs.collect());
+    fit.adapters = load.adapters.len();
     let form = forms[fit.chosen.min(forms.len() - 1)];
     (fit, form)
 }
@@ -143,12 +224,18 @@ pub fn tune_need(
     let tokens = sizes.max_len as u64;
     let inputs = tokens * (llm.hidden_size * (llm.num_hidden_layers + 2)) as u64;
     let kept = TRAINED_COPIES * 4 * num_trained;
+    let load = Load {
+        wanted: &frozen,
+        sizes,
+        adapters: &[],
+        rows: 1,
+    };
     TuneNeed {
         model: MemoryNeed {
-            weights: weights_bytes(&frozen, form, is_gpu),
+            weights: load.weights(form, is_gpu).now,
             cache: inputs * bytes,
-            activations: decoder_graph(sizes).max(tower(sizes)) * bytes
-                + widened(sizes, form, is_gpu)
+            activations: decoder_graph(sizes).max(tower(sizes, is_gpu)) * bytes
+                + widened(form, is_gpu)
                 + LOGITS_AT_ONCE * 8 * 4 * llm.vocab_size as u64,
         },
         trained: match is_gpu {
@@ -180,12 +267,13 @@ pub fn choose_tune(
     parts: (&Wanted, &BTreeMap<String, Vec<usize>>),
     sizes: &Sizes,
     asked: Option<Form>,
-    is_gpu: bool,
+    device: &Device,
     free: Option<u64>,
 ) -> (Form, TuneNeed) {
+    let is_gpu = !device.is_cpu();
     let forms = match asked {
         Some(form) => vec![form],
-        None => candidates(is_gpu).to_vec(),
+        None => candidates(device),
     };
     let mut chosen = (Form::F32, TuneNeed::default());
     for form in forms {
@@ -195,4 +283,95 @@ pub fn choose_tune(
         }
     }
     chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted() -> Wanted {
+        ["a.weight", "b.weight", "c.weight"]
+            .map(|name| {
+                let slot = Slot {
+                    shape: vec![512, 256],
+                    is_matrix: true,
+                };
+                (name.to_owned(), slot)
+            })
+            .into()
+    }
+
+    fn sizes() -> Sizes {
+        let llm = LlmConfig {
+            hidden_size: 256,
+            intermediate_size: 512,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            vocab_size: 512,
+            rms_norm_eps: 1e-5,
+            rope_theta: 1e4,
+            qkv_bias: false,
+        };
+        Sizes {
+            llm,
+            max_len: 100,
+            vision: [64, 128, 2],
+            patches: 50,
+            pictures: [3, 10],
+        }
+    }
+
+    fn changed(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn adapters_cost_what_waits_for_their_turn() {
+        let (wanted, sizes) = (wanted(), sizes());
+        let weights = |adapters: &[BTreeSet<String>]| {
+            let load = Load {
+                wanted: &wanted,
+                sizes: &sizes,
+                adapters,
+                rows: 1,
+            };
+            load.need(Form::F32, false).weights
+        };
+        let one = 512 * 256 * 4;
+        assert_eq!(weights(&[]), 3 * one);
+        // Each of three changes the same two: one copy at a time is there.
+        let same = changed(&["a.weight", "b.weight"]);
+        assert_eq!(
+            weights(&[same.clone(), same.clone(), same.clone()]),
+            3 * one
+        );
+        // What the first leaves alone lies on the shelf while the second has its own.
+        assert_eq!(weights(&[same, changed(&["c.weight"])]), 5 * one);
+    }
+
+    #[test]
+    fn every_row_costs_its_keys_and_values() {
+        let (wanted, sizes) = (wanted(), sizes());
+        let cache = |rows| {
+            let load = Load {
+                wanted: &wanted,
+                sizes: &sizes,
+                adapters: &[],
+                rows,
+            };
+            load.need(Form::Q8, false).cache
+        };
+        assert_eq!(cache(1), 2 * 2 * 128 * 100 * 4);
+        assert_eq!(cache(8), 8 * cache(1));
+    }
+
+    #[test]
+    fn a_cpu_is_never_offered_half_types() {
+        let names: Vec<&str> = candidates(&Device::Cpu)
+            .iter()
+            .map(|form| form.name())
+            .collect();
+        assert_eq!(names, ["f32", "q8_0", "q4_k"]);
+    }
 }

@@ -2,20 +2,21 @@
 //! read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::Device;
 
 use super::architecture::Architecture;
 use super::backbone::Backbone;
+use super::decoding::GenerateSettings;
 use super::files::ModelFiles;
 use super::fit::{self, Sizes};
-use super::local::LocalModel;
+use super::local::{LocalModel, Room};
 use super::ops::Mode;
 use super::weights::{Adapter, Census, Form, Shelf, Source, TuneScope, Tuned, Wanted, Weights};
 use crate::compute::{DeviceChoice, free_memory};
-use crate::domain::{Fit, ModelCard, TuneNeed, Verdict};
+use crate::domain::{Aspect, Fit, ModelCard, TuneNeed, Verdict};
 use crate::ml::MlError;
 
 /// How a model is to be loaded.
@@ -55,35 +56,139 @@ pub(super) fn load(
         wanted,
         own,
     } = source_of(files, architecture, wish)?;
-    let (fit, best) = weigh(&wanted, sizes, &open.device, &open.name);
+    let generation = files.manifest()?.generation;
+    let sizes = in_full(sizes, &generation);
+    let adapters = adapters_of(files, wish.adapter.as_deref());
+    let weighed = fit::Load {
+        wanted: &wanted,
+        sizes: &sizes,
+        adapters: &adapters,
+        rows: generation.num_beams,
+    };
+    let (fit, best) = fit::choose(
+        &weighed,
+        &open.device,
+        &open.name,
+        free_memory(&open.device),
+    );
+    // What others left on the shelf is of one form, and of memory that is taken already.
+    let asked = wish.form.or_else(|| shelf.form());
     let form = match files {
         // Its few megabytes fit everywhere, and its predictors know it in single precision.
-        ModelFiles::Embedded => wish.form.unwrap_or(Form::F32),
-        ModelFiles::Folder(_) => wish.form.unwrap_or(best),
+        ModelFiles::Embedded => asked.unwrap_or(Form::F32),
+        ModelFiles::Folder(_) => asked.unwrap_or(best),
     };
-    if wish.form.is_none() && fit.verdict() == Verdict::DoesNotFit {
+    if asked.is_none() && fit.verdict() == Verdict::DoesNotFit {
         return Err(MlError::Input(format!(
             "{} {fit}: close other programs, choose another device, or ask for a form with --dtype all the same",
             card.tag.name
         )));
     }
+    let is_gpu = !open.device.is_cpu();
+    let need = weighed.need(form, is_gpu);
+    let room = Room {
+        member: weighed.row_bytes(form, is_gpu) * generation.num_beams as u64,
+        spare: need.activations,
+    };
+    shelf.settle(form);
     let weights = Weights::new(source, form, &open.device).with_shelf(shelf, own);
     let backbone = architecture.backbone(files, Mode::Inference, &weights)?;
     card.loaded_on = Some(format!("{}, {form}", open.name));
-    let settings = files.manifest()?.generation;
-    Ok(LocalModel::of(backbone, card, settings).on(&open.device, form))
+    card.memory_bytes = need.total();
+    Ok(LocalModel::of(backbone, card, generation).on(&open.device, form, room))
 }
 
-/// Whether and how a model fits, without reading its weights.
+/// Whether and how a model fits with its adapters, without reading its weights; `freed` bytes will be there beside what
+/// is free now.
 ///
 /// # Errors
 /// Files that are lacking or malformed.
-pub(super) fn fit_of(files: &ModelFiles, device: DeviceChoice) -> Result<Fit, MlError> {
-    let open = device.open().map_err(MlError::Input)?;
+pub(super) fn fit_of(
+    files: &ModelFiles,
+    device: DeviceChoice,
+    adapter: Option<&Path>,
+    freed: u64,
+) -> Result<Fit, MlError> {
     let architecture = files.architecture()?;
-    let sizes = architecture.sizes(files)?;
-    let Read { wanted, .. } = source_of(files, architecture, &LoadWish::on(device))?;
-    Ok(weigh(&wanted, sizes, &open.device, &open.name).0)
+    let read = source_of(files, architecture, &LoadWish::on(device))?;
+    let weighed = Weighed {
+        wanted: read.wanted,
+        sizes: architecture.sizes(files)?,
+        generation: files.manifest()?.generation,
+        adapters: adapters_of(files, adapter),
+    };
+    weighed.on(device, freed)
+}
+
+/// The same of a model that is not here: told from its configuration.
+///
+/// # Errors
+/// A configuration of a model that this program does not run, or that is malformed.
+pub fn fit_of_config(
+    config: &str,
+    preprocessor: Option<&str>,
+    device: DeviceChoice,
+) -> Result<Fit, MlError> {
+    let architecture = Architecture::of_config(config)
+        .ok_or_else(|| MlError::Input("the program does not run models of its kind".to_owned()))?;
+    let census = Arc::new(Census::default());
+    let listing = Weights::new(census.clone(), Form::F32, &Device::Cpu);
+    let sizes = architecture.list_of_config(config, preprocessor, &listing)?;
+    let weighed = Weighed {
+        wanted: census.wanted(),
+        sizes,
+        generation: GenerateSettings::default(),
+        adapters: Vec::new(),
+    };
+    weighed.on(device, 0)
+}
+
+struct Weighed {
+    wanted: Wanted,
+    sizes: Sizes,
+    generation: GenerateSettings,
+    adapters: Vec<BTreeSet<String>>,
+}
+
+impl Weighed {
+    fn on(self, device: DeviceChoice, freed: u64) -> Result<Fit, MlError> {
+        let open = device.open().map_err(MlError::Input)?;
+        let sizes = in_full(self.sizes, &self.generation);
+        let load = fit::Load {
+            wanted: &self.wanted,
+            sizes: &sizes,
+            adapters: &self.adapters,
+            rows: self.generation.num_beams,
+        };
+        let free = free_memory(&open.device).map(|free| free + freed);
+        Ok(fit::choose(&load, &open.device, &open.name, free).0)
+    }
+}
+
+/// Sizes with room for what is generated behind a conversation.
+const fn in_full(mut sizes: Sizes, generation: &GenerateSettings) -> Sizes {
+    sizes.max_len += generation.max_new_tokens;
+    sizes
+}
+
+/// Names that each adapter changes of those that take turns over one base; one that cannot be read says so when its turn
+/// comes.
+fn adapters_of(files: &ModelFiles, wished: Option<&Path>) -> Vec<BTreeSet<String>> {
+    let named = files.adapters().unwrap_or_default();
+    let changed = |folder: &Path| Some(Adapter::open(folder).ok()?.changed());
+    match wished {
+        Some(folder) if !named.iter().any(|named| named == folder) => {
+            changed(folder).into_iter().collect()
+        }
+        _ => {
+            let mut all: Vec<_> = named.iter().filter_map(|folder| changed(folder)).collect();
+            if !all.is_empty() && all.len() < Aspect::ALL.len() {
+                // Other aspects are described by the base itself.
+                all.push(BTreeSet::new());
+            }
+            all
+        }
+    }
 }
 
 /// What a model is read from.
@@ -132,15 +237,6 @@ fn source_of(
         ))),
     }
 }
-
-fn weigh(wanted: &Wanted, mut sizes: Sizes, device: &Device, name: &str) -> (Fit, Form) {
-    sizes.max_len += GENERATED;
-    let place = (name, !device.is_cpu());
-    fit::choose(wanted, &sizes, 1, place, free_memory(device))
-}
-
-/// Tokens that a cache has room for beside a conversation's.
-const GENERATED: usize = 160;
 
 /// What training parts of a model would take, told before a byte of its weights is read.
 #[derive(Debug, Clone)]
@@ -219,8 +315,8 @@ fn plan_of(
     let mut sizes = files.architecture()?.sizes(files)?;
     sizes.max_len = max_len;
     let free = free_memory(&open.device);
-    let is_gpu = !open.device.is_cpu();
-    let (form, need) = fit::choose_tune((wanted, &trained), &sizes, wish.form, is_gpu, free);
+    let parts = (wanted, &trained);
+    let (form, need) = fit::choose_tune(parts, &sizes, wish.form, &open.device, free);
     Ok(TunePlan {
         trained,
         form,

@@ -11,7 +11,7 @@ use super::decoding::{Ask, Batch, GenerateSettings, Passed};
 use super::files::ModelFiles;
 use super::load::{LoadWish, load};
 use super::weights::{Form, Shelf};
-use crate::compute::DeviceChoice;
+use crate::compute::{DeviceChoice, free_memory};
 use crate::domain::{Conversation, Features, Interrupted, ModelCard, Picture};
 use crate::ml::MlError;
 
@@ -29,13 +29,35 @@ pub struct Plan {
 /// two cores with the embedded model (3.2 million): 17 pictures a second on a core each, 9 with products shared.
 const SMALL: u64 = 100_000_000;
 
-/// Answers that a large model generates at once.
-const MEMBERS: usize = 8;
+/// Most answers that a large model generates at once, on a CPU and on a GPU: beyond, a step takes longer by as much as
+/// it does more.
+const MEMBERS: [usize; 2] = [8, 32];
+
+/// What the memory beside the weights is used for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Bytes of one answer more in a batch, all its beams.
+    pub(super) member: u64,
+    /// Bytes that are left for what is computed.
+    pub(super) spare: u64,
+}
+
+impl Room {
+    /// Answers that fit at once into so much free memory; as many as are of use where that is not known.
+    fn members(self, free: Option<u64>, most: usize) -> usize {
+        let (Some(free), true) = (free, self.member > 0) else {
+            return most;
+        };
+        let members = free.saturating_sub(self.spare) / self.member;
+        usize::try_from(members).unwrap_or(most).clamp(1, most)
+    }
+}
 
 /// A loaded multimodal model.
 pub struct LocalModel {
     backbone: Box<dyn Backbone>,
-    is_on_cpu: bool,
+    device: Device,
+    room: Room,
     card: ModelCard,
     form: Form,
     settings: GenerateSettings,
@@ -54,6 +76,8 @@ pub struct Described {
     pub num_tokens: usize,
     /// Whether the model ended its answer by itself.
     pub finished: bool,
+    /// Tokens of the prompt that lie beyond the model's limit, and were not read before it answered.
+    pub num_cut: usize,
 }
 
 /// Messages 1 to 3 as the model reads them, token by token.
@@ -151,7 +175,8 @@ impl LocalModel {
     pub fn of(backbone: Box<dyn Backbone>, card: ModelCard, settings: GenerateSettings) -> Self {
         Self {
             backbone,
-            is_on_cpu: true,
+            device: Device::Cpu,
+            room: Room::default(),
             card,
             form: Form::F32,
             settings,
@@ -160,9 +185,10 @@ impl LocalModel {
 
     /// The same on the device and in the form of its tensors.
     #[must_use]
-    pub(super) fn on(mut self, device: &Device, form: Form) -> Self {
-        self.is_on_cpu = device.is_cpu();
+    pub(super) fn on(mut self, device: &Device, form: Form, room: Room) -> Self {
+        self.device = device.clone();
         self.form = form;
+        self.room = room;
         self
     }
 
@@ -181,16 +207,18 @@ impl LocalModel {
         &*self.backbone
     }
 
-    /// How a job's pictures are best shared out.
+    /// How a job's pictures are best shared out, with the memory that is free now.
     pub fn plan(&self) -> Plan {
-        match self.is_on_cpu && self.card.num_parameters < SMALL {
+        let is_on_cpu = self.device.is_cpu();
+        let most = MEMBERS[usize::from(!is_on_cpu)];
+        match is_on_cpu && self.card.num_parameters < SMALL {
             true => Plan {
                 threads: usize::MAX,
                 members: 1,
             },
             false => Plan {
                 threads: 1,
-                members: MEMBERS,
+                members: self.room.members(free_memory(&self.device), most),
             },
         }
     }
@@ -362,6 +390,19 @@ mod tests {
             height,
             rgb: rgb.into(),
         }
+    }
+
+    #[test]
+    fn a_batch_is_as_large_as_memory_allows() {
+        let room = Room {
+            member: 100,
+            spare: 50,
+        };
+        for (free, members) in [(0, 1), (149, 1), (250, 2), (449, 3), (100_000, 8)] {
+            assert_eq!(room.members(Some(free), 8), members, "{free} free");
+        }
+        assert_eq!(room.members(None, 8), 8);
+        assert_eq!(Room::default().members(Some(1), 8), 8);
     }
 
     #[test]

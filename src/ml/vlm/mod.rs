@@ -21,6 +21,7 @@ mod files;
 mod fingerprint;
 pub mod fit;
 mod folder;
+mod hash_memo;
 mod load;
 mod local;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use backbone::{Backbone, Ending, Facts, Inspected, Seen, Sequence};
 pub use decoding::{Ask, Batch, GenerateSettings, Sampling, SoFar, Ticket};
 pub use files::{Manifest, ModelFiles};
 pub use fingerprint::{of_files as hash_of_files, of_parts as hash_of_parts};
+pub use hash_memo::keep_hashes_at;
 pub use kv_cache::KvCache;
-pub use load::{LoadWish, TuneModel, TunePlan, load_to_tune, plan_tune};
+pub use load::{LoadWish, TuneModel, TunePlan, fit_of_config, load_to_tune, plan_tune};
 pub use local::{Described, LocalModel, Parts, Plan, Trace, Values};

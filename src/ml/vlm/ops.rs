@@ -129,12 +129,43 @@ pub fn attention(
     mask: Option<&Tensor>,
 ) -> Result<Tensor> {
     let scale = (q.dim(D::Minus1)? as f64).sqrt().recip();
-    let scores = (q.contiguous()? * scale)?.matmul(&k.transpose(2, 3)?.contiguous()?)?;
-    let scores = match mask {
-        Some(mask) => scores.broadcast_add(mask)?,
-        None => scores,
-    };
-    mode.softmax(&scores)?.matmul(&v.contiguous()?)
+    let (k, v) = (k.transpose(2, 3)?.contiguous()?, v.contiguous()?);
+    by_queries(mode, q, k.dim(3)?, mask, &|q, mask| {
+        let scores = (q.contiguous()? * scale)?.matmul(&k)?;
+        let scores = match mask {
+            Some(mask) => scores.broadcast_add(mask)?,
+            None => scores,
+        };
+        mode.softmax(&scores)?.matmul(&v)
+    })
+}
+
+/// Most scores of an attention that are there at once on a CPU (64 MB): more are computed for some queries after the
+/// others, so that memory grows with a sequence's length and not with its square.
+pub const MAX_SCORES: usize = 1 << 24;
+
+/// Attends for as many queries at once as scores may be there. A query's result depends on no other query.
+fn by_queries(
+    mode: Mode,
+    q: &Tensor,
+    keys: usize,
+    mask: Option<&Tensor>,
+    attend: &dyn Fn(&Tensor, Option<&Tensor>) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let (rows, heads, seq, _) = q.dims4()?;
+    let most = (MAX_SCORES / (rows * heads * keys).max(1)).max(1);
+    if mode == Mode::Training || !q.device().is_cpu() || seq <= most {
+        return attend(q, mask);
+    }
+    let parts = (0..seq).step_by(most).map(|start| {
+        let len = most.min(seq - start);
+        let mask = match mask {
+            Some(mask) if mask.dim(2)? == seq => Some(mask.narrow(2, start, len)?),
+            other => other.cloned(),
+        };
+        attend(&q.narrow(2, start, len)?, mask.as_ref())
+    });
+    Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 2)
 }
 
 /// The same where `q (rows, heads, seq, head_dim)` has more heads than `k` and `v (rows, kv_heads, keys, head_dim)`:
@@ -143,6 +174,18 @@ pub fn attention(
 /// # Errors
 /// Shapes that do not fit.
 pub fn grouped_attention(
+    mode: Mode,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Tensor> {
+    by_queries(mode, q, k.dim(2)?, mask, &|q, mask| {
+        grouped_attention_at_once(mode, q, k, v, mask)
+    })
+}
+
+fn grouped_attention_at_once(
     mode: Mode,
     q: &Tensor,
     k: &Tensor,
@@ -291,5 +334,32 @@ impl LayerNorm {
     /// Failed tensor operations.
     pub fn forward(&self, mode: Mode, x: &Tensor) -> Result<Tensor> {
         mode.layer_norm(x, &self.weight, &self.bias, self.eps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// Attention of so many queries that they do not fit at once, against the same in the plain form, which is never cut.
+    #[test]
+    fn attention_in_parts_equals_attention_at_once() -> Result<()> {
+        let (heads, kv_heads, seq) = (32, 8, 900);
+        assert!(heads * seq * seq > MAX_SCORES);
+        let values = |heads: usize| Tensor::randn(0f32, 1.0, (1, heads, seq, 4), &Device::Cpu);
+        let (q, k, v) = (values(heads)?, values(kv_heads)?, values(kv_heads)?);
+        let mask = causal_mask(seq, 0, DType::F32, &Device::Cpu)?;
+        let [parts, whole] = [Mode::Inference, Mode::Training]
+            .map(|mode| grouped_attention(mode, &q, &k, &v, Some(&mask)));
+        let apart = (parts? - whole?)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!(apart < 1e-5, "{apart}");
+        let (k, v) = (values(heads)?, values(heads)?);
+        let [parts, whole] =
+            [Mode::Inference, Mode::Training].map(|mode| attention(mode, &q, &k, &v, None));
+        let apart = (parts? - whole?)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!(apart < 1e-5, "{apart}");
+        Ok(())
     }
 }

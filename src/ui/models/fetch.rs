@@ -27,6 +27,7 @@ use crate::ui::tokens::STEP;
 use crate::ui::widgets::chip;
 
 use super::FACT_HEIGHT;
+use super::outlook;
 
 /// Width of a download's bar.
 const BAR_WIDTH: f32 = 260.0;
@@ -176,8 +177,15 @@ fn facts(ui: &mut Ui, state: &AppState, offer: &Offer) {
     row(ui, "Commit", offer.commit.clone());
     if let Some(parameters) = offer.parameters {
         row(ui, "Parameters", parameters_words(parameters));
+    }
+    if offer.fit.is_some() || offer.parameters.is_some() {
         ui.weak("In memory");
-        memory(ui, parameters, state.models.shelf.free_memory);
+        match (&offer.fit, offer.parameters) {
+            (Some(fit), _) => outlook::verdict(ui, fit),
+            (None, parameters) => {
+                memory(ui, parameters.unwrap_or(0), state.models.shelf.free_memory)
+            }
+        }
         ui.end_row();
     }
     row(ui, "Goes to", offer.folder.display().to_string());

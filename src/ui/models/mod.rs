@@ -1,6 +1,7 @@
 //! Models: what describes and what scores on this machine, as cards.
 
 mod fetch;
+mod outlook;
 mod predictors;
 mod shelf;
 
@@ -143,7 +144,7 @@ fn model_card(
         .min_col_width(120.0)
         .min_row_height(FACT_HEIGHT)
         .spacing(vec2(GAP, STEP))
-        .show(ui, |ui| facts(ui, model, out));
+        .show(ui, |ui| facts(ui, state, model, out));
     shelf::adapters(ui, state, &model.tag.name, out);
     if is_in_use && model.folder.is_none() {
         return;
@@ -158,13 +159,9 @@ fn model_card(
     });
 }
 
-fn facts(ui: &mut Ui, model: &ModelCard, out: &mut Vec<Command>) {
+fn facts(ui: &mut Ui, state: &AppState, model: &ModelCard, out: &mut Vec<Command>) {
     let place = model.folder.as_deref().unwrap_or("inside the program");
-    let size = format!(
-        "{} on disk, {} in memory",
-        bytes_words(model.weights_bytes),
-        bytes_words(model.memory_bytes)
-    );
+    let size = format!("{} on disk", bytes_words(model.weights_bytes));
     let parameters = parameters_words(model.num_parameters);
     for (name, value) in [
         ("Architecture", model.architecture.as_str()),
@@ -177,6 +174,9 @@ fn facts(ui: &mut Ui, model: &ModelCard, out: &mut Vec<Command>) {
         ui.weak(name);
         ui.add(egui::Label::new(value).wrap());
         ui.end_row();
+    }
+    if let Some(outlook) = state.models.outlooks.get(&model.tag.sha256) {
+        outlook::show(ui, outlook);
     }
     ui.weak("Hash");
     ui.horizontal(|ui| {

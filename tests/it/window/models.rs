@@ -4,18 +4,23 @@ use std::path::PathBuf;
 
 use assay::domain::AddOn;
 use assay::domain::Aspect;
+use assay::domain::Fit;
+use assay::domain::FormNeed;
 use assay::domain::HalfDownload;
 use assay::domain::KnownModel;
+use assay::domain::MemoryNeed;
 use assay::domain::ModelCard;
 use assay::domain::ModelKind;
 use assay::domain::ModelTag;
 use assay::domain::Offer;
 use assay::domain::OpinionScale;
+use assay::domain::Outlook;
 use assay::domain::PredictorCard;
 use assay::domain::PredictorId;
 use assay::domain::Purpose;
 use assay::domain::RunId;
 use assay::domain::Shelf;
+use assay::domain::Speed;
 use assay::jobs::message::Control;
 use assay::jobs::message::Event;
 use assay::jobs::message::FetchRequest;
@@ -120,6 +125,76 @@ fn without_answers_the_screen_says_that_it_looks() {
     window.get_by_label("Looking for models");
 }
 
+/// Forms of these bytes on a machine with 10 GB free.
+fn fit(forms: &[(&str, u64)]) -> Fit {
+    let need = |(form, weights): &(&str, u64)| FormNeed {
+        form: (*form).to_owned(),
+        is_quantised: form.starts_with('q'),
+        need: MemoryNeed {
+            weights: *weights,
+            ..MemoryNeed::default()
+        },
+    };
+    Fit::choose(
+        "CPU",
+        Some(10_000_000_000),
+        forms.iter().map(need).collect(),
+    )
+}
+
+#[test]
+fn the_card_says_whether_it_fits_and_how_long_it_took() {
+    let mut world = showing();
+    let outlook =
+        |fit, speeds| Event::Outlooks([("ab".repeat(32), Outlook { fit, speeds })].into());
+    let fits = fit(&[
+        ("f32", 32_000_000_000),
+        ("q8_0", 8_500_000_000),
+        ("q4_k", 4_800_000_000),
+    ]);
+    world.hear(outlook(
+        Ok(Fit {
+            adapters: 3,
+            ..fits
+        }),
+        Vec::new(),
+    ));
+    let mut window = world::window(world, SIZE);
+    window.get_by_label(
+        "Fits on CPU quantised as q8_0: 8.50 GB of the 10.00 GB that are free, 3 adapters counted, one in use at a time",
+    );
+    window.get_by_label("f32 32.00 GB too large · q8_0 8.50 GB fits · q4_k 4.80 GB fits");
+    window.get_by_label("not known: nothing was described with it on this machine yet");
+
+    let speed = Speed {
+        place: "CPU, q8_0".to_owned(),
+        seconds: 4.25,
+        count: 12,
+    };
+    window
+        .state_mut()
+        .hear(outlook(Ok(fit(&[("q4_k", 12_000_000_000)])), vec![speed]));
+    window.run_steps(2);
+    window.get_by_label_contains("Does not fit on CPU now: 12.00 GB at the smallest (q4_k)");
+    window.get_by_label("4.25 s a description on CPU, q8_0 (mean of 12)");
+
+    let why = "they lack 3 of 9 tensors".to_owned();
+    window.state_mut().hear(outlook(Err(why), Vec::new()));
+    window.run_steps(2);
+    window.get_by_label("they lack 3 of 9 tensors");
+}
+
+#[test]
+fn an_offer_says_whether_it_fits_before_it_is_fetched() {
+    let mut world = with_shelf();
+    world.hear(Event::Offered(Box::new(Offer {
+        fit: Some(fit(&[("f32", 32_000_000_000), ("q4_k", 4_800_000_000)])),
+        ..offer()
+    })));
+    let window = world::window(world, LONG);
+    window.get_by_label("Fits on CPU quantised as q4_k: 4.80 GB of the 10.00 GB that are free");
+}
+
 /// What the workers say of the shelf: a base with an adapter, one adapter here, one model cut off half way.
 fn shelf() -> Shelf {
     let known = |name: &str, kind, base: Option<&str>| KnownModel {
@@ -186,6 +261,7 @@ fn offer() -> Offer {
         page: "https://hub.example/owner/base".to_owned(),
         is_gated: true,
         parameters: Some(8_000_000_000),
+        fit: None,
         num_files: 9,
         bytes: Some(16_100_000_000),
         present: 0,

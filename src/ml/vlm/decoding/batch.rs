@@ -64,6 +64,8 @@ pub struct Batch<'m> {
 struct Member {
     ticket: Ticket,
     ask: Ask,
+    /// Tokens of its prompt beyond the limit.
+    num_cut: usize,
     seen: Arc<Seen>,
     /// What it has read, which all branches share. Its cache is among the batch's rows.
     read: Vec<u32>,
@@ -115,25 +117,26 @@ impl<'m> Batch<'m> {
     /// A picture or words that the model cannot read; the others are not touched by it.
     pub fn join(&mut self, picture: &Picture, asks: &[Ask]) -> Result<Vec<Ticket>, MlError> {
         let seen = Arc::new(self.backbone.look(picture)?);
-        let sequences = asks
-            .iter()
-            .map(|ask| {
-                let mut sequence =
-                    self.backbone
-                        .sequence(&seen, &[&ask.request], Ending::Generate)?;
-                // As the published tool does it.
-                sequence.cut(self.backbone.facts().max_prompt);
-                Ok(sequence)
-            })
-            .collect::<Result<_, MlError>>()?;
+        let limit = self.backbone.facts().max_prompt;
+        let (mut sequences, mut cuts) = (Vec::new(), Vec::new());
+        for ask in asks {
+            let mut sequence = self
+                .backbone
+                .sequence(&seen, &[&ask.request], Ending::Generate)?;
+            cuts.push(sequence.ids.len().saturating_sub(limit));
+            // As the published tool does it.
+            sequence.cut(limit);
+            sequences.push(sequence);
+        }
         let all = Passed::start_all(self.backbone, sequences, &seen)?;
         let mut tickets = Vec::new();
-        for (passed, ask) in all.into_iter().zip(asks) {
+        for ((passed, ask), num_cut) in all.into_iter().zip(asks).zip(cuts) {
             let ticket = Ticket(self.num_joined);
             self.num_joined += 1;
             let member = Member {
                 ticket,
                 ask: ask.clone(),
+                num_cut,
                 seen: Arc::clone(&seen),
                 read: Vec::new(),
                 states: Vec::new(),
@@ -250,6 +253,7 @@ impl<'m> Batch<'m> {
         let Member {
             ticket,
             ask,
+            num_cut,
             seen,
             mut read,
             mut states,
@@ -292,6 +296,7 @@ impl<'m> Batch<'m> {
         let member = Member {
             ticket,
             ask,
+            num_cut,
             seen,
             read: Vec::new(),
             states: Vec::new(),
@@ -303,6 +308,7 @@ impl<'m> Batch<'m> {
                 features,
                 num_tokens,
                 finished: best.is_ended,
+                num_cut,
             }),
         };
         self.seat(member, passed)?;

@@ -167,6 +167,24 @@ fn speaking_alone_says_what_the_batch_says() -> Result<(), MlError> {
 }
 
 #[test]
+fn a_prompt_beyond_the_limit_says_how_much_was_left_out() -> Result<(), MlError> {
+    let model = model();
+    let settings = GenerateSettings {
+        max_new_tokens: 2,
+        ..model.settings()
+    };
+    let cut = |request: &str| -> Result<usize, MlError> {
+        let messages = (request, "Rate it.");
+        let made = model.describe(&picture([64, 64], 1), messages, &settings, &mut |_| Ok(()))?;
+        Ok(made.num_cut)
+    };
+    assert_eq!(cut("Describe it.")?, 0);
+    let limit = model.backbone().facts().max_prompt;
+    assert!(cut(&"a boat ".repeat(limit))? >= limit / 2);
+    Ok(())
+}
+
+#[test]
 fn a_picture_that_cannot_be_read_leaves_the_others_alone() -> Result<(), MlError> {
     let model = model();
     let settings = GenerateSettings {

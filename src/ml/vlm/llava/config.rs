@@ -205,6 +205,7 @@ impl Config {
                 self.vision.num_attention_heads,
             ],
             patches: self.vision.num_patches() + 1,
+            pictures: [1, 1],
         }
     }
 

@@ -12,7 +12,7 @@ mod model;
 mod names;
 
 pub use config::Config;
-pub use model::Llava;
+pub use model::{Llava, list};
 
 #[cfg(test)]
 mod tests;

@@ -31,6 +31,43 @@ pub struct Llava {
     dtype: candle_core::DType,
 }
 
+/// What is read from weights.
+struct Network {
+    vision: ClipTower,
+    linear_1: Linear,
+    linear_2: Linear,
+    llm: Llama,
+}
+
+impl Network {
+    fn new(config: &Config, mode: Mode, weights: &Weights) -> std::result::Result<Self, MlError> {
+        let parts = Parts::find(weights).map_err(MlError::Weights)?;
+        let (inner, width) = (
+            config.vision.hidden_size * config.feature_layers.len(),
+            config.llm.hidden_size,
+        );
+        let linear = |name: &str, inner| match config.projector_bias {
+            true => Linear::with_bias(width, inner, &parts.projector.pp(name)),
+            false => Linear::new(width, inner, &parts.projector.pp(name)),
+        };
+        let head = parts.head(config.is_tied);
+        Ok(Self {
+            vision: ClipTower::new(config, mode, &parts.vision)?,
+            linear_1: linear("linear_1", inner)?,
+            linear_2: linear("linear_2", width)?,
+            llm: Llama::of_parts(&config.llm, mode, &parts.llm, head.as_ref())?,
+        })
+    }
+}
+
+/// Asks weights for everything that the model reads, and keeps nothing.
+///
+/// # Errors
+/// Missing or wrongly shaped tensors, named.
+pub fn list(config: &Config, mode: Mode, weights: &Weights) -> std::result::Result<(), MlError> {
+    Network::new(config, mode, weights).map(drop)
+}
+
 impl Llava {
     /// Loads a checkpoint in any of the hub's layouts.
     ///
@@ -42,27 +79,19 @@ impl Llava {
         weights: &Weights,
         tokenizer: Tokenizer,
     ) -> std::result::Result<Self, MlError> {
-        let parts = Parts::find(weights).map_err(MlError::Weights)?;
-        let (inner, width) = (
-            config.vision.hidden_size * config.feature_layers.len(),
-            config.llm.hidden_size,
-        );
-        let linear = |name: &str, inner| match config.projector_bias {
-            true => Linear::with_bias(width, inner, &parts.projector.pp(name)),
-            false => Linear::new(width, inner, &parts.projector.pp(name)),
-        };
+        let Network {
+            vision,
+            linear_1,
+            linear_2,
+            llm,
+        } = Network::new(config, mode, weights)?;
         Ok(Self {
             chat: Chat::new(tokenizer)?,
             normalisation: Normalisation::new(config.image.mean, config.image.std),
-            vision: ClipTower::new(config, mode, &parts.vision)?,
-            linear_1: linear("linear_1", inner)?,
-            linear_2: linear("linear_2", width)?,
-            llm: Llama::of_parts(
-                &config.llm,
-                mode,
-                &parts.llm,
-                parts.head(config.is_tied).as_ref(),
-            )?,
+            vision,
+            linear_1,
+            linear_2,
+            llm,
             config: config.clone(),
             device: weights.device().clone(),
             dtype: weights.dtype(),

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::stem::StemConfig;
+use super::vision::TOGETHER;
+use crate::ml::vlm::fit::Sizes;
 use crate::ml::vlm::llama::LlmConfig;
 
 /// The whole model.
@@ -169,6 +171,27 @@ impl From<WrittenVision> for VisionConfig {
 }
 
 impl Config {
+    /// The sizes that memory depends on.
+    pub fn sizes(self) -> Sizes {
+        let vision = &self.vision_config;
+        let side = self.scale_resolution as usize / vision.patch_size.max(1);
+        Sizes {
+            max_len: self.max_len,
+            vision: [
+                vision.hidden_size,
+                vision.intermediate_size,
+                vision.num_attention_heads,
+            ],
+            // Slices have about the area of the square, whatever their sides.
+            patches: side * side * 21 / 20,
+            pictures: match self.max_slice_nums as usize {
+                0 | 1 => [1, 1],
+                slices => [TOGETHER, slices + 1],
+            },
+            llm: self.llm,
+        }
+    }
+
     /// Reads `config.json` in either form; the hub's `preprocessor_config.json`, where it is there, says how pictures
     /// are cut.
     ///

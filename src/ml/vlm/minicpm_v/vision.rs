@@ -135,9 +135,18 @@ impl VisionTower {
         let padded: Vec<Tensor> = pictures.iter().map(padded).collect::<Result<_>>()?;
         // All patches stand in one row, so their ids are the batch's and not a picture's.
         let ids = self.position_ids([1, longest], longest);
-        let features = self.attend_all(&Tensor::cat(&padded, 0)?, &ids, tape)?;
+        // No picture sees another one, so how many go together is a matter of memory alone.
+        let together = match padded.first().is_some_and(|first| first.device().is_cpu()) {
+            true => TOGETHER,
+            false => padded.len().max(1),
+        };
+        let features: Vec<Tensor> = padded
+            .chunks(together)
+            .map(|some| self.attend_all(&Tensor::cat(some, 0)?, &ids, tape))
+            .collect::<Result<_>>()?;
         let own = |(index, (_, [rows, cols])): (usize, &(Tensor, [usize; 2]))| {
-            features.get(index)?.narrow(0, 0, rows * cols)
+            let features = features[index / together].get(index % together)?;
+            features.narrow(0, 0, rows * cols)
         };
         pictures.iter().enumerate().map(own).collect()
     }
@@ -178,6 +187,9 @@ impl VisionTower {
             .collect()
     }
 }
+
+/// Pictures of a conversation that go through the tower together on a CPU: a thumbnail and the two slices of a square.
+pub const TOGETHER: usize = 3;
 
 /// Patches of the longest picture.
 pub fn longest(pictures: &[(Tensor, [usize; 2])]) -> usize {

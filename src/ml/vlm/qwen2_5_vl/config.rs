@@ -192,6 +192,7 @@ impl Config {
                 self.vision.num_heads,
             ],
             patches: self.image.max_pixels as usize / patch,
+            pictures: [1, 1],
         }
     }
 

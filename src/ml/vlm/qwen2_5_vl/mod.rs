@@ -13,7 +13,7 @@ mod vision;
 mod window;
 
 pub use config::Config;
-pub use model::Qwen2_5Vl;
+pub use model::{Qwen2_5Vl, list};
 
 #[cfg(test)]
 mod tests;

@@ -30,17 +30,14 @@ pub struct Qwen2_5Vl {
     dtype: DType,
 }
 
-impl Qwen2_5Vl {
-    /// Loads a checkpoint in any of the hub's layouts.
-    ///
-    /// # Errors
-    /// Missing or wrongly shaped tensors, named; a tokenizer of another model.
-    pub fn new(
-        config: &Config,
-        mode: Mode,
-        weights: &Weights,
-        tokenizer: Tokenizer,
-    ) -> Result<Self, MlError> {
+/// What is read from weights.
+struct Network {
+    vision: VisionTower,
+    llm: Llama,
+}
+
+impl Network {
+    fn new(config: &Config, mode: Mode, weights: &Weights) -> Result<Self, MlError> {
         // The hub's names, unless the weights have those that transformers keeps in memory since version 4.52.
         let below = |names: [&str; 2], probe: &str| {
             let newer = weights.pp(names[1]);
@@ -54,10 +51,37 @@ impl Qwen2_5Vl {
         let head = weights.pp("lm_head");
         let head = (!config.is_tied).then_some(&head);
         Ok(Self {
-            chat: Chat::new(tokenizer)?,
-            normalisation: Normalisation::new(config.image.mean, config.image.std),
             vision: VisionTower::new(&config.vision, mode, &visual)?,
             llm: Llama::of_parts(&config.llm, mode, &llm, head)?,
+        })
+    }
+}
+
+/// Asks weights for everything that the model reads, and keeps nothing.
+///
+/// # Errors
+/// Missing or wrongly shaped tensors, named.
+pub fn list(config: &Config, mode: Mode, weights: &Weights) -> Result<(), MlError> {
+    Network::new(config, mode, weights).map(drop)
+}
+
+impl Qwen2_5Vl {
+    /// Loads a checkpoint in any of the hub's layouts.
+    ///
+    /// # Errors
+    /// Missing or wrongly shaped tensors, named; a tokenizer of another model.
+    pub fn new(
+        config: &Config,
+        mode: Mode,
+        weights: &Weights,
+        tokenizer: Tokenizer,
+    ) -> Result<Self, MlError> {
+        let Network { vision, llm } = Network::new(config, mode, weights)?;
+        Ok(Self {
+            chat: Chat::new(tokenizer)?,
+            normalisation: Normalisation::new(config.image.mean, config.image.std),
+            vision,
+            llm,
             config: config.clone(),
             device: weights.device().clone(),
             dtype: weights.dtype(),

@@ -2,8 +2,9 @@
 //!
 //! candle's own product keeps up to two more copies of a matrix in layouts of its own, which makes 4 bits a weight
 //! into 20 on CPUs with AMX; and it runs on candle's pool, which this program keeps to one thread. So blocks are kept
-//! once here, in segments of rows that rayon's threads work on. Few vectors are multiplied block by block, with
-//! activations in 8 bits; many are multiplied by segments that are widened to single precision.
+//! once here, in segments of rows that rayon's threads work on, and multiplied by `compute::packed` where the CPU has
+//! the instructions for it. Elsewhere few vectors are multiplied block by block by candle, with activations in 8 bits;
+//! many by segments that are widened to single precision.
 
 use std::borrow::Cow;
 
@@ -11,21 +12,67 @@ use candle_core::quantized::{GgmlDType, QuantizedType};
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::matrix::{PART_ELEMENTS, quantised};
+use super::packed_product::product;
+use crate::compute::packed::{self, Vectors};
+
 /// Segments of a matrix: enough that the threads of a desktop share them evenly.
 const SEGMENTS: usize = 16;
-/// Most elements of a segment: as many are widened at once, by every thread that quantises.
-const MAX_ELEMENTS: usize = 1 << 23;
-/// Vectors up to which blocks are multiplied as they are: beyond, widening a segment costs less than it saves.
+/// Vectors up to which candle multiplies blocks as they are: beyond, widening a segment costs less than it saves.
 const FEW: usize = 12;
 
 /// The matrix `(out, width)`.
 pub(super) struct Blocks {
-    segments: Vec<Box<dyn QuantizedType>>,
+    segments: Vec<Segment>,
     /// Rows of every segment but the last.
     rows: usize,
     out: usize,
     width: usize,
     kind: GgmlDType,
+}
+
+/// Some rows.
+enum Segment {
+    /// As a file holds them.
+    Packed(packed::Layout, Vec<u8>),
+    /// As candle holds them: kinds and CPUs that have no kernel here.
+    Candle(Box<dyn QuantizedType>),
+}
+
+impl Segment {
+    fn of_bytes(kind: GgmlDType, bytes: Cow<'_, [u8]>) -> Self {
+        match layout_of(kind) {
+            Some(layout) => Self::Packed(layout, bytes.into_owned()),
+            None => Self::Candle(kind.from_data(bytes)),
+        }
+    }
+
+    /// Rows `ids` of so many, side by side in single precision.
+    fn widen(&self, ids: std::ops::Range<usize>, len: usize, out: &mut [f32]) -> Result<()> {
+        let width = out.len() / ids.len().max(1);
+        match self {
+            Self::Packed(layout, bytes) => {
+                let row = layout.row_bytes(width);
+                packed::widen(*layout, &bytes[ids.start * row..ids.end * row], out);
+            }
+            Self::Candle(blocks) => {
+                let ids: Vec<u32> = ids.map(|id| id as u32).collect();
+                out.copy_from_slice(single(&blocks.embedding(&ids, len, width)?)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The layout of blocks that are multiplied by kernels of this program on this CPU.
+fn layout_of(kind: GgmlDType) -> Option<packed::Layout> {
+    let layout = match kind {
+        GgmlDType::Q8_0 => packed::Layout::Q8,
+        GgmlDType::Q4K => packed::Layout::Q4K,
+        GgmlDType::Q6K => packed::Layout::Q6K,
+        _ => return None,
+    };
+    Vectors::has_kernel(layout, 1).then_some(layout)
 }
 
 impl std::fmt::Debug for Blocks {
@@ -46,13 +93,10 @@ impl Blocks {
     ) -> Result<Self> {
         Self::check(width, kind)?;
         let rows = segment_rows(out, width);
-        let segment = |start: usize| -> Result<Box<dyn QuantizedType>> {
+        let segment = |start: usize| -> Result<Segment> {
             let len = rows.min(out - start);
-            let part = read(start, len)?.to_dtype(DType::F32)?;
-            let part = part.flatten_all()?.to_vec1::<f32>()?;
-            let mut blocks = kind.cpu_zeros(part.len());
-            blocks.from_float(&part);
-            Ok(blocks)
+            let quantised = quantised(&read(start, len)?, kind)?;
+            Ok(Segment::of_bytes(kind, quantised.data()?))
         };
         let starts: Vec<usize> = (0..out).step_by(rows).collect();
         Ok(Self {
@@ -86,7 +130,7 @@ impl Blocks {
         let segments = bytes.par_chunks(rows * row);
         Ok(Self {
             segments: segments
-                .map(|bytes| kind.from_data(Cow::Borrowed(bytes)))
+                .map(|bytes| Segment::of_bytes(kind, Cow::Borrowed(bytes)))
                 .collect(),
             rows,
             out,
@@ -116,14 +160,21 @@ impl Blocks {
     pub(super) fn num_bytes(&self) -> usize {
         self.segments
             .iter()
-            .map(|s| s.storage_size_in_bytes())
+            .map(|segment| match segment {
+                Segment::Packed(_, bytes) => bytes.len(),
+                Segment::Candle(blocks) => blocks.storage_size_in_bytes(),
+            })
             .sum()
     }
 
     /// `x (rows, width)` in single precision to `(rows, out)`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let rows = x.dim(0)?;
-        if rows <= FEW {
+        let count = x.dim(0)?;
+        let is_direct = match self.segments.first() {
+            Some(Segment::Packed(layout, _)) => Vectors::has_kernel(*layout, count),
+            _ => count <= FEW,
+        };
+        if is_direct {
             return x.contiguous()?.apply_op1_no_bwd(self);
         }
         let parts = (0..self.segments.len()).map(|at| x.matmul(&self.widened(at)?.t()?));
@@ -145,7 +196,6 @@ impl Blocks {
 
     /// A segment in single precision.
     fn widened(&self, at: usize) -> Result<Tensor> {
-        let segment = &self.segments[at];
         let len = self.segment_len(at);
         let mut values = vec![0_f32; len * self.width];
         let step = len.div_ceil(rayon::current_num_threads()).max(1);
@@ -153,10 +203,9 @@ impl Blocks {
             .par_chunks_mut(step * self.width)
             .enumerate()
             .try_for_each(|(part, values)| {
-                let start = (part * step) as u32;
-                let ids: Vec<u32> = (start..start + (values.len() / self.width) as u32).collect();
-                values.copy_from_slice(single(&segment.embedding(&ids, len, self.width)?)?);
-                Ok::<_, candle_core::Error>(())
+                let start = part * step;
+                let ids = start..start + values.len() / self.width;
+                self.segments[at].widen(ids, len, values)
             })?;
         Tensor::from_vec(values, (len, self.width), &Device::Cpu)
     }
@@ -168,17 +217,14 @@ impl Blocks {
     /// Rows `(ids, width)` in single precision.
     pub(super) fn rows(&self, ids: &Tensor) -> Result<Tensor> {
         let ids = ids.to_dtype(DType::U32)?.to_vec1::<u32>()?;
-        let mut values = Vec::with_capacity(ids.len() * self.width);
-        for id in &ids {
+        let mut values = vec![0_f32; ids.len() * self.width];
+        for (id, values) in ids.iter().zip(values.chunks_exact_mut(self.width)) {
             let id = *id as usize;
             if id >= self.out {
                 bail!("row {id} of an embedding of {} rows", self.out)
             }
-            let segment = id / self.rows;
-            let row = [(id % self.rows) as u32];
-            let row =
-                self.segments[segment].embedding(&row, self.segment_len(segment), self.width)?;
-            values.extend_from_slice(single(&row)?);
+            let (segment, row) = (id / self.rows, id % self.rows);
+            self.segments[segment].widen(row..row + 1, self.segment_len(segment), values)?;
         }
         Tensor::from_vec(values, (ids.len(), self.width), &Device::Cpu)
     }
@@ -207,29 +253,30 @@ impl CustomOp1 for Blocks {
             )
         }
         let x = &single(storage)?[start..end];
-        let parts: Vec<Vec<f32>> = (0..self.segments.len())
-            .into_par_iter()
-            .map(|at| {
-                let mut part = vec![0_f32; rows * self.segment_len(at)];
-                let shape = (rows, self.width, self.segment_len(at));
-                self.segments[at].matmul_t(shape, x, &mut part)?;
-                Ok(part)
-            })
-            .collect::<Result<_>>()?;
-        let mut out = Vec::with_capacity(rows * self.out);
-        for row in 0..rows {
-            for (at, part) in parts.iter().enumerate() {
-                let len = self.segment_len(at);
-                out.extend_from_slice(&part[row * len..(row + 1) * len]);
+        let vectors = match self.segments.first() {
+            Some(Segment::Packed(layout, _)) => Vectors::new(*layout, x, width),
+            _ => None,
+        };
+        let out = product(rows, self.out, self.rows, &|at, part| match (
+            &self.segments[at],
+            &vectors,
+        ) {
+            (Segment::Packed(layout, bytes), Some(vectors)) => {
+                vectors.times(*layout, bytes, part);
+                Ok(())
             }
-        }
+            (Segment::Candle(blocks), _) => {
+                blocks.matmul_t((rows, width, self.segment_len(at)), x, part)
+            }
+            (Segment::Packed(..), None) => bail!("there is no kernel for {rows} vectors"),
+        })?;
         Ok((CpuStorage::F32(out), Shape::from((rows, self.out))))
     }
 }
 
 /// Rows of a segment: a multiple of four, which candle multiplies together.
 fn segment_rows(out: usize, width: usize) -> usize {
-    let rows = out.div_ceil(SEGMENTS).min(MAX_ELEMENTS / width);
+    let rows = out.div_ceil(SEGMENTS).min(PART_ELEMENTS / width);
     rows.next_multiple_of(4).max(4)
 }
 

@@ -7,16 +7,17 @@ use candle_core::backend::BackendStorage as _;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, MetalStorage, Result, Shape,
-    Storage, Tensor, bail,
+    Storage, Tensor, WithDType, bail,
 };
 use rayon::prelude::*;
 
 use super::blocks::Blocks;
 use super::form::Kind;
+use super::packed_product;
 use super::tuned::LowRank;
 
-/// Elements that are quantised at once.
-const PART: usize = 1 << 21;
+/// Elements that are read, quantised or widened at once, by every thread that does so.
+pub const PART_ELEMENTS: usize = 1 << 21;
 
 /// The matrix `(out, width)` of a linear layer or an embedding.
 #[derive(Debug, Clone)]
@@ -117,6 +118,29 @@ impl Matrix {
         }))
     }
 
+    /// Keeps a matrix `(out, width)` of the CPU as a tensor of `kept`, whose rows are read some at a time: it is never
+    /// there twice.
+    ///
+    /// # Errors
+    /// Another type than a float; whatever `rows` answers.
+    pub(super) fn plain_rows(
+        shape: (usize, usize),
+        kept: DType,
+        activations: DType,
+        rows: &(dyn Fn(usize, usize) -> Result<Tensor> + Sync),
+    ) -> Result<Self> {
+        let tensor = match kept {
+            DType::F32 => filled::<f32>(shape, kept, rows)?,
+            DType::F16 => filled::<half::f16>(shape, kept, rows)?,
+            DType::BF16 => filled::<half::bf16>(shape, kept, rows)?,
+            other => candle_core::bail!("weights are not kept as {other:?}"),
+        };
+        Ok(Self(match kept == activations {
+            true => Kept::Plain(tensor),
+            false => Kept::Narrow(tensor, activations),
+        }))
+    }
+
     /// Quantises a matrix `(out, width)` whose rows are read some at a time, so that no more of it than those is ever
     /// there in another form.
     ///
@@ -135,15 +159,14 @@ impl Matrix {
         }
         // ggml's quantisation runs on the CPU, by parts; the bytes then go to the device as one.
         let row_bytes = width / kind.block_size() * kind.type_size();
-        let step = (PART / width.max(1)).clamp(1, out.max(1));
+        let step = (PART_ELEMENTS / width.max(1)).clamp(1, out.max(1));
         let mut bytes = vec![0_u8; out * row_bytes];
         bytes
             .par_chunks_mut(step * row_bytes)
             .enumerate()
             .try_for_each(|(part, bytes)| -> Result<()> {
                 let part = rows(part * step, bytes.len() / row_bytes)?;
-                let quantised = QTensor::quantize(&part.contiguous()?, kind)?;
-                bytes.copy_from_slice(&quantised.data()?);
+                bytes.copy_from_slice(&quantised(&part, kind)?.data()?);
                 Ok(())
             })?;
         Self::from_bytes((out, width), kind, &bytes, activations, device)
@@ -198,6 +221,7 @@ impl Matrix {
     fn product(&self, rows: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Kept::Plain(weight) => rows.matmul(&weight.t()?),
+            Kept::Narrow(weight, _) if weight.device().is_cpu() => narrow_product(rows, weight),
             Kept::Narrow(weight, activations) => rows.matmul(&weight.to_dtype(*activations)?.t()?),
             Kept::Blocks(weight) => weight.forward(rows),
             Kept::GpuBlocks(weight, activations) => rows
@@ -318,6 +342,46 @@ impl Matrix {
             Kept::Frozen(matrix) | Kept::Adapted(matrix, _) => matrix.kept_as(),
         }
     }
+}
+
+/// Rows in blocks. candle quantises all that a tensor's memory holds, also where the tensor is a part of it, so the rows
+/// get memory of their own.
+pub(super) fn quantised(rows: &Tensor, kind: GgmlDType) -> Result<QTensor> {
+    let values = rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    QTensor::quantize(&Tensor::from_vec(values, rows.shape(), &Device::Cpu)?, kind)
+}
+
+/// `x (rows, width)` times a narrow matrix of the CPU, which is widened some rows at a time.
+fn narrow_product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    if let Some(product) = packed_product::narrow(x, weight) {
+        return product;
+    }
+    let (out, width) = weight.dims2()?;
+    let step = (PART_ELEMENTS / width.max(1)).clamp(1, out.max(1));
+    let parts = (0..out).step_by(step).map(|start| {
+        let part = weight.narrow(0, start, step.min(out - start))?;
+        x.matmul(&part.to_dtype(x.dtype())?.t()?)
+    });
+    Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 1)
+}
+
+/// A matrix `(out, width)` of values that are read and converted some rows at a time.
+fn filled<T: WithDType>(
+    (out, width): (usize, usize),
+    dtype: DType,
+    rows: &(dyn Fn(usize, usize) -> Result<Tensor> + Sync),
+) -> Result<Tensor> {
+    let mut values = vec![T::zero(); out * width];
+    let step = (PART_ELEMENTS / width.max(1)).clamp(1, out.max(1));
+    values
+        .par_chunks_mut(step * width.max(1))
+        .enumerate()
+        .try_for_each(|(part, values)| -> Result<()> {
+            let read = rows(part * step, values.len() / width.max(1))?;
+            values.copy_from_slice(&read.to_dtype(dtype)?.flatten_all()?.to_vec1::<T>()?);
+            Ok(())
+        })?;
+    Tensor::from_vec(values, (out, width), &Device::Cpu)
 }
 
 fn blocks_name(kind: GgmlDType) -> String {

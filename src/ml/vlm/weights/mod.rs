@@ -13,6 +13,7 @@ mod form;
 mod gguf;
 mod matrix;
 mod memory;
+mod packed_product;
 mod pickle;
 mod shelf;
 mod tuned;
@@ -29,7 +30,7 @@ pub use census::{Census, Slot, Wanted};
 pub use files::SafetensorsFiles;
 pub use form::{Form, Kind};
 pub use gguf::{GgufFile, Joined};
-pub use matrix::Matrix;
+pub use matrix::{Matrix, PART_ELEMENTS};
 pub use memory::{SafetensorsBytes, TensorMap};
 pub use pickle::PickleFiles;
 pub use shelf::Shelf;
@@ -223,6 +224,10 @@ impl Weights {
             (None, Kind::Blocks(blocks)) if self.source.has_cheap_rows(full) => {
                 let rows = |start, len| self.source.read_rows(full, start, len);
                 Matrix::blocks((out, width), blocks, dtype, device, &rows)
+            }
+            (None, Kind::Plain(kept)) if device.is_cpu() && self.source.has_cheap_rows(full) => {
+                let rows = |start, len| self.source.read_rows(full, start, len);
+                Matrix::plain_rows((out, width), kept, dtype, &rows)
             }
             (None, _) => return self.put(&self.source.read(full)?, full),
         };

@@ -2,20 +2,31 @@
 //! so that a base is loaded once for all of them, and swapping adapters reads only what they change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use candle_core::{Result, Tensor};
 
-use super::Matrix;
+use super::{Form, Matrix};
 
 /// What was loaded of a base, by name. All of it is of one form on one device.
 #[derive(Default)]
 pub struct Shelf {
     tensors: Mutex<BTreeMap<String, Tensor>>,
     matrices: Mutex<BTreeMap<String, Matrix>>,
+    form: OnceLock<Form>,
 }
 
 impl Shelf {
+    /// The form of what lies here; `None` as long as nothing was loaded.
+    pub fn form(&self) -> Option<Form> {
+        self.form.get().copied()
+    }
+
+    /// Says which form everything here has; the first word counts.
+    pub fn settle(&self, form: Form) {
+        self.form.set(form).ok();
+    }
+
     /// Names of what lies here.
     pub fn names(&self) -> BTreeSet<String> {
         let mut names: BTreeSet<String> = locked(&self.tensors).keys().cloned().collect();
