@@ -71,7 +71,7 @@ pub(super) struct TuneArgs {
 /// What to train.
 #[derive(Debug, Args)]
 struct PartArgs {
-    /// Regular expression for whole names of modules that get LoRA; the preset's own for this model if not given
+    /// Regular expression for whole names of modules that get a low-rank change; the preset's own for this model if not given
     #[arg(long, value_name = "PATTERN")]
     target: Option<String>,
     /// Module that is trained whole, by name or last part of a name; may be given more than once, and replaces the

@@ -1,8 +1,8 @@
 //! What the user chooses for the fine-tuning of a local model, and what a run of it is.
 //!
-//! **Source** arXiv 2502.13763, section 3 (LoRA on the vision encoder, the language model frozen) and section 4
-//! (learning rate, steps); strawhatboy/M3-AGIQA at 2f76702 (LoRA on the language model's attention, vision tower and
-//! resampler whole); LoRA: Hu et al. 2021, arXiv 2106.09685.
+//! **Source** arXiv 2502.13763, section 3 (`LoRA` on the vision encoder, the language model frozen) and section 4
+//! (learning rate, steps); strawhatboy/M3-AGIQA at 2f76702 (`LoRA` on the language model's attention, vision tower and
+//! resampler whole); `LoRA`: Hu et al. 2021, arXiv 2106.09685.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,12 +15,12 @@ use super::{Aspect, MemoryNeed, ModelTag, RunStatus};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TunePreset {
-    /// LoRA of a low rank on the language model's attention; pictures are looked at by the model as it is.
+    /// `LoRA` of a low rank on the language model's attention; pictures are looked at by the model as it is.
     #[default]
     Light,
-    /// The paper's text: LoRA on the vision encoder's attention, the language model frozen.
+    /// The paper's text: `LoRA` on the vision encoder's attention, the language model frozen.
     Paper,
-    /// The published code: LoRA on the language model's attention; vision tower, resampler (or projector) and token
+    /// The published code: `LoRA` on the language model's attention; vision tower, resampler (or projector) and token
     /// embedding are trained whole.
     Published,
 }
@@ -90,7 +90,7 @@ pub struct TuneSettings {
     pub teacher: Option<String>,
     /// Which parts are trained.
     pub preset: TunePreset,
-    /// A regular expression for whole names of modules that get LoRA; `None`: the preset's own for this backbone.
+    /// A regular expression for whole names of modules that get `LoRA`; `None`: the preset's own for this backbone.
     #[serde(default)]
     pub target: Option<String>,
     /// Modules that are trained whole, by name or last part of a name; `None`: the preset's own for this backbone.
@@ -160,18 +160,18 @@ impl TuneSettings {
             TunePreset::Paper => Self {
                 learning_rate: 2e-6,
                 accumulation: 2,
-                ..light.as_published()
+                ..light.with_published()
             },
             TunePreset::Published => Self {
                 learning_rate: 1e-6,
                 accumulation: 1,
-                ..light.as_published()
+                ..light.with_published()
             },
         }
     }
 
     /// What the paper and its code have in common.
-    fn as_published(self) -> Self {
+    fn with_published(self) -> Self {
         Self {
             rank: 64,
             alpha: 64.0,

@@ -83,11 +83,7 @@ fn is_by(description: &Description, teacher: Option<&str>) -> bool {
 }
 
 /// Gathers the conversations that settings ask for, in the wording of a preset.
-pub(super) fn gather(
-    catalog: &Catalog,
-    settings: &TuneSettings,
-    preset: &Preset,
-) -> Result<Talks, JobError> {
+pub(super) fn gather(catalog: &Catalog, settings: &TuneSettings, preset: &Preset) -> Talks {
     let told = catalog.lessons_where(|description| {
         settings.aspects.contains(&description.aspect)
             && is_by(description, settings.teacher.as_deref())
@@ -121,7 +117,7 @@ pub(super) fn gather(
         }
     }
     talks.part(roles, settings);
-    Ok(talks)
+    talks
 }
 
 /// The word that a conversation ends with: that of the aspect's opinion score, or the one that came with the description.
@@ -262,22 +258,21 @@ mod tests {
             Some(Split::Val),
             Some(Split::Test),
         ];
-        for quality in choices {
-            for correspondence in choices {
-                for authenticity in choices {
-                    let splits = [quality, correspondence, authenticity];
-                    let record = record(splits);
-                    for (aspect, own) in Aspect::ALL.into_iter().zip(splits) {
-                        let role = role(&record, aspect);
-                        if splits.contains(&Some(Split::Test)) || own.is_none() {
-                            assert_eq!(role, None, "{splits:?}");
-                        } else if splits.contains(&Some(Split::Val)) {
-                            assert_eq!(role, Some(Role::Val), "{splits:?}");
-                        } else {
-                            assert_eq!(role, Some(Role::Train), "{splits:?}");
-                        }
-                    }
-                }
+        let all = choices
+            .into_iter()
+            .flat_map(|a| choices.into_iter().map(move |b| [a, b]))
+            .flat_map(|[a, b]| choices.into_iter().map(move |c| [a, b, c]));
+        for splits in all {
+            let record = record(splits);
+            let stands_in = |split| splits.contains(&Some(split));
+            for (aspect, own) in Aspect::ALL.into_iter().zip(splits) {
+                let expected = match own {
+                    None => None,
+                    Some(_) if stands_in(Split::Test) => None,
+                    Some(_) if stands_in(Split::Val) => Some(Role::Val),
+                    Some(_) => Some(Role::Train),
+                };
+                assert_eq!(role(&record, aspect), expected, "{splits:?}");
             }
         }
     }

@@ -53,7 +53,7 @@ use super::talks;
 use super::talks::Talks;
 
 /// How often the state is saved within an epoch: what a kill costs at most.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
+const SAVE_EVERY: Duration = Duration::from_mins(1);
 
 /// What was asked for.
 pub(in crate::jobs) enum TuneWish {
@@ -113,7 +113,7 @@ fn ready(
         return Err(MlError::Input(faults.join("; ")).into());
     }
     let preset = preset_in_use(&catalog)?;
-    let talks = talks::gather(&catalog, &settings, &preset)?;
+    let talks = talks::gather(&catalog, &settings, &preset);
     talks.check(&settings)?;
     let base = tune_base(
         options,
@@ -395,14 +395,14 @@ impl Work<'_> {
             },
             // The run stays as its last checkpoint left it, ready to resume.
             Err(error) if context.is_leaving() || is_mendable(&error) => return Err(error),
-            Err(JobError::Interrupted(stop)) => match self.best() {
-                Some(adapter) => (RunStatus::Stopped, adapter, None),
-                None => {
+            Err(JobError::Interrupted(stop)) => {
+                let Some(adapter) = self.best() else {
                     self.run.status = RunStatus::Stopped;
                     self.save()?;
                     return Err(stop.into());
-                }
-            },
+                };
+                (RunStatus::Stopped, adapter, None)
+            }
             Err(error) => {
                 self.run.status = RunStatus::Failed(error.to_string());
                 self.save()?;

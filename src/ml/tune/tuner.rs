@@ -49,6 +49,17 @@ impl Heard {
     }
 }
 
+/// First tokens of the five words as the model's tokenizer has them.
+#[derive(Debug, Clone, Copy)]
+enum Words {
+    /// Nobody asked for them yet.
+    Unasked,
+    /// Two of them begin alike.
+    Alike,
+    /// Worst first.
+    Known([u32; 5]),
+}
+
 /// A model, what is trained of it, and its optimiser.
 pub struct Tuner {
     pub(super) model: TuneModel,
@@ -59,7 +70,7 @@ pub struct Tuner {
     working: Vec<Var>,
     pub(super) masters: Vec<Var>,
     /// First tokens of the five words, once they were asked for.
-    words: Option<Option<[u32; 5]>>,
+    words: Words,
     seen: Vec<Option<Seen>>,
     seen_bytes: usize,
     /// Whether layers are kept by their inputs alone.
@@ -87,7 +98,7 @@ impl Tuner {
             names,
             working,
             masters,
-            words: None,
+            words: Words::Unasked,
             seen: Vec::new(),
             seen_bytes: 0,
             is_checkpointed: true,
@@ -324,13 +335,11 @@ impl Tuner {
         let (Some(word), Some(at)) = (lesson.word, told.word_at) else {
             return Ok(None);
         };
-        let tokens = match self.words {
-            Some(tokens) => tokens,
-            None => *self
-                .words
-                .insert(first_tokens(&*self.model.backbone, lesson)?),
-        };
-        let Some(tokens) = tokens else {
+        if matches!(self.words, Words::Unasked) {
+            let found = first_tokens(&*self.model.backbone, lesson)?;
+            self.words = found.map_or(Words::Alike, Words::Known);
+        }
+        let Words::Known(tokens) = self.words else {
             return Ok(None);
         };
         let states = states.squeeze(0)?.narrow(0, at, 1)?.detach();

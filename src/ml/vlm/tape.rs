@@ -212,7 +212,7 @@ mod tests {
         let layer = |at: usize| {
             move |x: &Tensor| -> Result<Tensor> { x.matmul(vars[at].as_tensor())?.tanh()? + x }
         };
-        let frozen = tape.layer(&(&x * 0.1)?, |x| x.sqr())?;
+        let frozen = tape.layer(&(&x * 0.1)?, Tensor::sqr)?;
         assert!(!frozen.track_op());
         let a = tape.layer(&frozen, layer(0))?;
         let a = tape.layer(&a, layer(1))?;
