@@ -163,13 +163,29 @@ fn talks(batch: &ImportBatch) -> HashMap<String, Vec<Talk>> {
     talks
 }
 
-/// One line of plain text, without the teacher's escapes, stars and double spaces.
+/// One line of whole sentences, without the teacher's escapes, stars and double spaces, and without what its broken JSON
+/// left at the end (a brace, a comma, the quotation mark that closed the field).
 fn tidy(text: &str) -> String {
     let text = text
         .replace("\\\"", "\"")
         .replace("\\n", " ")
-        .replace('*', "");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+        .replace(['*', '{', '}'], "");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut text = text.trim_end_matches([',', ' ']);
+    if text.matches('"').count() % 2 == 1 {
+        text = text.strip_suffix('"').unwrap_or(text).trim_end();
+    }
+    whole_sentences(text).to_owned()
+}
+
+/// The text as far as its last sentence ends; all of it where none does.
+fn whole_sentences(text: &str) -> &str {
+    let closes = |c: char| matches!(c, '"' | '\'' | '\u{201d}' | ')' | '\u{2019}');
+    if text.trim_end_matches(closes).ends_with(['.', '!', '?']) {
+        return text;
+    }
+    let ends = [". ", "! ", "? "].iter().filter_map(|end| text.rfind(end));
+    ends.max().map_or(text, |at| &text[..=at])
 }
 
 fn file_name(path: &str) -> &str {
@@ -181,4 +197,28 @@ fn file_name(path: &str) -> &str {
 fn in_validation_part(prompt: &str) -> bool {
     let hash = media::hash_bytes(prompt.trim().to_lowercase().as_bytes());
     hash.0[0] % 100 < VAL_PERCENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_teachers_broken_json_leaves_nothing_behind() {
+        let cases = [
+            (r#"It is a "cold" scene." }"#, r#"It is a "cold" scene."#),
+            ("Soft and *diffused*.  }", "Soft and diffused."),
+            (r#"A pale visual." ,"#, "A pale visual."),
+            (
+                r#"The font used for \"ciao.\""#,
+                r#"The font used for "ciao.""#,
+            ),
+            (r"One.\n\nTwo is 'at work.'", "One. Two is 'at work.'"),
+            ("It ends. And this one is cut of", "It ends."),
+            ("no sentence at all", "no sentence at all"),
+        ];
+        for (from, to) in cases {
+            assert_eq!(tidy(from), to);
+        }
+    }
 }

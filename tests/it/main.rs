@@ -13,6 +13,7 @@ mod hub_server;
 mod kill;
 mod minicpm;
 mod pipeline;
+mod planted;
 mod project;
 mod ratings;
 mod resume;

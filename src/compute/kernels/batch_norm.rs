@@ -125,8 +125,10 @@ impl CustomOp3 for BatchNormRelu {
             .zip(x.par_chunks(CHUNK * channels))
             .for_each(|(out, x)| {
                 for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-                    for c in 0..channels {
-                        out[c] = (x[c] * factor[c] + offset[c]).max(0.0);
+                    // Zipped and not indexed: bounds that are checked keep a loop from being vectorised.
+                    let affine = factor.iter().zip(&offset);
+                    for ((out, x), (factor, offset)) in out.iter_mut().zip(x).zip(affine) {
+                        *out = (x * factor + offset).max(0.0);
                     }
                 }
             });
@@ -162,6 +164,31 @@ struct Gradients {
     shift: Vec<f32>,
 }
 
+/// Sums over positions of the gradient behind the ReLU, plain and times the normalised input.
+fn gradient_sums(
+    x: &[f32],
+    (out, grad): (&[f32], &[f32]),
+    mean: &[f32],
+    inverse: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let channels = mean.len();
+    let (mut plain, mut times) = (vec![0f32; channels], vec![0f32; channels]);
+    let behind = out.chunks_exact(channels).zip(grad.chunks_exact(channels));
+    for (x, (out, grad)) in x.chunks_exact(channels).zip(behind) {
+        let values = x.iter().zip(mean).zip(out.iter().zip(grad));
+        let sums = plain.iter_mut().zip(times.iter_mut());
+        for ((plain, times), ((x, mean), (out, grad))) in sums.zip(values) {
+            let g = if *out > 0.0 { *grad } else { 0.0 };
+            *plain += g;
+            *times += g * (x - mean);
+        }
+    }
+    for (times, inverse) in times.iter_mut().zip(inverse) {
+        *times *= inverse;
+    }
+    (plain, times)
+}
+
 fn backward(x: &[f32], (out, grad): (&[f32], &[f32]), scale: &[f32], shift: &[f32]) -> Gradients {
     let channels = scale.len();
     let Affine {
@@ -170,26 +197,11 @@ fn backward(x: &[f32], (out, grad): (&[f32], &[f32]), scale: &[f32], shift: &[f3
         factor,
         ..
     } = affine(x, scale, shift);
-    // Sums over positions of the gradient behind the ReLU, plain and times the normalised input.
     let parts: Vec<(Vec<f32>, Vec<f32>)> = x
         .par_chunks(CHUNK * channels)
         .zip(out.par_chunks(CHUNK * channels))
         .zip(grad.par_chunks(CHUNK * channels))
-        .map(|((x, out), grad)| {
-            let (mut plain, mut times) = (vec![0f32; channels], vec![0f32; channels]);
-            for ((x, out), grad) in x
-                .chunks_exact(channels)
-                .zip(out.chunks_exact(channels))
-                .zip(grad.chunks_exact(channels))
-            {
-                for c in 0..channels {
-                    let g = if out[c] > 0.0 { grad[c] } else { 0.0 };
-                    plain[c] += g;
-                    times[c] += g * (x[c] - mean[c]) * inverse[c];
-                }
-            }
-            (plain, times)
-        })
+        .map(|((x, out), grad)| gradient_sums(x, (out, grad), &mean, &inverse))
         .collect();
     let grad_shift: Vec<f32> = (0..channels)
         .map(|c| {
@@ -208,6 +220,13 @@ fn backward(x: &[f32], (out, grad): (&[f32], &[f32]), scale: &[f32], shift: &[f3
         })
         .collect();
     let count = (x.len() / channels) as f32;
+    // The gradient is `factor * (g - (grad_shift + normalised * grad_scale) / count)`: affine in `g` and in `x`.
+    let (times, plus): (Vec<f32>, Vec<f32>) = (0..channels)
+        .map(|c| {
+            let times = -factor[c] * inverse[c] * grad_scale[c] / count;
+            (times, -factor[c] * grad_shift[c] / count - mean[c] * times)
+        })
+        .unzip();
     let mut grad_x = vec![0f32; x.len()];
     grad_x
         .par_chunks_mut(CHUNK * channels)
@@ -215,16 +234,18 @@ fn backward(x: &[f32], (out, grad): (&[f32], &[f32]), scale: &[f32], shift: &[f3
         .zip(out.par_chunks(CHUNK * channels))
         .zip(grad.par_chunks(CHUNK * channels))
         .for_each(|(((grad_x, x), out), grad)| {
-            let rows = x
-                .chunks_exact(channels)
-                .zip(out.chunks_exact(channels))
-                .zip(grad.chunks_exact(channels));
-            for (grad_x, ((x, out), grad)) in grad_x.chunks_exact_mut(channels).zip(rows) {
-                for c in 0..channels {
-                    let g = if out[c] > 0.0 { grad[c] } else { 0.0 };
-                    let normalised = (x[c] - mean[c]) * inverse[c];
-                    grad_x[c] =
-                        factor[c] * (g - (grad_shift[c] + normalised * grad_scale[c]) / count);
+            let rows = grad_x
+                .chunks_exact_mut(channels)
+                .zip(x.chunks_exact(channels));
+            let behind = out.chunks_exact(channels).zip(grad.chunks_exact(channels));
+            for ((grad_x, x), (out, grad)) in rows.zip(behind) {
+                let channel = factor.iter().zip(&times).zip(&plus);
+                let behind = x.iter().zip(out).zip(grad);
+                for ((into, ((x, out), grad)), ((factor, times), plus)) in
+                    grad_x.iter_mut().zip(behind).zip(channel)
+                {
+                    let g = if *out > 0.0 { *grad } else { 0.0 };
+                    *into = factor * g + (times * x + plus);
                 }
             }
         });

@@ -4,13 +4,17 @@
 //! operations reads memory twenty times. These run on all cores, and every backward pass is held against finite
 //! differences. They have a CPU form only: on a GPU the models that ship use folded weights and plain operations.
 
+mod attention;
 mod batch_norm;
 mod conv;
+mod conv_tiles;
 mod matmul;
 mod product;
+mod tiles;
 
+pub use attention::causal_attention;
 pub use batch_norm::{batch_norm_relu, channel_moments};
-pub use conv::{ConvSpec, conv2d};
+pub use conv::{ConvSpec, conv2d, conv2d_rounded, linear_rounded};
 pub use matmul::{Matrix, multiply};
 pub use product::{Hands, Mat, Put, product};
 

@@ -117,7 +117,6 @@ impl Defect {
     }
 
     /// A word that stands in every sentence about it, and in no sentence without it.
-    #[cfg(test)]
     pub(super) const fn keyword(self) -> &'static str {
         self.facts().1
     }

@@ -46,6 +46,8 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
+use self::defects::Defect;
+use crate::domain::Aspect;
 use crate::domain::Interrupted;
 
 /// Name of the file that marks a whole demo dataset.
@@ -118,4 +120,16 @@ pub fn write(
     progress: &mut dyn FnMut(u64, u64) -> Result<(), Interrupted>,
 ) -> Result<(), DemoError> {
     write::write(dir, settings, progress)
+}
+
+/// Per defect of an aspect its tag and a word that stands in every sentence about it and in no other of that aspect: what
+/// a description is searched for. Defects of correspondence are about what a scene shows and have no such word.
+pub fn telling_words(aspect: Aspect) -> Vec<(&'static str, &'static str)> {
+    let defects: &[Defect] = match aspect {
+        Aspect::Quality => &Defect::QUALITY,
+        Aspect::Authenticity => &Defect::AUTHENTICITY,
+        Aspect::Correspondence => &[],
+    };
+    let words = |defect: &Defect| (defect.tag(), defect.keyword());
+    defects.iter().map(words).collect()
 }

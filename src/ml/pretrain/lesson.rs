@@ -39,11 +39,12 @@ pub struct Talk {
     pub answer: String,
 }
 
-/// Names of the yes/no labels that lessons carry: generators, planted defects, and words of the teacher that are
-/// neither rare nor everywhere.
+/// Names of the yes/no labels that lessons carry: generators, series (a generator's settings, as file names tell them),
+/// planted defects, and words of the teacher that are neither rare nor everywhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelNames {
     generators: Vec<String>,
+    series: Vec<String>,
     tags: Vec<String>,
     words: Vec<String>,
 }
@@ -55,6 +56,7 @@ impl LabelNames {
             .iter()
             .filter_map(|lesson| lesson.generator.clone())
             .collect();
+        let series: BTreeSet<_> = lessons.iter().filter_map(series_of).collect();
         let tags: BTreeSet<_> = lessons
             .iter()
             .flat_map(|lesson| lesson.tags.iter().cloned())
@@ -76,6 +78,7 @@ impl LabelNames {
         let words = words.into_iter().map(|(word, _)| word).collect();
         Self {
             generators: generators.into_iter().collect(),
+            series: series.into_iter().collect(),
             tags: tags.into_iter().collect(),
             words,
         }
@@ -83,7 +86,7 @@ impl LabelNames {
 
     /// Number of labels.
     pub const fn len(&self) -> usize {
-        self.generators.len() + self.tags.len() + self.words.len()
+        self.generators.len() + self.series.len() + self.tags.len() + self.words.len()
     }
 
     /// Whether there are none.
@@ -95,14 +98,25 @@ impl LabelNames {
     pub fn labels(&self, lesson: &Lesson) -> Vec<Option<bool>> {
         let words = words_of(lesson);
         let generator = |name: &String| lesson.generator.as_ref().map(|own| own == name);
+        let own = series_of(lesson);
+        let series = |name: &String| own.as_ref().map(|own| own == name);
         let tag = |name: &String| lesson.is_demo.then(|| lesson.tags.contains(name));
         let word = |name: &String| (!words.is_empty()).then(|| words.contains(name));
         let generators = self.generators.iter().map(generator);
         generators
+            .chain(self.series.iter().map(series))
             .chain(self.tags.iter().map(tag))
             .chain(self.words.iter().map(word))
             .collect()
     }
+}
+
+/// What stands before the number of a real picture's file name: `sd1.5_lowstep` of `sd1.5_lowstep_017.jpg`.
+fn series_of(lesson: &Lesson) -> Option<String> {
+    let stem = lesson.file.file_stem()?.to_str()?;
+    let (series, number) = stem.rsplit_once('_')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && !lesson.is_demo).then(|| series.to_owned())
 }
 
 fn words_of(lesson: &Lesson) -> BTreeSet<String> {

@@ -136,7 +136,7 @@ impl Weights {
                 .iter()
                 .map(|(name, tensor)| (name.clone(), tensor.clone())),
         );
-        weights::Weights::from_tensors(tensors)
+        weights::Weights::from_tensors(tensors).rounded()
     }
 
     /// Variables in the order of their names, matrices apart from vectors.
@@ -286,7 +286,8 @@ fn forward(
         .iter()
         .map(|example| example.ids.len())
         .max()
-        .unwrap_or(0);
+        .unwrap_or(0)
+        .next_multiple_of(32);
     // 1. Image tokens: (batch, queries, hidden)
     let patches: Vec<&Tensor> = batch
         .iter()

@@ -12,7 +12,7 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::compute::kernels::{batch_norm_relu, channel_moments};
+use crate::compute::kernels::{batch_norm_relu, channel_moments, conv2d_rounded};
 use crate::domain::Picture;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, mean_and_deviation};
 use crate::ml::vlm::minicpm_v::vision::pixels;
@@ -45,6 +45,8 @@ pub struct TowerSettings {
     pub label_weight: f64,
     /// Width of the hidden layer.
     pub hidden: usize,
+    /// Share of the pooled values, and of the hidden layer's, left out at random.
+    pub dropout: f64,
     /// Seed.
     pub seed: u64,
 }
@@ -56,7 +58,7 @@ pub struct TowerEpoch {
     pub epoch: usize,
     /// Mean loss of the epoch.
     pub loss: f64,
-    /// Predicted scores of every validation picture, a column each.
+    /// Predicted scores of every validation picture, a column each; no columns after passes that are not measured.
     pub predicted: Vec<Vec<f32>>,
     /// The stem with batch norm folded in.
     pub stem: Stem,
@@ -127,21 +129,30 @@ impl Tower {
     }
 
     /// `pixels (batch, crop, crop, 3)` to outputs `(batch, scores + labels)`, with batch statistics.
-    fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
+    fn forward(
+        &self,
+        pixels: &Tensor,
+        leave_out: &mut dyn FnMut(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let mut x = pixels.clone();
         for (index, weight) in self.weights.iter().enumerate() {
-            let y = crate::compute::kernels::conv2d(&x, weight, self.config.spec(index))?;
+            let y = conv2d_rounded(&x, weight, self.config.spec(index))?;
             x = batch_norm_relu(&y, &self.scales[index], &self.shifts[index])?;
         }
-        self.pooled_head(&x)
+        self.pooled_head(&x, leave_out)
     }
 
-    fn pooled_head(&self, map: &Tensor) -> Result<Tensor> {
+    fn pooled_head(
+        &self,
+        map: &Tensor,
+        leave_out: &mut dyn FnMut(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
         let (batch, height, width, channels) = map.dims4()?;
         let pooled = mean_and_deviation(&map.reshape((batch, height * width, channels))?, 1)?;
         let [w1, b1, w2, b2] = &self.head;
+        let pooled = leave_out(&pooled)?;
         let hidden = pooled.matmul(&w1.t()?)?.broadcast_add(b1)?.relu()?;
-        hidden.matmul(&w2.t()?)?.broadcast_add(b2)
+        leave_out(&hidden)?.matmul(&w2.t()?)?.broadcast_add(b2)
     }
 
     /// Folds batch norm into weights and biases, with statistics of `pixels` gathered layer by layer.
@@ -218,7 +229,10 @@ pub fn train_tower(
             total += f64::from(loss.to_scalar::<f32>()?);
         }
         let stem = calibrated(&tower, examples, settings, &mut rng)?;
-        let predicted = predict(&tower, &stem, val, means.len())?;
+        let predicted = match is_measured(epoch, settings.epochs) {
+            true => predict(&tower, &stem.clone().rounded(), val, means.len())?,
+            false => Vec::new(),
+        };
         if !on_epoch(TowerEpoch {
             epoch,
             loss: total / steps as f64,
@@ -229,6 +243,23 @@ pub fn train_tower(
         }
     }
     Ok(())
+}
+
+/// Every sixth pass and the last three: measuring whole pictures costs as much as a third of a pass.
+const fn is_measured(epoch: usize, epochs: usize) -> bool {
+    epoch.is_multiple_of(6) || epoch + 3 > epochs
+}
+
+/// Leaves out a share of the values, and makes the others larger by as much (Srivastava et al. 2014).
+fn dropped(x: &Tensor, share: f64, rng: &mut ChaCha8Rng) -> Result<Tensor> {
+    if share <= 0.0 {
+        return Ok(x.clone());
+    }
+    let kept = (1.0 / (1.0 - share)) as f32;
+    let mask: Vec<f32> = (0..x.elem_count())
+        .map(|_| if rng.random_bool(share) { 0.0 } else { kept })
+        .collect();
+    x * Tensor::from_vec(mask, x.shape(), x.device())?
 }
 
 /// Rises for three tenths of the way, then falls as a cosine to nothing.
@@ -262,7 +293,7 @@ fn batch_loss(
     rng: &mut ChaCha8Rng,
 ) -> Result<Tensor> {
     let pixels = crops(examples, batch, settings.crop, rng)?;
-    let out = tower.forward(&pixels)?;
+    let out = tower.forward(&pixels, &mut |x| dropped(x, settings.dropout, rng))?;
     let columns = examples[batch[0]].scores.len();
     let rows = |value: &dyn Fn(&TowerExample) -> Vec<Option<f32>>| -> Result<(Tensor, Tensor)> {
         let known: Vec<Vec<Option<f32>>> =
@@ -362,7 +393,7 @@ fn predict(
         .map(|example| {
             let map = stem.feature_map(&pixels(&example.picture, &Device::Cpu)?)?;
             tower
-                .pooled_head(&map)?
+                .pooled_head(&map, &mut |x| Ok(x.clone()))?
                 .narrow(1, 0, columns)?
                 .flatten_all()?
                 .to_vec1::<f32>()

@@ -13,6 +13,7 @@ use super::kv_cache::KvCache;
 use super::ops::{Linear, Mode, causal_mask, grouped_attention, merge_heads, split_heads};
 use super::tape::Tape;
 use super::weights::{Matrix, Weights};
+use crate::compute::kernels::causal_attention;
 
 /// The decoder's sizes, under the names of a checkpoint's `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,6 +130,11 @@ pub struct Llama {
     lm_head: Linear,
     inverse_wavelengths: Vec<f32>,
     mode: Mode,
+}
+
+/// Whether the fused attention takes it: it has a CPU form in single precision only.
+fn is_single_on_cpu(x: &Tensor) -> bool {
+    x.device().is_cpu() && x.dtype() == DType::F32
 }
 
 /// Where new tokens stand and what they see.
@@ -372,6 +378,11 @@ impl Llama {
         // 2. Rotate
         let Rotary { cos, sin } = positions.rotary;
         let (q, k) = (self.mode.rope(&q, cos, sin)?, self.mode.rope(&k, cos, sin)?);
+        if self.mode == Mode::Training && cache.is_none() && is_single_on_cpu(&q) {
+            let [q, k, v] = [q.contiguous()?, k.contiguous()?, v.contiguous()?];
+            let out = causal_attention(&q, &k, &v)?;
+            return layer.o_proj.forward(&merge_heads(&out)?);
+        }
         // 3. Join the past
         let (k, v) = match cache {
             Some((index, cache)) => cache.extend(index, &k, &v)?,

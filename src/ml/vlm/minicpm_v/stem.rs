@@ -7,7 +7,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::compute::kernels::{ConvSpec, conv2d};
+use crate::compute::kernels::{ConvSpec, conv2d, conv2d_rounded};
 use crate::ml::vlm::weights::Weights;
 
 /// One convolution of the stem.
@@ -72,7 +72,11 @@ impl StemConfig {
 pub struct Stem {
     config: StemConfig,
     layers: Vec<(Tensor, Tensor)>,
+    convolution: Convolution,
 }
+
+/// How a stem on a CPU convolves.
+type Convolution = fn(&Tensor, &Tensor, ConvSpec) -> Result<Tensor>;
 
 impl Stem {
     /// Loads `layers.N.weight (out, kernel * kernel * in)` and `layers.N.bias (out)`.
@@ -98,12 +102,27 @@ impl Stem {
         Ok(Self {
             config: config.clone(),
             layers,
+            convolution: conv2d,
         })
     }
 
     /// A stem of folded weights.
     pub const fn from_layers(config: StemConfig, layers: Vec<(Tensor, Tensor)>) -> Self {
-        Self { config, layers }
+        Self {
+            config,
+            layers,
+            convolution: conv2d,
+        }
+    }
+
+    /// The same stem with operands rounded to 16 bits where the CPU has tiles: for training on many pictures, where
+    /// speed counts and the third digit does not.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        Self {
+            convolution: conv2d_rounded,
+            ..self
+        }
     }
 
     /// Weights and biases in order.
@@ -145,7 +164,7 @@ impl Stem {
     fn convolve(&self, x: &Tensor, weight: &Tensor, index: usize) -> Result<Tensor> {
         let spec = self.config.spec(index);
         if x.device().is_cpu() && x.dtype() == DType::F32 {
-            return conv2d(x, weight, spec);
+            return (self.convolution)(x, weight, spec);
         }
         let (out, k) = (weight.dim(0)?, spec.kernel);
         let weight = weight

@@ -15,6 +15,7 @@ use super::blocks::Blocks;
 use super::form::Kind;
 use super::packed_product;
 use super::tuned::LowRank;
+use crate::compute::kernels::linear_rounded;
 
 /// Elements that are read, quantised or widened at once, by every thread that does so.
 pub const PART_ELEMENTS: usize = 1 << 21;
@@ -27,6 +28,8 @@ pub struct Matrix(Kept);
 enum Kept {
     /// In the activations' own type: differentiable, so training has nothing else.
     Plain(Tensor),
+    /// The same, with operands of products rounded to 16 bits.
+    Rounded(Tensor),
     /// Narrower than the activations; widened as it is used.
     Narrow(Tensor, DType),
     /// In blocks on the CPU. Products are computed in single precision.
@@ -201,6 +204,14 @@ impl Matrix {
         Ok(Self(Kept::Plain(tensor)))
     }
 
+    /// A plain matrix that rounds what it multiplies; any other as it is.
+    pub(super) fn rounded(self) -> Self {
+        match self.0 {
+            Kept::Plain(weight) => Self(Kept::Rounded(weight)),
+            kept => Self(kept),
+        }
+    }
+
     /// `x (.., width)` to `(.., out)`: `x @ self^T`.
     ///
     /// # Errors
@@ -210,6 +221,11 @@ impl Matrix {
         let Some(width) = dims.pop() else {
             candle_core::bail!("a number has no last dimension to multiply")
         };
+        if let Kept::Rounded(weight) = &self.0
+            && fills_tiles(x)
+        {
+            return linear_rounded(x, weight);
+        }
         // One product over all rows: candle would repeat the weights for each batch.
         let rows = x.reshape((dims.iter().product::<usize>(), width))?;
         let out = self.product(&rows)?;
@@ -220,7 +236,7 @@ impl Matrix {
     /// `x (rows, width)` to `(rows, out)`.
     fn product(&self, rows: &Tensor) -> Result<Tensor> {
         match &self.0 {
-            Kept::Plain(weight) => rows.matmul(&weight.t()?),
+            Kept::Plain(weight) | Kept::Rounded(weight) => rows.matmul(&weight.t()?),
             Kept::Narrow(weight, _) if weight.device().is_cpu() => narrow_product(rows, weight),
             Kept::Narrow(weight, activations) => rows.matmul(&weight.to_dtype(*activations)?.t()?),
             Kept::Blocks(weight) => weight.forward(rows),
@@ -247,7 +263,7 @@ impl Matrix {
     /// The way back through a product: its gradient `(rows, out)` to that of the operand, `(rows, width)`.
     fn pull(&self, grad: &Tensor) -> Result<Tensor> {
         match &self.0 {
-            Kept::Plain(weight) => grad.matmul(weight),
+            Kept::Plain(weight) | Kept::Rounded(weight) => grad.matmul(weight),
             Kept::Narrow(weight, activations) => grad.matmul(&weight.to_dtype(*activations)?),
             Kept::Blocks(weight) => weight.pull(grad),
             Kept::GpuBlocks(weight, activations) => {
@@ -274,7 +290,7 @@ impl Matrix {
     /// Ids beyond the last row.
     pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
         match &self.0 {
-            Kept::Plain(weight) => weight.index_select(ids, 0),
+            Kept::Plain(weight) | Kept::Rounded(weight) => weight.index_select(ids, 0),
             Kept::Narrow(weight, activations) => {
                 weight.index_select(ids, 0)?.to_dtype(*activations)
             }
@@ -291,7 +307,7 @@ impl Matrix {
     /// Never: every matrix has two dimensions.
     pub fn dims(&self) -> Result<(usize, usize)> {
         match &self.0 {
-            Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.dims2(),
+            Kept::Plain(weight) | Kept::Rounded(weight) | Kept::Narrow(weight, _) => weight.dims2(),
             Kept::Blocks(weight) => Ok(weight.dims()),
             Kept::GpuBlocks(weight, _) => weight.shape().dims2(),
             Kept::Frozen(matrix) | Kept::Adapted(matrix, _) => matrix.dims(),
@@ -301,7 +317,7 @@ impl Matrix {
     /// The plain tensor, where it is one: what training and tied heads read.
     pub fn as_plain(&self) -> Option<&Tensor> {
         match &self.0 {
-            Kept::Plain(weight) => Some(weight),
+            Kept::Plain(weight) | Kept::Rounded(weight) => Some(weight),
             Kept::Frozen(matrix) => matrix.as_plain(),
             _ => None,
         }
@@ -313,7 +329,9 @@ impl Matrix {
     /// Failed tensor operations.
     pub fn to_f32(&self) -> Result<Tensor> {
         match &self.0 {
-            Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.to_dtype(DType::F32),
+            Kept::Plain(weight) | Kept::Rounded(weight) | Kept::Narrow(weight, _) => {
+                weight.to_dtype(DType::F32)
+            }
             Kept::Blocks(weight) => weight.to_f32(),
             Kept::GpuBlocks(weight, _) => weight.dequantize(&weight.device()),
             Kept::Frozen(matrix) => matrix.to_f32(),
@@ -324,7 +342,7 @@ impl Matrix {
     /// Bytes that it takes.
     pub fn bytes(&self) -> usize {
         match &self.0 {
-            Kept::Plain(weight) | Kept::Narrow(weight, _) => {
+            Kept::Plain(weight) | Kept::Rounded(weight) | Kept::Narrow(weight, _) => {
                 weight.elem_count() * weight.dtype().size_in_bytes()
             }
             Kept::Blocks(weight) => weight.num_bytes(),
@@ -336,7 +354,9 @@ impl Matrix {
     /// How it is kept, in a word: "f32", "bf16", "q4k".
     pub fn kept_as(&self) -> String {
         match &self.0 {
-            Kept::Plain(weight) | Kept::Narrow(weight, _) => weight.dtype().as_str().to_owned(),
+            Kept::Plain(weight) | Kept::Rounded(weight) | Kept::Narrow(weight, _) => {
+                weight.dtype().as_str().to_owned()
+            }
             Kept::Blocks(weight) => blocks_name(weight.kind()),
             Kept::GpuBlocks(weight, _) => blocks_name(weight.dtype()),
             Kept::Frozen(matrix) | Kept::Adapted(matrix, _) => matrix.kept_as(),
@@ -382,6 +402,13 @@ fn filled<T: WithDType>(
             Ok(())
         })?;
     Tensor::from_vec(values, (out, width), &Device::Cpu)
+}
+
+/// Whether the rows behind the first dimension fill tiles; a few rows are multiplied as they are.
+fn fills_tiles(x: &Tensor) -> bool {
+    let dims = x.dims();
+    let rows: usize = dims[1..dims.len().max(2) - 1].iter().product();
+    dims.len() > 2 && rows.is_multiple_of(32)
 }
 
 fn blocks_name(kind: GgmlDType) -> String {

@@ -104,6 +104,7 @@ pub struct Weights {
     device: Device,
     share: Option<Share>,
     tuned: Option<Arc<Tuned>>,
+    rounds: bool,
 }
 
 impl Weights {
@@ -116,6 +117,17 @@ impl Weights {
             device: device.clone(),
             share: None,
             tuned: None,
+            rounds: false,
+        }
+    }
+
+    /// Plain matrices round what they multiply to 16 bits, where the CPU has tiles for that: for training from nothing,
+    /// where speed counts and the third digit does not.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        Self {
+            rounds: true,
+            ..self
         }
     }
 
@@ -258,8 +270,13 @@ impl Weights {
 
     fn put(&self, tensor: &Tensor, full: &str) -> Result<Matrix> {
         let kind = self.form.kind_of(full, tensor.dims());
-        Matrix::new(tensor, kind, self.dtype(), &self.device)
-            .map_err(|error| error.context(full.to_owned()))
+        let matrix = Matrix::new(tensor, kind, self.dtype(), &self.device)
+            .map_err(|error| error.context(full.to_owned()))?;
+        Ok(if self.rounds {
+            matrix.rounded()
+        } else {
+            matrix
+        })
     }
 
     fn full(&self, name: &str) -> String {
