@@ -46,13 +46,12 @@ fn main() -> Result<()> {
         word.unwrap_or(usual)
     };
     let (prompt, tokens) = (number(1, 512), number(2, 48));
-    let llama = match what.parse::<Form>() {
-        Ok(form) => noise(form)?,
-        Err(_) => {
-            let file = Arc::new(GgufFile::open(Path::new(what), "")?);
-            let weights = Weights::new(file, Form::Q4K, &Device::Cpu);
-            Llama::new(&CONFIG, Mode::Inference, &weights)?
-        }
+    let llama = if let Ok(form) = what.parse::<Form>() {
+        noise(form)?
+    } else {
+        let file = Arc::new(GgufFile::open(Path::new(what), "")?);
+        let weights = Weights::new(file, Form::Q4K, &Device::Cpu);
+        Llama::new(&CONFIG, Mode::Inference, &weights)?
     };
     let (mut prefill, mut decode) = (0_f64, 0_f64);
     for _ in 0..ROUNDS {

@@ -127,7 +127,7 @@ impl fmt::Display for Fit {
 /// How long a picture's description took on this machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
-    /// Device and form of the weights, e.g. "CPU, q4_k".
+    /// Device and form of the weights, e.g. CPU, `q4_k`.
     pub place: String,
     /// Seconds a description, over the last job that made any.
     pub seconds: f64,

@@ -15,7 +15,7 @@ use assay::ml::vlm::LocalModel;
 struct Tally([usize; 4]);
 
 impl Tally {
-    fn add(&mut self, is_planted: bool, is_named: bool) {
+    fn add(&mut self, [is_planted, is_named]: [bool; 2]) {
         let at = if is_planted { 0 } else { 2 };
         self.0[at] += 1;
         self.0[at + 1] += usize::from(is_named);
@@ -86,7 +86,7 @@ fn planted_defects_are_named() {
                 tallies
                     .entry(tag)
                     .or_default()
-                    .add(is_planted, text.to_lowercase().contains(word));
+                    .add([is_planted, text.to_lowercase().contains(word)]);
             }
             texts.push(text);
         }

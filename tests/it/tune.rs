@@ -179,23 +179,26 @@ fn gradients_of_every_preset_are_those_of_torch_and_peft() {
                 .unwrap_or_else(|| panic!("{preset}: {name}"));
             let theirs = sampled(&expected[&format!("{preset}.{name}")]);
             let norm = f64::from(sampled(&expected[&format!("{preset}.norm.{name}")])[0]);
+            let own = gradient.sqr().and_then(|square| square.sum_all());
+            let own = own.and_then(|sum| sum.to_scalar::<f32>()).expect("a norm");
+            let own = f64::from(own).sqrt();
+            if name.ends_with("k_proj.bias") {
+                // Softmax does not see what is added to all of a row: rounding is all that there is, on both sides.
+                assert!(own.max(norm) < 1e-5 * heard.grad_norm, "{preset}: {name}");
+                continue;
+            }
             let ours = sampled(gradient);
             let largest = theirs
                 .iter()
                 .fold(0_f32, |most, value| most.max(value.abs()));
             let apart = ours.iter().zip(&theirs);
             let apart = apart.fold(0_f32, |most, (a, b)| most.max((a - b).abs()));
-            // Samples may all be of rows that were not looked up, and the biases of keys have no gradient but for rounding,
-            // since softmax does not see them.
-            let least = (1e-3 * norm).max(1e-4 * heard.grad_norm);
-            let relative = f64::from(apart) / f64::from(largest).max(least);
+            // Samples may all be of rows that were not looked up.
+            let relative = f64::from(apart) / f64::from(largest).max(1e-3 * norm);
             assert!(
                 relative < TOLERANCE,
                 "{preset}: {name} is off by {relative}"
             );
-            let own = gradient.sqr().and_then(|square| square.sum_all());
-            let own = own.and_then(|sum| sum.to_scalar::<f32>()).expect("a norm");
-            let own = f64::from(own).sqrt();
             assert!(
                 (own - norm).abs() < TOLERANCE * norm,
                 "{preset}: {name} {own} {norm}"

@@ -168,7 +168,7 @@ impl Sizes {
 /// The exponential of a number that is not above 0, to six digits; without a call, so that loops are vectorised.
 fn exp(x: f32) -> f32 {
     // The logarithm of 2 in two parts, of which the first has few digits: its multiples are exact (Cody and Waite 1980).
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
     const ROUND: f32 = 12_582_912.0;
     let x = x.max(-87.0);
     let whole = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;

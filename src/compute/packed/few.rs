@@ -125,6 +125,13 @@ impl Ready {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    #[cfg_attr(
+        not(test),
+        expect(
+            clippy::wildcard_imports,
+            reason = "a kernel is written in the words of its instruction set"
+        )
+    )]
     use std::arch::x86_64::*;
 
     use super::{Layout, Ready, TOGETHER};

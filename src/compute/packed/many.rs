@@ -113,6 +113,13 @@ fn take_column(result: &[f32], vector: usize, out: &mut [f32]) {
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod unit {
     use std::arch::asm;
+    #[cfg_attr(
+        not(test),
+        expect(
+            clippy::wildcard_imports,
+            reason = "a kernel is written in the words of its instruction set"
+        )
+    )]
     use std::arch::x86_64::*;
     use std::sync::OnceLock;
 

@@ -176,7 +176,7 @@ const fn widened(form: Form, is_gpu: bool) -> u64 {
 }
 
 /// The forms that are tried, the most exact first. Half types are quick where the device computes in them; a CPU
-/// without such instructions would be slower than in single precision, and less exact than q8_0 would be small.
+/// without such instructions would be slower than in single precision, and less exact than `q8_0` would be small.
 pub fn candidates(device: &Device) -> Vec<Form> {
     let halves = match device {
         Device::Cpu => None,

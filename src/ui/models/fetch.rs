@@ -183,7 +183,7 @@ fn facts(ui: &mut Ui, state: &AppState, offer: &Offer) {
         match (&offer.fit, offer.parameters) {
             (Some(fit), _) => outlook::verdict(ui, fit),
             (None, parameters) => {
-                memory(ui, parameters.unwrap_or(0), state.models.shelf.free_memory)
+                memory(ui, parameters.unwrap_or(0), state.models.shelf.free_memory);
             }
         }
         ui.end_row();

@@ -155,7 +155,7 @@ impl AdapterConfig {
 }
 
 /// Whether a tensor belongs to one of these modules, named whole or by their last parts.
-pub(in super::super) fn is_within(modules: &[String], name: &str) -> bool {
+pub(in crate::ml::vlm::weights) fn is_within(modules: &[String], name: &str) -> bool {
     let dotted = format!(".{name}");
     modules
         .iter()
@@ -163,7 +163,7 @@ pub(in super::super) fn is_within(modules: &[String], name: &str) -> bool {
 }
 
 /// Which modules an adapter changes.
-pub(in super::super) enum Targets {
+pub(in crate::ml::vlm::weights) enum Targets {
     /// Those whose whole name matches.
     Pattern(Regex),
     /// Those whose name ends like this.
@@ -174,11 +174,11 @@ pub(in super::super) enum Targets {
 
 impl Targets {
     /// Those whose whole name matches a regular expression.
-    pub(in super::super) fn pattern(pattern: &str) -> Result<Self, String> {
+    pub(in crate::ml::vlm::weights) fn pattern(pattern: &str) -> Result<Self, String> {
         Ok(Self::Pattern(regex(&format!("^(?:{pattern})$"))?))
     }
 
-    pub(in super::super) fn take(&self, module: &str) -> bool {
+    pub(in crate::ml::vlm::weights) fn take(&self, module: &str) -> bool {
         match self {
             Self::Pattern(pattern) => pattern.is_match(module).unwrap_or(false),
             Self::Ends(ends) => ends.iter().any(|end| {
