@@ -382,13 +382,6 @@ fn word_figures(figures: &WordFigures) -> String {
         ("weighted precision", figures.precision),
         ("weighted F1", figures.f1),
     ];
-    let words: Vec<String> = named
-        .iter()
-        .map(|(name, value)| {
-            let value = value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));
-            format!("{name} {value}")
-        })
-        .collect();
     let without = match figures.without_word {
         0 => String::new(),
         num => format!(", {num} answers without a word count as wrong"),
@@ -397,7 +390,16 @@ fn word_figures(figures: &WordFigures) -> String {
         .reason
         .as_ref()
         .map_or_else(String::new, |reason| format!(" ({reason})"));
-    format!("n {}, {}{without}{reason}", figures.n, words.join(", "))
+    format!("n {}, {}{without}{reason}", figures.n, named_words(&named))
+}
+
+/// Figures beside their names.
+fn named_words(named: &[(&str, Option<f64>)]) -> String {
+    let words = named.iter().map(|(name, value)| match value {
+        Some(value) => format!("{name} {value:.4}"),
+        None => format!("{name} undefined"),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Figures as `--json` answers them: `null` and a reason where one is undefined.
@@ -415,18 +417,11 @@ pub(super) fn figures_words(figures: &Figures) -> String {
         ("KRCC", figures.krcc),
         ("RMSE", figures.rmse),
     ];
-    let words: Vec<String> = named
-        .iter()
-        .map(|(name, value)| {
-            let value = value.map_or_else(|| "undefined".to_owned(), |value| format!("{value:.4}"));
-            format!("{name} {value}")
-        })
-        .collect();
     let reason = figures
         .reason
         .as_ref()
         .map_or_else(String::new, |reason| format!(" ({reason})"));
-    format!("n {}, {}{reason}", figures.n, words.join(", "))
+    format!("n {}, {}{reason}", figures.n, named_words(&named))
 }
 
 /// "1 image", "120 images".

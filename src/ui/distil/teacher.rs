@@ -23,13 +23,12 @@ use crate::state::distil::teacher;
 use crate::state::distil::teacher::Greeting;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::GROUP_GAP;
-use crate::ui::tokens::Palette;
-use crate::ui::tokens::ROW_HEIGHT;
 use crate::ui::tokens::SMALL;
 use crate::ui::train;
 use crate::ui::train::card;
 use crate::ui::train::page;
 use crate::ui::widgets::chip;
+use crate::ui::widgets::start_button::start_button;
 
 use super::texts;
 
@@ -386,15 +385,7 @@ fn ask(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     }
     let obstacle = teacher::obstacle(state);
     ui.horizontal_wrapped(|ui| {
-        let button = Button::new(RichText::new(button_words(state)).strong())
-            .min_size(vec2(200.0, ROW_HEIGHT + GAP))
-            .fill(Palette::in_use(ui).accent_ground);
-        let reason = obstacle.clone().unwrap_or_default();
-        if ui
-            .add_enabled(obstacle.is_none(), button)
-            .on_disabled_hover_text(reason)
-            .clicked()
-        {
+        if start_button(ui, button_words(state), obstacle.as_deref()) {
             push(out, TeacherCommand::Start);
         }
         let has_lists = state.project.as_ref().is_some_and(teacher::has_lists);

@@ -26,11 +26,11 @@ use crate::state::models::parameters_words;
 use crate::ui::tokens::GAP;
 use crate::ui::tokens::GROUP_GAP;
 use crate::ui::tokens::Palette;
-use crate::ui::tokens::ROW_HEIGHT;
 use crate::ui::tokens::SMALL;
 use crate::ui::train;
 use crate::ui::train::card;
 use crate::ui::train::page;
+use crate::ui::widgets::start_button::start_button;
 
 use super::curves;
 use super::runs;
@@ -332,15 +332,7 @@ fn begin(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         return;
     }
     let obstacle = tune::obstacle(state);
-    let button = Button::new(RichText::new(button_words(state)).strong())
-        .min_size(vec2(200.0, ROW_HEIGHT + GAP))
-        .fill(Palette::in_use(ui).accent_ground);
-    let reason = obstacle.clone().unwrap_or_default();
-    if ui
-        .add_enabled(obstacle.is_none(), button)
-        .on_disabled_hover_text(reason)
-        .clicked()
-    {
+    if start_button(ui, button_words(state), obstacle.as_deref()) {
         push(out, TuneCommand::Start);
     }
     if let Some(reason) = &obstacle {

@@ -1,9 +1,6 @@
 //! Step 3: the button with what it will do, and why it cannot be pressed where it cannot.
 
-use egui::Button;
-use egui::RichText;
 use egui::Ui;
-use egui::vec2;
 
 use crate::state::AppState;
 use crate::state::Command;
@@ -14,23 +11,14 @@ use crate::state::train::DataSummary;
 use crate::state::train::TrainCommand;
 use crate::state::train::data::images;
 use crate::state::train::plan;
-use crate::ui::tokens::GAP;
 use crate::ui::tokens::Palette;
-use crate::ui::tokens::ROW_HEIGHT;
+use crate::ui::widgets::start_button::start_button;
 
 /// Draws the step.
 pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let obstacle = train::obstacle(state);
     ui.horizontal_wrapped(|ui| {
-        let button = Button::new(RichText::new(button_words(state)).strong())
-            .min_size(vec2(200.0, ROW_HEIGHT + GAP))
-            .fill(Palette::in_use(ui).accent_ground);
-        let reason = obstacle.clone().unwrap_or_default();
-        if ui
-            .add_enabled(obstacle.is_none(), button)
-            .on_disabled_hover_text(reason)
-            .clicked()
-        {
+        if start_button(ui, button_words(state), obstacle.as_deref()) {
             out.push(Command::Train(TrainCommand::Start));
         }
         match &obstacle {
