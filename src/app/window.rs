@@ -419,13 +419,6 @@ mod tests {
             is_demo: false,
         };
         let catalog = Catalog {
-            info,
-            settings: crate::domain::Settings::default(),
-            images: Vec::new(),
-            descriptions: Vec::new(),
-            scores: Vec::new(),
-            predictors: Vec::new(),
-            runs: Vec::new(),
             studies: vec![Study {
                 id: StudyId(1),
                 hash: protocol.hash(),
@@ -434,10 +427,7 @@ mod tests {
                 is_frozen: false,
                 is_quick: false,
             }],
-            votes: Vec::new(),
-            reviews: crate::domain::Reviews::default(),
-            undo: None,
-            redo: None,
+            ..Catalog::of(info)
         };
         let mut state = AppState::default();
         state::apply(&mut state, Event::ProjectOpened(Box::new(catalog)));

@@ -72,6 +72,24 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// A project in which nothing stands yet.
+    pub fn of(info: ProjectInfo) -> Self {
+        Self {
+            info,
+            settings: Settings::default(),
+            images: Vec::new(),
+            descriptions: Vec::new(),
+            scores: Vec::new(),
+            predictors: Vec::new(),
+            runs: Vec::new(),
+            studies: Vec::new(),
+            votes: Vec::new(),
+            reviews: Reviews::default(),
+            undo: None,
+            redo: None,
+        }
+    }
+
     /// A study of the project.
     pub fn study(&self, id: StudyId) -> Option<&Study> {
         self.studies.iter().find(|study| study.id == id)

@@ -16,7 +16,6 @@ use crate::domain::PredictorId;
 use crate::domain::ProjectInfo;
 use crate::domain::Provenance;
 use crate::domain::Score;
-use crate::domain::Settings;
 use crate::domain::Split;
 use crate::domain::Truth;
 
@@ -47,15 +46,6 @@ pub(super) fn catalog() -> Catalog {
         image(5, "e/unreadable.jpg", FileState::Unreadable { reason }),
     ];
     Catalog {
-        info: ProjectInfo {
-            path: "test.assay".to_owned(),
-            dataset: "Test set".to_owned(),
-            layout: "table".to_owned(),
-            root: "/pictures".to_owned(),
-            scale: OpinionScale::ZERO_TO_FIVE,
-            is_demo: false,
-        },
-        settings: Settings::default(),
         images,
         descriptions: vec![
             description(1, 1, Origin::Local, "Sharp."),
@@ -71,13 +61,14 @@ pub(super) fn catalog() -> Catalog {
             description: Some(DescriptionId(1)),
             made: made(),
         }],
-        predictors: Vec::new(),
-        runs: Vec::new(),
-        studies: Vec::new(),
-        votes: Vec::new(),
-        reviews: crate::domain::Reviews::default(),
-        undo: None,
-        redo: None,
+        ..Catalog::of(ProjectInfo {
+            path: "test.assay".to_owned(),
+            dataset: "Test set".to_owned(),
+            layout: "table".to_owned(),
+            root: "/pictures".to_owned(),
+            scale: OpinionScale::ZERO_TO_FIVE,
+            is_demo: false,
+        })
     }
 }
 

@@ -90,7 +90,6 @@ mod tests {
     use crate::domain::LearnFrom;
     use crate::domain::OpinionScale;
     use crate::domain::ProjectInfo;
-    use crate::domain::Settings;
 
     fn record(number: i64, split: Split) -> ImageRecord {
         let truth = Truth {
@@ -123,27 +122,17 @@ mod tests {
     fn catalog() -> Catalog {
         let splits = [Split::Train, Split::Train, Split::Val, Split::Test];
         Catalog {
-            info: ProjectInfo {
+            images: (0..8)
+                .map(|number| record(number, splits[number as usize / 2]))
+                .collect(),
+            ..Catalog::of(ProjectInfo {
                 path: String::new(),
                 dataset: String::new(),
                 layout: String::new(),
                 root: String::new(),
                 scale: OpinionScale::ZERO_TO_FIVE,
                 is_demo: false,
-            },
-            settings: Settings::default(),
-            images: (0..8)
-                .map(|number| record(number, splits[number as usize / 2]))
-                .collect(),
-            descriptions: Vec::new(),
-            scores: Vec::new(),
-            predictors: Vec::new(),
-            runs: Vec::new(),
-            studies: Vec::new(),
-            votes: Vec::new(),
-            reviews: crate::domain::Reviews::default(),
-            undo: None,
-            redo: None,
+            })
         }
     }
 

@@ -578,7 +578,6 @@ mod tests {
     use crate::domain::Origin;
     use crate::domain::ProjectInfo;
     use crate::domain::Provenance;
-    use crate::domain::Settings;
     use crate::jobs::pipeline::known;
 
     /// An image of each split, and one of none.
@@ -632,29 +631,20 @@ mod tests {
         let teachers = (0..SPLITS.len()).map(|image| told(image, Origin::Teacher));
         let published = told(3, Origin::Published);
         Catalog {
-            info: ProjectInfo {
-                path: String::new(),
-                dataset: String::new(),
-                layout: String::new(),
-                root: String::new(),
-                scale: OpinionScale::ZERO_TO_FIVE,
-                is_demo: false,
-            },
-            settings: Settings::default(),
             images: SPLITS
                 .iter()
                 .enumerate()
                 .map(|(number, split)| image(number, *split))
                 .collect(),
             descriptions: std::iter::once(published).chain(teachers).collect(),
-            scores: Vec::new(),
-            predictors: Vec::new(),
-            runs: Vec::new(),
-            studies: Vec::new(),
-            votes: Vec::new(),
-            reviews: crate::domain::Reviews::default(),
-            undo: None,
-            redo: None,
+            ..Catalog::of(ProjectInfo {
+                path: String::new(),
+                dataset: String::new(),
+                layout: String::new(),
+                root: String::new(),
+                scale: OpinionScale::ZERO_TO_FIVE,
+                is_demo: false,
+            })
         }
     }
 

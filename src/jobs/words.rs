@@ -210,7 +210,6 @@ mod tests {
     use crate::domain::OpinionScale;
     use crate::domain::ProjectInfo;
     use crate::domain::Provenance;
-    use crate::domain::Settings;
     use crate::domain::Truth;
 
     fn made(model: &str, unix_time: i64) -> Provenance {
@@ -272,25 +271,16 @@ mod tests {
             }),
         };
         Catalog {
-            info: ProjectInfo {
+            images: (0..6).map(record).collect(),
+            descriptions,
+            ..Catalog::of(ProjectInfo {
                 path: String::new(),
                 dataset: "D".to_owned(),
                 layout: String::new(),
                 root: String::new(),
                 scale: OpinionScale::ZERO_TO_FIVE,
                 is_demo: false,
-            },
-            settings: Settings::default(),
-            images: (0..6).map(record).collect(),
-            descriptions,
-            scores: Vec::new(),
-            predictors: Vec::new(),
-            runs: Vec::new(),
-            studies: Vec::new(),
-            votes: Vec::new(),
-            reviews: crate::domain::Reviews::default(),
-            undo: None,
-            redo: None,
+            })
         }
     }
 

@@ -429,28 +429,19 @@ mod tests {
         };
         let chosen = chosen.map(PredictorId);
         let catalog = Catalog {
-            info: ProjectInfo {
+            settings: Settings {
+                predictor: AspectMap::from_fn(|_| chosen),
+                ..Settings::default()
+            },
+            predictors,
+            ..Catalog::of(ProjectInfo {
                 path: String::new(),
                 dataset: "D".to_owned(),
                 layout: String::new(),
                 root: String::new(),
                 scale: OpinionScale::ZERO_TO_FIVE,
                 is_demo: false,
-            },
-            settings: Settings {
-                predictor: AspectMap::from_fn(|_| chosen),
-                ..Settings::default()
-            },
-            images: Vec::new(),
-            descriptions: Vec::new(),
-            scores: Vec::new(),
-            predictors,
-            runs: Vec::new(),
-            studies: Vec::new(),
-            votes: Vec::new(),
-            reviews: crate::domain::Reviews::default(),
-            undo: None,
-            redo: None,
+            })
         };
         state::apply(&mut state, Event::ProjectOpened(Box::new(catalog)));
         state

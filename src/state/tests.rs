@@ -62,25 +62,15 @@ fn record(number: i64) -> ImageRecord {
 
 fn catalog() -> Catalog {
     Catalog {
-        info: ProjectInfo {
+        images: (1..=8).map(record).collect(),
+        ..Catalog::of(ProjectInfo {
             path: "a.assay".to_owned(),
             dataset: "A".to_owned(),
             layout: "table".to_owned(),
             root: "/".to_owned(),
             scale: OpinionScale::ZERO_TO_FIVE,
             is_demo: false,
-        },
-        settings: Settings::default(),
-        images: (1..=8).map(record).collect(),
-        descriptions: Vec::new(),
-        scores: Vec::new(),
-        predictors: Vec::new(),
-        runs: Vec::new(),
-        studies: Vec::new(),
-        votes: Vec::new(),
-        reviews: crate::domain::Reviews::default(),
-        undo: None,
-        redo: None,
+        })
     }
 }
 

@@ -474,10 +474,20 @@ mod tests {
             .reshape((3, 32, 96))?;
         let rounded = linear_rounded(&x, &weight)?;
         let mix = Tensor::from_vec(random(3 * 32 * 96, 10), (3, 32, 96), &Device::Cpu)?;
-        let grads = |out: &Tensor| (out * &mix)?.sum_all()?.backward();
+        assert_close([exact, rounded], &mix, &[&x, &weight], "linear")
+    }
+
+    /// What is exact and what is rounded are the same to two digits, and so are gradients of their sums weighed by `mix`.
+    fn assert_close(
+        [exact, rounded]: [Tensor; 2],
+        mix: &Tensor,
+        vars: &[&Var],
+        what: &str,
+    ) -> Result<()> {
+        let grads = |out: &Tensor| (out * mix)?.sum_all()?.backward();
         let (a, b) = (grads(&exact)?, grads(&rounded)?);
         let mut pairs = vec![(exact, rounded)];
-        for var in [&x, &weight] {
+        for var in vars {
             pairs.push((
                 a.get(var).expect("has one").clone(),
                 b.get(var).expect("has one").clone(),
@@ -488,7 +498,7 @@ mod tests {
             let error = (&exact - &rounded)?.abs()?.max_all()?.to_scalar::<f32>()?;
             assert!(
                 error < 0.03 * size,
-                "{:?}: {error} of {size}",
+                "{what} {:?}: {error} of {size}",
                 exact.shape()
             );
         }
@@ -515,29 +525,12 @@ mod tests {
             let exact = conv2d(&input, &weight, spec)?;
             let rounded = conv2d_rounded(&input, &weight, spec)?;
             let mix = Tensor::from_vec(random(exact.elem_count(), 7), exact.shape(), &Device::Cpu)?;
-            let grads = |out: &Tensor| (out * &mix)?.sum_all()?.backward();
-            let (a, b) = (grads(&exact)?, grads(&rounded)?);
-            let mut pairs = vec![(exact.clone(), rounded)];
             let vars: &[&Var] = if spec.input_gradient {
                 &[&weight, &input]
             } else {
                 &[&weight]
             };
-            for var in vars {
-                pairs.push((
-                    a.get(var).expect("has one").clone(),
-                    b.get(var).expect("has one").clone(),
-                ));
-            }
-            for (exact, rounded) in pairs {
-                let size = exact.sqr()?.mean_all()?.to_scalar::<f32>()?.sqrt();
-                let error = (&exact - &rounded)?.abs()?.max_all()?.to_scalar::<f32>()?;
-                assert!(
-                    error < 0.03 * size,
-                    "{spec:?} {:?}: {error} of {size}",
-                    exact.shape()
-                );
-            }
+            assert_close([exact, rounded], &mix, vars, &format!("{spec:?}"))?;
         }
         Ok(())
     }

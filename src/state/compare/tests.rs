@@ -2,7 +2,7 @@
 
 use crate::domain::{
     AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, OpinionScale, PredictorId,
-    ProjectInfo, Provenance, Score, Settings, Truth,
+    ProjectInfo, Provenance, Score, Truth,
 };
 use crate::stats::StatsError;
 
@@ -56,25 +56,16 @@ fn score(image: i64, value: f64) -> Score {
 
 fn project(scores: Vec<Score>) -> Project {
     let catalog = Catalog {
-        info: ProjectInfo {
+        images: (1..=8).map(record).collect(),
+        scores,
+        ..Catalog::of(ProjectInfo {
             path: "a.assay".to_owned(),
             dataset: "A".to_owned(),
             layout: "table".to_owned(),
             root: "/".to_owned(),
             scale: OpinionScale::ZERO_TO_FIVE,
             is_demo: false,
-        },
-        settings: Settings::default(),
-        images: (1..=8).map(record).collect(),
-        descriptions: Vec::new(),
-        scores,
-        predictors: Vec::new(),
-        runs: Vec::new(),
-        studies: Vec::new(),
-        votes: Vec::new(),
-        reviews: crate::domain::Reviews::default(),
-        undo: None,
-        redo: None,
+        })
     };
     Project::new(catalog, Vec::new())
 }

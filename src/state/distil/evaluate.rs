@@ -1,8 +1,6 @@
 //! Step 4: the models that have described the test list, two of them side by side.
 
-use crate::domain::{
-    Aspect, AspectMap, Evaluation, Figures, ImageId, Origin, Speaker, Split, WordFigures,
-};
+use crate::domain::{Aspect, AspectMap, Evaluation, ImageId, Origin, Speaker, Split};
 use crate::jobs::message::Job;
 use crate::state::AppState;
 use crate::state::command::Effect;
@@ -172,6 +170,15 @@ pub fn num_undescribed(state: &AppState, aspect: Aspect) -> usize {
     images.iter().filter(|image| !is_described(image)).count()
 }
 
+/// What a figure is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The answered rating words.
+    Words,
+    /// The predictor's scores.
+    Scores,
+}
+
 /// One line of the table: name, what it means, and how it is read off a speaker.
 #[derive(Debug, Clone, Copy)]
 pub struct Line {
@@ -179,28 +186,34 @@ pub struct Line {
     pub name: &'static str,
     /// What it means.
     pub hint: &'static str,
+    /// What it is computed from.
+    pub basis: Basis,
     /// Its value.
     pub pick: fn(&Speaker) -> Option<f64>,
-    /// Why it is undefined.
-    pub reason: fn(&Speaker) -> Option<&String>,
-    /// Pictures behind it.
-    pub count: fn(&Speaker) -> usize,
-}
-
-fn of_words(speaker: &Speaker) -> &WordFigures {
-    &speaker.words
-}
-
-fn of_scores(speaker: &Speaker) -> &Figures {
-    &speaker.scores
 }
 
 impl Line {
+    /// Why it is undefined.
+    pub const fn reason<'a>(&self, speaker: &'a Speaker) -> Option<&'a String> {
+        match self.basis {
+            Basis::Words => speaker.words.reason.as_ref(),
+            Basis::Scores => speaker.scores.reason.as_ref(),
+        }
+    }
+
+    /// Pictures behind it.
+    pub const fn count(&self, speaker: &Speaker) -> usize {
+        match self.basis {
+            Basis::Words => speaker.words.n,
+            Basis::Scores => speaker.scores.n,
+        }
+    }
+
     /// What changed from one side to the other; nothing where they are not about equally many pictures, whose figures
     /// are no measure of each other.
     pub fn change(&self, before: Option<&Speaker>, after: Option<&Speaker>) -> Option<f64> {
         let (before, after) = (before?, after?);
-        let is_like = (self.count)(before) == (self.count)(after);
+        let is_like = self.count(before) == self.count(after);
         let change = (self.pick)(after)? - (self.pick)(before)?;
         is_like.then_some(change)
     }
@@ -219,44 +232,38 @@ pub const LINES: [Line; 6] = [
     Line {
         name: "Word accuracy",
         hint: "Share of pictures whose answered word is that of the opinion score",
-        pick: |speaker| of_words(speaker).accuracy,
-        reason: |speaker| of_words(speaker).reason.as_ref(),
-        count: |speaker| of_words(speaker).n,
+        basis: Basis::Words,
+        pick: |speaker| speaker.words.accuracy,
     },
     Line {
         name: "Rough accuracy",
         hint: "The same, with a word one step away counted as right",
-        pick: |speaker| of_words(speaker).rough_accuracy,
-        reason: |speaker| of_words(speaker).reason.as_ref(),
-        count: |speaker| of_words(speaker).n,
+        basis: Basis::Words,
+        pick: |speaker| speaker.words.rough_accuracy,
     },
     Line {
         name: "Precision, weighted",
         hint: "By word, weighted with the pictures that truly have it; as scikit-learn computes it",
-        pick: |speaker| of_words(speaker).precision,
-        reason: |speaker| of_words(speaker).reason.as_ref(),
-        count: |speaker| of_words(speaker).n,
+        basis: Basis::Words,
+        pick: |speaker| speaker.words.precision,
     },
     Line {
         name: "F1, weighted",
         hint: "By word, weighted likewise",
-        pick: |speaker| of_words(speaker).f1,
-        reason: |speaker| of_words(speaker).reason.as_ref(),
-        count: |speaker| of_words(speaker).n,
+        basis: Basis::Words,
+        pick: |speaker| speaker.words.f1,
     },
     Line {
         name: "Predictor SRCC",
         hint: "Rank correlation of the scores that a predictor makes of its descriptions",
-        pick: |speaker| of_scores(speaker).srcc,
-        reason: |speaker| of_scores(speaker).reason.as_ref(),
-        count: |speaker| of_scores(speaker).n,
+        basis: Basis::Scores,
+        pick: |speaker| speaker.scores.srcc,
     },
     Line {
         name: "Predictor PLCC",
         hint: "Linear correlation of those scores",
-        pick: |speaker| of_scores(speaker).plcc,
-        reason: |speaker| of_scores(speaker).reason.as_ref(),
-        count: |speaker| of_scores(speaker).n,
+        basis: Basis::Scores,
+        pick: |speaker| speaker.scores.plcc,
     },
 ];
 

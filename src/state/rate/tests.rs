@@ -2,7 +2,7 @@
 
 use crate::domain::{
     Aspect, AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, Method, OpinionScale,
-    PairChoice, ProjectInfo, Protocol, Settings, Study, StudyId, StudyPicture, Truth, Vote, VoteId,
+    PairChoice, ProjectInfo, Protocol, Study, StudyId, StudyPicture, Truth, Vote, VoteId,
     VoteValue,
 };
 use crate::jobs::message::Event;
@@ -72,20 +72,7 @@ fn protocol(method: Method, num_pictures: i64) -> Protocol {
 
 fn catalog(protocol: Protocol) -> Catalog {
     Catalog {
-        info: ProjectInfo {
-            path: "a.assay".to_owned(),
-            dataset: "A".to_owned(),
-            layout: "table".to_owned(),
-            root: "/".to_owned(),
-            scale: OpinionScale::ZERO_TO_FIVE,
-            is_demo: false,
-        },
-        settings: Settings::default(),
         images: (1..=20).map(record).collect(),
-        descriptions: Vec::new(),
-        scores: Vec::new(),
-        predictors: Vec::new(),
-        runs: Vec::new(),
         studies: vec![Study {
             id: StudyId(1),
             hash: protocol.hash(),
@@ -94,10 +81,14 @@ fn catalog(protocol: Protocol) -> Catalog {
             is_frozen: false,
             is_quick: false,
         }],
-        votes: Vec::new(),
-        reviews: crate::domain::Reviews::default(),
-        undo: None,
-        redo: None,
+        ..Catalog::of(ProjectInfo {
+            path: "a.assay".to_owned(),
+            dataset: "A".to_owned(),
+            layout: "table".to_owned(),
+            root: "/".to_owned(),
+            scale: OpinionScale::ZERO_TO_FIVE,
+            is_demo: false,
+        })
     }
 }
 

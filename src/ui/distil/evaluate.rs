@@ -181,7 +181,7 @@ fn figure(ui: &mut Ui, line: &Line, speaker: Option<&Speaker>) {
     if let Some(value) = (line.pick)(speaker) {
         ui.label(format!("{value:.4}"));
     } else {
-        let reason = (line.reason)(speaker).map_or("", String::as_str);
+        let reason = line.reason(speaker).map_or("", String::as_str);
         ui.weak("undefined").on_hover_text(reason);
     }
 }

@@ -18,7 +18,6 @@ use assay::domain::PredictorId;
 use assay::domain::ProjectInfo;
 use assay::domain::Provenance;
 use assay::domain::Score;
-use assay::domain::Settings;
 use assay::domain::Split;
 use assay::domain::Truth;
 use assay::export::ratings::StudyRecord;
@@ -116,25 +115,15 @@ pub(super) fn window(world: World, size: [f32; 2]) -> Harness<'static, World> {
 /// A project of `num_images` rows; every tenth has no file.
 pub(super) fn catalog(num_images: i64) -> Catalog {
     Catalog {
-        info: ProjectInfo {
+        images: (1..=num_images).map(image).collect(),
+        ..Catalog::of(ProjectInfo {
             path: "world.assay".to_owned(),
             dataset: "World".to_owned(),
             layout: "table".to_owned(),
             root: "/".to_owned(),
             scale: OpinionScale::ZERO_TO_FIVE,
             is_demo: false,
-        },
-        settings: Settings::default(),
-        images: (1..=num_images).map(image).collect(),
-        descriptions: Vec::new(),
-        scores: Vec::new(),
-        predictors: Vec::new(),
-        runs: Vec::new(),
-        studies: Vec::new(),
-        votes: Vec::new(),
-        reviews: assay::domain::Reviews::default(),
-        undo: None,
-        redo: None,
+        })
     }
 }
 

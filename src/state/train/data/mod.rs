@@ -273,7 +273,7 @@ mod tests {
     use super::*;
     use crate::domain::{
         AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, OpinionScale,
-        ProjectInfo, Settings, Truth,
+        ProjectInfo, Truth,
     };
 
     fn record(number: i64, prompt: &str, split: Option<Split>, mos: f64) -> ImageRecord {
@@ -302,25 +302,15 @@ mod tests {
 
     fn count(images: Vec<ImageRecord>, aspect: Aspect) -> DataSummary {
         let catalog = Catalog {
-            info: ProjectInfo {
+            images,
+            ..Catalog::of(ProjectInfo {
                 path: String::new(),
                 dataset: "D".to_owned(),
                 layout: String::new(),
                 root: String::new(),
                 scale: OpinionScale::ZERO_TO_FIVE,
                 is_demo: false,
-            },
-            settings: Settings::default(),
-            images,
-            descriptions: Vec::new(),
-            scores: Vec::new(),
-            predictors: Vec::new(),
-            runs: Vec::new(),
-            studies: Vec::new(),
-            votes: Vec::new(),
-            reviews: crate::domain::Reviews::default(),
-            undo: None,
-            redo: None,
+            })
         };
         let project = Project::new(catalog, Vec::new());
         DataSummary::count(&project, &TrainSettings::new(aspect), None)
