@@ -12,7 +12,7 @@ use std::time::Instant;
 use assay::ml::vlm::KvCache;
 use assay::ml::vlm::llama::{Llama, LlmConfig};
 use assay::ml::vlm::ops::Mode;
-use assay::ml::vlm::weights::{Census, Form, GgufFile, Source, Weights};
+use assay::ml::vlm::weights::{Census, Form, Source, Weights, gguf};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// That of `side_by_side/gguf_model.py`.
@@ -49,7 +49,7 @@ fn main() -> Result<()> {
     let llama = if let Ok(form) = what.parse::<Form>() {
         noise(form)?
     } else {
-        let file = Arc::new(GgufFile::open(Path::new(what), "")?);
+        let file = gguf::open(Path::new(what), "")?;
         let weights = Weights::new(file, Form::Q4K, &Device::Cpu);
         Llama::new(&CONFIG, Mode::Inference, &weights)?
     };

@@ -14,7 +14,7 @@ use super::folder;
 use super::hash_memo;
 use super::minicpm_v::Config;
 use super::weights::{
-    Adapter, GgufFile, Joined, NamedMatrix, PickleFiles, SafetensorsBytes, SafetensorsFiles, Source,
+    Adapter, Joined, NamedMatrix, PickleFiles, SafetensorsBytes, SafetensorsFiles, Source, gguf,
 };
 use crate::compute::DeviceChoice;
 use crate::domain::{Aspect, Fit, ModelCard, ModelTag};
@@ -135,14 +135,14 @@ impl ModelFiles {
             return Ok(Arc::new(SafetensorsBytes::new(MINI_WEIGHTS)?));
         };
         let is = |path: &Path, ending: &str| path.extension().is_some_and(|found| found == ending);
-        let (gguf, others): (Vec<PathBuf>, Vec<PathBuf>) = folder::weights(folder)?
+        let (ggufs, others): (Vec<PathBuf>, Vec<PathBuf>) = folder::weights(folder)?
             .into_iter()
             .partition(|path| is(path, "gguf"));
         let mut sources: Vec<Arc<dyn Source>> = Vec::new();
-        if !gguf.is_empty() {
+        if !ggufs.is_empty() {
             let decoder = self.architecture()?.decoder();
-            for path in gguf {
-                sources.push(Arc::new(GgufFile::open(&path, decoder)?));
+            for path in ggufs {
+                sources.push(gguf::open(&path, decoder)?);
             }
         }
         if others.iter().any(|path| is(path, "bin")) {

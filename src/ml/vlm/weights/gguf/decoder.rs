@@ -1,32 +1,25 @@
-//! GGUF files of a language model (llama.cpp), under the names of the hub's checkpoints. Quantised matrices stay as
-//! they are.
+//! The decoder of a language model as llama.cpp keeps it, under the names of the hub's checkpoints.
 //!
 //! **Source** llama.cpp, `gguf-py/gguf/tensor_mapping.py` (names) and `convert_hf_to_gguf.py`, `LlamaModel.permute`:
 //! rows of q and k of the architecture `llama` stand in the order of interleaved rotary pairs there, and in halves
 //! here.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
 
-use candle_core::quantized::gguf_file::{Content, TensorInfo};
-use candle_core::quantized::{GgmlDType, QStorage, QTensor};
-use candle_core::{Device, Result, Tensor, bail};
+use candle_core::quantized::GgmlDType;
+use candle_core::{Result, Tensor, bail};
 
-use super::Source;
+use super::file::GgufTensors;
+use crate::ml::vlm::weights::Source;
 
-/// A language model in one file.
-pub struct GgufFile {
-    path: PathBuf,
-    start: u64,
-    entries: BTreeMap<String, Entry>,
+/// A language model in one file. Quantised matrices stay as they are.
+pub(super) struct GgufDecoder {
+    file: GgufTensors,
+    places: BTreeMap<String, Place>,
 }
 
-struct Entry {
-    dtype: GgmlDType,
-    shape: Vec<usize>,
-    offset: u64,
+struct Place {
+    stored: String,
     /// Heads whose rows stand interleaved.
     interleaved: Option<usize>,
 }
@@ -47,43 +40,27 @@ const LAYER: [(&str, &str); 12] = [
     ("ffn_down.weight", "mlp.down_proj.weight"),
 ];
 
-impl GgufFile {
-    /// Reads the header. `prefix` stands before the names of the decoder in the backbone, e.g. `llm.`.
+impl GgufDecoder {
+    /// Names the tensors of a file. `prefix` stands before the names of the decoder in the backbone, e.g. `llm.`.
     ///
     /// # Errors
-    /// A file that is no GGUF file, or of a model that is not known here, named.
-    pub fn open(path: &Path, prefix: &str) -> Result<Self> {
-        Self::read_header(path, prefix).map_err(|error| error.with_path(path))
-    }
-
-    fn read_header(path: &Path, prefix: &str) -> Result<Self> {
-        let content = Content::read(&mut BufReader::new(File::open(path)?))?;
-        let text = |key: &str| -> Option<String> {
-            let value = content.metadata.get(key)?.to_string().ok()?;
-            Some(value.clone())
-        };
-        let architecture = text("general.architecture").unwrap_or_default();
-        let count = |key: &str| -> Option<usize> {
-            let value = content.metadata.get(&format!("{architecture}.{key}"))?;
-            Some(
-                value
-                    .to_u64()
-                    .or_else(|_| value.to_u32().map(u64::from))
-                    .ok()? as usize,
-            )
-        };
-        let permutes = match architecture.as_str() {
+    /// A model that is not known here, named.
+    pub(super) fn new(file: GgufTensors, prefix: &str) -> Result<Self> {
+        let architecture = file.text("general.architecture").unwrap_or_default();
+        let permutes = match architecture {
             "llama" => true,
             "qwen2" | "qwen2vl" => false,
-            other => bail!("expected a language model of the kind llama or qwen2, got {other:?}"),
+            other => bail!(
+                "expected a language model of the kind llama or qwen2, or a vision part of the kind clip, got {other:?}"
+            ),
         };
+        let count = |key: &str| file.count(&format!("{architecture}.{key}"));
         let Some(heads) = count("attention.head_count") else {
             bail!("it does not say how many heads it has")
         };
         let kv_heads = count("attention.head_count_kv").unwrap_or(heads);
-        let mut entries = BTreeMap::new();
-        let stored: BTreeMap<_, _> = content.tensor_infos.iter().collect();
-        for (stored, info) in stored {
+        let mut places = BTreeMap::new();
+        for stored in file.names() {
             let Some(name) = hub_name(stored) else {
                 continue;
             };
@@ -92,68 +69,56 @@ impl GgufFile {
                 Some("k.weight" | "k.bias") if permutes => Some(kv_heads),
                 _ => None,
             };
-            entries.insert(format!("{prefix}{name}"), entry(info, interleaved));
+            let stored = stored.to_owned();
+            places.insert(
+                format!("{prefix}{name}"),
+                Place {
+                    stored,
+                    interleaved,
+                },
+            );
         }
-        Ok(Self {
-            path: path.to_owned(),
-            start: content.tensor_data_offset,
-            entries,
-        })
+        Ok(Self { file, places })
+    }
+
+    fn place(&self, name: &str) -> Result<&Place> {
+        match self.places.get(name) {
+            Some(place) => Ok(place),
+            None => bail!("the weights lack {name}"),
+        }
     }
 
     /// The bytes of a tensor, rows in the order of the hub's checkpoints.
-    fn bytes(&self, entry: &Entry) -> Result<Vec<u8>> {
-        let elements: usize = entry.shape.iter().product();
-        let len = elements / entry.dtype.block_size() * entry.dtype.type_size();
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(self.start + entry.offset))?;
-        let mut bytes = vec![0; len];
-        file.read_exact(&mut bytes)?;
-        match entry.interleaved {
-            Some(heads) => in_halves(&bytes, entry.shape[0], heads),
-            None => Ok(bytes),
-        }
-    }
-
-    fn entry(&self, name: &str) -> Result<&Entry> {
-        match self.entries.get(name) {
-            Some(entry) => Ok(entry),
-            None => bail!("the weights lack {name}"),
+    fn bytes(&self, place: &Place) -> Result<Vec<u8>> {
+        let bytes = self.file.bytes(&place.stored)?;
+        match (place.interleaved, self.file.shape(&place.stored)) {
+            (Some(heads), Some(shape)) => in_halves(&bytes, shape[0], heads),
+            _ => Ok(bytes),
         }
     }
 }
 
-impl Source for GgufFile {
+impl Source for GgufDecoder {
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.entries.get(name).map(|entry| entry.shape.clone())
+        let place = self.places.get(name)?;
+        self.file.shape(&place.stored).map(<[usize]>::to_vec)
     }
 
     fn read(&self, name: &str) -> Result<Tensor> {
-        let entry = self.entry(name)?;
-        let bytes = self.bytes(entry)?;
-        let storage = QStorage::from_data(bytes.into(), &Device::Cpu, entry.dtype)?;
-        QTensor::new(storage, entry.shape.as_slice())?.dequantize(&Device::Cpu)
+        let place = self.place(name)?;
+        self.file.tensor(&place.stored, self.bytes(place)?)
     }
 
     fn read_blocks(&self, name: &str) -> Result<Option<(GgmlDType, Vec<u8>)>> {
-        let entry = self.entry(name)?;
-        match entry.dtype {
+        let place = self.place(name)?;
+        match self.file.dtype(&place.stored)? {
             GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16 => Ok(None),
-            dtype => Ok(Some((dtype, self.bytes(entry)?))),
+            dtype => Ok(Some((dtype, self.bytes(place)?))),
         }
     }
 
     fn names(&self) -> Vec<String> {
-        self.entries.keys().cloned().collect()
-    }
-}
-
-fn entry(info: &TensorInfo, interleaved: Option<usize>) -> Entry {
-    Entry {
-        dtype: info.ggml_dtype,
-        shape: info.shape.dims().to_vec(),
-        offset: info.offset,
-        interleaved,
+        self.places.keys().cloned().collect()
     }
 }
 
@@ -188,63 +153,18 @@ fn in_halves(bytes: &[u8], rows: usize, heads: usize) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Several sources as one: what the first has is taken from it.
-pub struct Joined(Vec<std::sync::Arc<dyn Source>>);
-
-impl Joined {
-    /// Joins them.
-    pub const fn new(sources: Vec<std::sync::Arc<dyn Source>>) -> Self {
-        Self(sources)
-    }
-
-    fn with(&self, name: &str) -> Result<&dyn Source> {
-        let found = self.0.iter().find(|source| source.shape(name).is_some());
-        match found {
-            Some(source) => Ok(&**source),
-            None => bail!("the weights lack {name}"),
-        }
-    }
-}
-
-impl Source for Joined {
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.0.iter().find_map(|source| source.shape(name))
-    }
-
-    fn read(&self, name: &str) -> Result<Tensor> {
-        self.with(name)?.read(name)
-    }
-
-    fn read_rows(&self, name: &str, start: usize, len: usize) -> Result<Tensor> {
-        self.with(name)?.read_rows(name, start, len)
-    }
-
-    fn has_cheap_rows(&self, name: &str) -> bool {
-        self.with(name)
-            .is_ok_and(|source| source.has_cheap_rows(name))
-    }
-
-    fn read_blocks(&self, name: &str) -> Result<Option<(GgmlDType, Vec<u8>)>> {
-        self.with(name)?.read_blocks(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.0.iter().flat_map(|source| source.names()).collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::path::Path;
     use std::sync::Arc;
 
-    use candle_core::DType;
     use candle_core::quantized::gguf_file::{self, Value};
+    use candle_core::quantized::{QStorage, QTensor};
+    use candle_core::{DType, Device};
 
     use super::*;
-    use crate::ml::vlm::weights::{Form, SafetensorsFiles, Weights};
+    use crate::ml::vlm::weights::{Form, Joined, SafetensorsFiles, Weights, gguf};
 
     /// What llama.cpp's converter does to the rows of q and k.
     fn permuted(weight: &Tensor, heads: usize) -> Result<Tensor> {
@@ -315,7 +235,7 @@ mod tests {
         let path = folder.path().join("model.gguf");
         for kind in [GgmlDType::F32, GgmlDType::F16] {
             write(&path, kind)?;
-            let (file, base) = (GgufFile::open(&path, "llm.")?, base()?);
+            let (file, base) = (gguf::open(&path, "llm.")?, base()?);
             assert_eq!(file.names().len(), 2 + 1 + 2 * 9);
             for name in file.names() {
                 let (ours, theirs) = (file.read(&name)?, base.read(&name)?);
@@ -324,15 +244,12 @@ mod tests {
             }
         }
         // With the vision part from the other file, a whole model
-        let joined = Joined::new(vec![
-            Arc::new(GgufFile::open(&path, "llm.")?),
-            Arc::new(base()?),
-        ]);
+        let joined = Joined::new(vec![gguf::open(&path, "llm.")?, Arc::new(base()?)]);
         let weights = Weights::new(Arc::new(joined), Form::F32, &Device::Cpu);
         assert!(weights.contains("vpm.post_layernorm.weight"));
         assert!(weights.matrix((24, 16), "llm.lm_head.weight").is_ok());
         std::fs::write(&path, b"GGUX")?;
-        assert!(GgufFile::open(&path, "llm.").is_err());
+        assert!(gguf::open(&path, "llm.").is_err());
         Ok(())
     }
 
