@@ -263,7 +263,8 @@ pub(super) struct FeaturesArgs {
 pub(super) enum UseArgs {
     /// Predictor of an aspect; its pictures are scored again from cached features
     Predictor {
-        /// Number of a predictor of the project, or embedded; without it, lists what there is
+        /// Number of a predictor of the project, embedded, or one to take in: a name among the program's models, a
+        /// published checkpoint, or what `assay models save` or `assay convert` wrote; without it, lists what there is
         which: Option<String>,
         /// Project file
         #[arg(long, value_name = "FILE")]
@@ -279,6 +280,17 @@ pub(super) enum UseArgs {
         /// Project file
         #[arg(long, value_name = "FILE")]
         project: PathBuf,
+    },
+    /// Adapter of PEFT that goes into the model for one aspect
+    Adapter {
+        /// Its name among the program's models or its folder, or none; without it, lists what there is
+        which: Option<PathBuf>,
+        /// Project file
+        #[arg(long, value_name = "FILE")]
+        project: PathBuf,
+        /// Aspect: quality, correspondence or authenticity
+        #[arg(long, value_name = "ASPECT")]
+        aspect: Aspect,
     },
     /// Wording of the conversation
     Preset {

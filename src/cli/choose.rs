@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use serde_json::Value;
 use serde_json::json;
 
@@ -24,6 +23,9 @@ use crate::jobs::message::JobReport;
 /// The word for the predictors inside the program.
 const EMBEDDED: &str = "embedded";
 
+/// The word that takes an adapter out.
+const NONE: &str = "none";
+
 /// `assay use`.
 pub(super) fn choose(what: &UseArgs, common: &Common) -> anyhow::Result<Exit> {
     let session = Session::start(common, None)?;
@@ -39,6 +41,11 @@ pub(super) fn choose(what: &UseArgs, common: &Common) -> anyhow::Result<Exit> {
             aspect,
         } => use_predictor(&session, project, *aspect, which, common),
         UseArgs::Model { which, project } => use_model(&session, project, which.as_deref(), common),
+        UseArgs::Adapter {
+            which,
+            project,
+            aspect,
+        } => use_adapter(&session, project, *aspect, which.as_deref(), common),
         UseArgs::Preset { which, project } => {
             use_preset(&session, project, which.as_deref(), common)
         }
@@ -101,19 +108,27 @@ fn use_predictor(
     which: &str,
     common: &Common,
 ) -> anyhow::Result<Exit> {
-    let predictor = match which {
-        EMBEDDED => None,
-        number => Some(PredictorId(number.parse().with_context(|| {
-            format!(
-                "expected the number of a predictor of the project, or {EMBEDDED}, got {number}"
-            )
-        })?)),
+    let job = match which {
+        EMBEDDED => Job::UsePredictor {
+            aspect,
+            predictor: None,
+        },
+        other => match other.parse() {
+            Ok(number) => Job::UsePredictor {
+                aspect,
+                predictor: Some(PredictorId(number)),
+            },
+            Err(_) => Job::AddPredictor {
+                path: other.into(),
+                aspect: Some(aspect),
+            },
+        },
     };
     session.open(project)?;
-    let report = session.run(Job::UsePredictor { aspect, predictor }, &mut |_| {})?;
+    let report = session.run(job, &mut |_| {})?;
     output::list_failures(&report.failed);
     answer(
-        json!({ "aspect": aspect, "predictor": predictor }),
+        json!({ "aspect": aspect, "predictor": which }),
         &report,
         common,
     );
@@ -151,6 +166,39 @@ fn use_model(
     };
     let report = session.run(Job::UseModel { folder }, &mut |_| {})?;
     answer(json!({ "model": which }), &report, common);
+    Ok(Exit::Done)
+}
+
+fn use_adapter(
+    session: &Session,
+    project: &Path,
+    aspect: Aspect,
+    which: Option<&Path>,
+    common: &Common,
+) -> anyhow::Result<Exit> {
+    let catalog = session.open(project)?;
+    let Some(which) = which else {
+        let in_use = catalog.settings.adapter.get(aspect);
+        let words = in_use.as_deref().map_or_else(
+            || format!("no adapter of the project's goes into the model for {aspect}"),
+            |name| format!("* {name}"),
+        );
+        let value = json!({ "aspect": aspect, "in_use": in_use });
+        output::answer(common.json, &value, &words);
+        return Ok(Exit::Done);
+    };
+    // A folder is kept by its whole path, because the next command may be given elsewhere.
+    let adapter = (which != Path::new(NONE)).then(|| match which.is_dir() {
+        true => std::fs::canonicalize(which).unwrap_or_else(|_| which.to_owned()),
+        false => which.to_owned(),
+    });
+    let job = Job::UseAdapter { aspect, adapter };
+    let report = session.run(job, &mut |_| {})?;
+    answer(
+        json!({ "aspect": aspect, "adapter": which }),
+        &report,
+        common,
+    );
     Ok(Exit::Done)
 }
 

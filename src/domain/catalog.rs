@@ -33,6 +33,9 @@ pub struct Settings {
     pub preset: Option<String>,
     /// The model folder's name or path; `None` means the embedded one.
     pub model: Option<String>,
+    /// The adapter that goes into the model for each aspect, by name or folder; `None` means what the model's folder says.
+    #[serde(default)]
+    pub adapter: AspectMap<Option<String>>,
     /// The study whose MOS are the ground truth of an aspect; `None` means the dataset's own.
     #[serde(default)]
     pub ground_truth: AspectMap<Option<StudyId>>,

@@ -63,7 +63,9 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::ResumeTuning(_)
         | Job::UsePredictor { .. }
         | Job::UsePreset { .. }
-        | Job::UseModel { .. } => Place::Model,
+        | Job::UseModel { .. }
+        | Job::UseAdapter { .. }
+        | Job::AddPredictor { .. } => Place::Model,
         Job::FetchModel(_) => Place::Downloads,
         Job::Teach(_) => Place::Teacher,
         Job::AskModel(_)
@@ -150,6 +152,8 @@ pub(super) fn title(job: &Job) -> String {
         Job::Redo => "Redo".to_owned(),
         Job::ListModels => "List models".to_owned(),
         Job::UseModel { .. } => "Change the model".to_owned(),
+        Job::UseAdapter { aspect, .. } => format!("Change the adapter for {aspect}"),
+        Job::AddPredictor { path, .. } => format!("Take in the predictor {}", file_name(path)),
         Job::AskModel(request) => format!("Ask for {}", request.source),
         Job::FetchModel(request) => format!("Download {}", request.source),
         Job::Teach(request) => format!(

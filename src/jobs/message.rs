@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::domain::{
-    Aspect, Budget, Catalog, ContentHash, Contest, Description, Descriptions, EpochFigures,
-    Evaluation, FeatureUsage, ImageId, ImageRecord, ImportSummary, KeySource, ModelCard, Offer,
-    Operation, Outlook, Picture, PredictorCard, PredictorId, Prices, Protocol, RatingsFormat,
-    ReviewRecord, ReviewWish, RunId, RunRecord, RunReport, Score, Settings, Shelf, Split, Study,
-    StudyId, TeachEstimate, TeachFailure, TeacherKind, TrainSettings, TuneEpoch, TuneEstimate,
-    TuneId, TuneRun, TuneSettings, TuneStep, Usage, Vote,
+    Aspect, AspectMap, Budget, Catalog, ContentHash, Contest, Description, Descriptions,
+    EpochFigures, Evaluation, FeatureUsage, ImageId, ImageRecord, ImportSummary, KeySource,
+    ModelCard, ModelTag, Offer, Operation, Outlook, Picture, PredictorCard, PredictorId, Prices,
+    Protocol, RatingsFormat, ReviewRecord, ReviewWish, RunId, RunRecord, RunReport, Score,
+    Settings, Shelf, Split, Study, StudyId, TeachEstimate, TeachFailure, TeacherKind,
+    TrainSettings, TuneEpoch, TuneEstimate, TuneId, TuneRun, TuneSettings, TuneStep, Usage, Vote,
 };
 pub use crate::export::ConversationWish;
 pub use crate::export::ratings::{Analysis, Scene, Sides};
@@ -155,6 +155,20 @@ pub enum Job {
     UseModel {
         /// Folder with a `model.toml`.
         folder: Option<PathBuf>,
+    },
+    /// Put an adapter into the model for one aspect (`None`: what the model's own folder says); can be undone.
+    UseAdapter {
+        /// Aspect.
+        aspect: Aspect,
+        /// Its name among the program's models, or its folder.
+        adapter: Option<PathBuf>,
+    },
+    /// Take a predictor from a file, or from a folder among the program's models, into the project and into use.
+    AddPredictor {
+        /// A published checkpoint, weights that `assay models save` wrote, or the folder of one of them.
+        path: PathBuf,
+        /// What it scores; what is known of it if not given.
+        aspect: Option<Aspect>,
     },
     /// Ask the hub what a model consists of; answered by [`Event::Offered`]. Nothing is fetched.
     AskModel(FetchRequest),
@@ -548,6 +562,8 @@ pub enum Event {
     },
     /// The embedded predictors that fit the model in use.
     EmbeddedPredictors(Vec<PredictorCard>),
+    /// What describes each aspect: the model in use, with the aspect's adapter where it has one.
+    ModelTags(AspectMap<ModelTag>),
     /// A thumbnail: at most 256 pixels on its longer side.
     Thumbnail {
         /// Content hash of the picture it shows.

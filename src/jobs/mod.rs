@@ -5,6 +5,7 @@
 //! Nothing is shared between them but the flags that stop a job and its throttled progress.
 
 mod adapters;
+mod choose;
 mod context;
 pub mod corpus;
 mod crew;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::compute::DeviceChoice;
 use crate::domain::Aspect;
+use crate::domain::AspectMap;
 use crate::domain::Fit;
 use crate::domain::ModelCard;
 use crate::domain::ModelTag;
@@ -56,14 +57,37 @@ impl ModelChoice {
             .clone()
             .or_else(|| settings.model.as_ref().map(PathBuf::from));
         let base = wanted.map_or(Ok(Self::Embedded), |name| Self::find(&name, &options.home))?;
+        let of_project = |aspect| settings.adapter.get(aspect).as_ref().map(Path::new);
         let own = match (&options.adapter, aspect) {
             (Some(adapter), _) => Some(adapter_folder(adapter, &options.home)),
-            (None, Some(aspect)) => base.files().0.adapter_of(aspect)?,
+            (None, Some(aspect)) => match of_project(aspect) {
+                Some(adapter) => Some(adapter_folder(adapter, &options.home)),
+                None => base.files().0.adapter_of(aspect)?,
+            },
             (None, None) => None,
         };
         Ok(match own {
-            Some(adapter) => Self::Adapted(Box::new(base), adapter),
+            Some(adapter) => Self::Adapted(Box::new(base.base().clone()), adapter),
             None => base,
+        })
+    }
+
+    /// Whether an adapter goes into it, as far as the adapter's folder tells.
+    pub(super) fn accepts(&self, adapter: &Path, options: &WorkerOptions) -> Result<(), JobError> {
+        let folder = adapter_folder(adapter, &options.home);
+        let Some(named) = shelf::base_of_adapter(&folder) else {
+            return Ok(());
+        };
+        let theirs = Self::over_base(folder.clone(), &options.home)?;
+        if theirs.base() == self.base() {
+            return Ok(());
+        }
+        let in_use = self.base().card()?.tag.name;
+        Err(JobError::NoWholeModel {
+            reason: format!(
+                "it is an adapter of {named}, and the model in use is {in_use}: use {named} first"
+            ),
+            path: folder,
         })
     }
 
@@ -346,10 +370,18 @@ pub(super) fn announce_models(
     events.send(Event::Outlooks(outlooks));
     events.send(Event::BrokenModels(broken));
     events.send(Event::Shelf(Box::new(shelf::shelf(&options.home))));
-    let fitting = fitting_predictors(&in_use.tag);
+    // An adapter that is not whole is told by the job that needs it.
+    let tag = |aspect| {
+        let choice = ModelChoice::of_aspect(options, &settings, Some(aspect))?;
+        Ok::<_, JobError>(choice.card()?.tag)
+    };
+    let tags = AspectMap::from_fn(|aspect| tag(aspect).unwrap_or_else(|_| in_use.tag.clone()));
+    let fits = |(card, _): &(PredictorCard, _)| card.model == *tags.get(card.aspect);
+    let fitting = embedded_predictors().into_iter().filter(fits);
     events.send(Event::EmbeddedPredictors(
-        fitting.into_iter().map(|(card, _)| card).collect(),
+        fitting.map(|(card, _)| card).collect(),
     ));
+    events.send(Event::ModelTags(tags));
     Ok(())
 }
 

@@ -67,9 +67,27 @@ impl PublishedPredictor {
         self.aspect.or_else(in_path).unwrap_or(Aspect::Quality)
     }
 
-    /// The predictor with its card: from what was kept, or folded now and kept.
+    /// The predictor with its card, for the model that the options name: from what was kept, or folded now and kept.
     pub(super) fn load(&self, options: &WorkerOptions) -> Result<Loaded, JobError> {
-        let settings = Settings::default();
+        self.load_over(options, || ModelChoice::of(options, &Settings::default()))
+    }
+
+    /// The same for what describes its aspect in a project.
+    pub(super) fn load_for(
+        &self,
+        options: &WorkerOptions,
+        settings: &Settings,
+    ) -> Result<Loaded, JobError> {
+        self.load_over(options, || {
+            ModelChoice::of_aspect(options, settings, Some(self.aspect()))
+        })
+    }
+
+    fn load_over(
+        &self,
+        options: &WorkerOptions,
+        choice: impl FnOnce() -> Result<ModelChoice, JobError>,
+    ) -> Result<Loaded, JobError> {
         let (tag, head) = if let Some(file) = &self.lm_head {
             let tag = ModelTag {
                 name: file_name(file),
@@ -77,7 +95,7 @@ impl PublishedPredictor {
             };
             (tag, None)
         } else {
-            let choice = ModelChoice::of(options, &settings)?;
+            let choice = choice()?;
             (choice.card()?.tag, Some(choice))
         };
         let card = self.card(tag);

@@ -1,5 +1,6 @@
 //! An event of the workers becomes visible. Results are on disk by the time they come here.
 
+use crate::domain::AspectMap;
 use crate::domain::Catalog;
 use crate::domain::Origin;
 use crate::jobs::message::Event;
@@ -46,6 +47,10 @@ pub fn apply(state: &mut AppState, event: Event) {
         Event::Notice(text) => state.notices.say(Tone::Info, text),
         Event::Models(cards) => {
             state.models.cards = cards;
+            train::refresh_if_shown(state);
+        }
+        Event::ModelTags(tags) => {
+            state.models.tags = AspectMap::from_fn(|aspect| Some(tags.get(aspect).clone()));
             train::refresh_if_shown(state);
         }
         Event::Outlooks(outlooks) => state.models.outlooks = outlooks,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    self, AddOn, HalfDownload, KnownModel, ModelCard, ModelKind, Offer, Outlook, Precision,
-    PredictorCard, PredictorId, Shelf, Verdict,
+    self, AddOn, Aspect, AspectMap, HalfDownload, KnownModel, ModelCard, ModelKind, ModelTag,
+    Offer, Outlook, Precision, PredictorCard, PredictorId, Shelf, Verdict,
 };
 use crate::jobs::message::{FetchRequest, Job};
 
@@ -19,6 +19,8 @@ use super::jobs::RunningJob;
 pub struct ModelsState {
     /// Cards of the models that there are; the first is the one in use. Empty until the workers answered.
     pub cards: Vec<ModelCard>,
+    /// What describes each aspect now; nothing until the workers answered.
+    pub tags: AspectMap<Option<ModelTag>>,
     /// How they would do on this machine, by their hashes.
     pub outlooks: BTreeMap<String, Outlook>,
     /// Folders among the program's models that hold no whole model, each with what is wrong.
@@ -48,6 +50,10 @@ pub enum ModelsCommand {
     SetSourceText(String),
     /// Use a model folder (`None`: the embedded one).
     Use(Option<PathBuf>),
+    /// Put an adapter into the model for an aspect, or take it out.
+    UseAdapter(Aspect, Option<PathBuf>),
+    /// Take a published predictor into the project and into use.
+    UsePublished(PathBuf),
     /// Take a folder among the program's models.
     Add(PathBuf),
     /// Read a model's files.
@@ -77,6 +83,8 @@ impl ModelsState {
                 return Vec::new();
             }
             ModelsCommand::Use(folder) => Job::UseModel { folder },
+            ModelsCommand::UseAdapter(aspect, adapter) => Job::UseAdapter { aspect, adapter },
+            ModelsCommand::UsePublished(path) => Job::AddPredictor { path, aspect: None },
             ModelsCommand::Add(folder) => {
                 self.folder_text.clear();
                 Job::AddModel { folder }
@@ -142,6 +150,12 @@ impl ModelsState {
         self.shelf.halves.iter().find(|half| half.name == name)
     }
 
+    /// What describes an aspect: the model in use, with the aspect's adapter where it has one.
+    pub fn tag(&self, aspect: Aspect) -> Option<&ModelTag> {
+        let first = self.cards.first().map(|card| &card.tag);
+        self.tags.get(aspect).as_ref().or(first)
+    }
+
     /// Whether a known model is here, whole.
     pub fn is_here(&self, name: &str) -> bool {
         self.shelf.here.iter().any(|here| here == name)
@@ -155,14 +169,18 @@ impl ModelsState {
 
     /// Adapters that are here and belong to a model: by the name of the list, or by its repository.
     pub fn adapters_of(&self, model: &str) -> impl Iterator<Item = &AddOn> {
-        let repository = self.shelf.known.iter().find(|known| known.name == model);
-        let repository = repository.map(|known| known.repository.clone());
         let model = model.to_owned();
         self.shelf.add_ons.iter().filter(move |add_on| {
-            let base = add_on.purpose.base.as_deref();
-            add_on.kind == ModelKind::Adapter
-                && base.is_some_and(|base| base == model || Some(base) == repository.as_deref())
+            add_on.kind == ModelKind::Adapter && self.is_made_for(add_on, &model)
         })
+    }
+
+    /// Whether an adapter or a predictor says that it belongs to a model.
+    pub fn is_made_for(&self, add_on: &AddOn, model: &str) -> bool {
+        let known = self.shelf.known.iter().find(|known| known.name == model);
+        let repository = known.map(|known| known.repository.as_str());
+        let base = add_on.purpose.base.as_deref();
+        base.is_some_and(|base| base == model || Some(base) == repository)
     }
 }
 
@@ -363,11 +381,46 @@ fn obstacle(state: &AppState, card: &PredictorCard) -> Option<String> {
     if state.project.is_none() {
         return Some("Open a project first: the choice is kept in it".to_owned());
     }
-    let model = &state.models.cards.first()?.tag;
+    let model = state.models.tag(card.aspect)?;
     (card.model != *model).then(|| {
         format!(
             "It reads only what {} says, and the model in use is {}",
             card.model.name, model.name
+        )
+    })
+}
+
+/// Aspects that an adapter can be put in for: the one that it was made for, or every one where nobody says.
+pub fn aspects_of(add_on: &AddOn) -> Vec<Aspect> {
+    match add_on.purpose.aspect {
+        Some(aspect) => vec![aspect],
+        None => Aspect::ALL.into(),
+    }
+}
+
+/// Whether the project puts this adapter into the model for an aspect.
+pub fn is_put_in(state: &AppState, add_on: &AddOn, aspect: Aspect) -> bool {
+    let chosen = state
+        .project
+        .as_ref()
+        .and_then(|project| project.settings.adapter.get(aspect).as_ref());
+    chosen.is_some_and(|chosen| {
+        let chosen = Path::new(chosen);
+        chosen == add_on.folder || Some(chosen.as_os_str()) == add_on.folder.file_name()
+    })
+}
+
+/// Why an adapter or a predictor of the shelf cannot be used now; `None` where it can.
+pub fn add_on_obstacle(state: &AppState, add_on: &AddOn) -> Option<String> {
+    if state.project.is_none() {
+        return Some("Open a project first: the choice is kept in it".to_owned());
+    }
+    let model = state.models.cards.first()?;
+    let base = add_on.purpose.base.as_deref()?;
+    (!state.models.is_made_for(add_on, &model.tag.name)).then(|| {
+        format!(
+            "It belongs to {base}, and the model in use is {}: use that one first",
+            model.tag.name
         )
     })
 }

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-use candle_core::DType;
 use candle_core::Device;
 use candle_core::Tensor;
 
@@ -69,6 +68,28 @@ fn mini(world: &World) -> PathBuf {
         fs::copy(repository("models/mini").join(name), folder.join(name)).expect("copied");
     }
     folder
+}
+
+const TUNED: &str = "llm.model.layers.0.self_attn.q_proj";
+
+fn full(rows: usize, width: usize, value: f32) -> Tensor {
+    Tensor::full(value, (rows, width), &Device::Cpu).expect("numbers")
+}
+
+/// A change of rank 1 to one matrix of a model, as peft would write it.
+fn write_adapter(model: &Path, adapter: &Path, value: f32) {
+    let base = load(&model.join("model.safetensors"));
+    let (rows, width) = base[&format!("{TUNED}.weight")].dims2().expect("a matrix");
+    fs::create_dir_all(adapter).expect("a folder");
+    let prefix = format!("base_model.model.{TUNED}");
+    let pair = HashMap::from([
+        (format!("{prefix}.lora_A.weight"), full(1, width, 1.0)),
+        (format!("{prefix}.lora_B.weight"), full(rows, 1, value)),
+    ]);
+    candle_core::safetensors::save(&pair, adapter.join("adapter_model.safetensors"))
+        .expect("written");
+    let config = r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": "llm\\.model\\.layers\\.0\\.self_attn\\.q_proj"}"#;
+    fs::write(adapter.join("adapter_config.json"), config).expect("written");
 }
 
 fn hidden(world: &World, more: &[&str]) -> (Tensor, String) {
@@ -137,22 +158,8 @@ fn a_model_in_fewer_bits_gives_nearly_the_same_features() {
 fn an_adapter_changes_what_the_model_says_and_what_it_is_called() {
     let world = with_picture();
     let folder = mini(&world);
-    // A change of rank 1 to one matrix, as peft would write it
-    let base = load(&folder.join("model.safetensors"));
-    let name = "llm.model.layers.0.self_attn.q_proj";
-    let (rows, width) = base[&format!("{name}.weight")].dims2().expect("a matrix");
     let adapter = world.path("adapter");
-    fs::create_dir_all(&adapter).expect("a folder");
-    let ones = |rows, width| Tensor::ones((rows, width), DType::F32, &Device::Cpu).expect("ones");
-    let prefix = format!("base_model.model.{name}");
-    let pair = HashMap::from([
-        (format!("{prefix}.lora_A.weight"), ones(1, width)),
-        (format!("{prefix}.lora_B.weight"), ones(rows, 1)),
-    ]);
-    candle_core::safetensors::save(&pair, adapter.join("adapter_model.safetensors"))
-        .expect("written");
-    let config = r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 0.1, "target_modules": "llm\\.model\\.layers\\.0\\.self_attn\\.q_proj"}"#;
-    fs::write(adapter.join("adapter_config.json"), config).expect("written");
+    write_adapter(&folder, &adapter, 0.1);
     let (plain, _) = hidden(&world, &[]);
     let (adapted, _) = hidden(&world, &["--adapter", "adapter"]);
     assert!(distance(&plain, &adapted) > 1e-4);
@@ -187,11 +194,11 @@ fn an_adapter_changes_what_the_model_says_and_what_it_is_called() {
     let other = HashMap::from([
         (
             "base_model.model.llm.model.layers.99.self_attn.q_proj.lora_A.weight".to_owned(),
-            ones(1, 8),
+            full(1, 8, 1.0),
         ),
         (
             "base_model.model.llm.model.layers.99.self_attn.q_proj.lora_B.weight".to_owned(),
-            ones(8, 1),
+            full(8, 1, 1.0),
         ),
     ]);
     candle_core::safetensors::save(&other, adapter.join("adapter_model.safetensors"))
@@ -205,28 +212,8 @@ fn an_adapter_changes_what_the_model_says_and_what_it_is_called() {
 fn each_aspect_speaks_through_the_adapter_that_the_model_names_for_it() {
     let world = with_picture();
     let folder = mini(&world);
-    let base = load(&folder.join("model.safetensors"));
-    let name = "llm.model.layers.0.self_attn.q_proj";
-    let (rows, width) = base[&format!("{name}.weight")].dims2().expect("a matrix");
-    for (aspect, value) in [("quality", 0.02), ("authenticity", -0.02)] {
-        let adapter = folder.join(aspect);
-        fs::create_dir_all(&adapter).expect("a folder");
-        let full =
-            |rows, width| Tensor::full(value as f32, (rows, width), &Device::Cpu).expect("numbers");
-        let pair = HashMap::from([
-            (
-                format!("base_model.model.{name}.lora_A.weight"),
-                full(1, width),
-            ),
-            (
-                format!("base_model.model.{name}.lora_B.weight"),
-                full(rows, 1),
-            ),
-        ]);
-        candle_core::safetensors::save(&pair, adapter.join("adapter_model.safetensors"))
-            .expect("written");
-        let config = r#"{"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": "llm\\.model\\.layers\\.0\\.self_attn\\.q_proj"}"#;
-        fs::write(adapter.join("adapter_config.json"), config).expect("written");
+    for (aspect, value) in [("quality", 0.0004), ("authenticity", -0.0004)] {
+        write_adapter(&folder, &folder.join(aspect), value);
     }
     let mut manifest = fs::read_to_string(folder.join("model.toml")).expect("a manifest");
     manifest.push_str("\n[adapters]\nquality = \"quality\"\nauthenticity = \"authenticity\"\n");
@@ -244,16 +231,8 @@ fn each_aspect_speaks_through_the_adapter_that_the_model_names_for_it() {
     assert_eq!(answer.code, Some(0), "{}", answer.stderr);
     assert_eq!(answer.json()["done"].as_u64(), Some(3), "{}", answer.stdout);
     // Each description remembers the model with the adapter that made it
-    let project = assay::store::Project::open(&world.path("demo.assay")).expect("a project");
-    let catalog = project.catalog().expect("a catalog");
-    let mut names: Vec<String> = catalog
-        .descriptions
-        .iter()
-        .filter_map(|description| Some(description.made.model.as_ref()?.name.clone()))
-        .collect();
-    names.sort();
     assert_eq!(
-        names,
+        describers(&world),
         ["mini", "mini with authenticity", "mini with quality"]
     );
     // A second time nothing is due
@@ -268,4 +247,79 @@ fn each_aspect_speaks_through_the_adapter_that_the_model_names_for_it() {
         "--json",
     ]);
     assert_eq!(again.json()["skipped"].as_u64(), Some(3));
+}
+
+/// Names of the models that described the demo, in order.
+fn describers(world: &World) -> Vec<String> {
+    let project = assay::store::Project::open(&world.path("demo.assay")).expect("a project");
+    let catalog = project.catalog().expect("a catalog");
+    let mut names: Vec<String> = catalog
+        .descriptions
+        .iter()
+        .filter_map(|description| Some(description.made.model.as_ref()?.name.clone()))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_project_takes_an_adapter_for_one_aspect_and_a_published_predictor_over_it() {
+    let world = with_picture();
+    let folder = mini(&world);
+    write_adapter(&folder, &world.path("sharper"), 0.1);
+    let choose = |what: &[&str]| {
+        let arguments = [&["use"], what, &["--project", "demo.assay"]].concat();
+        world.run(&arguments)
+    };
+    let is_done = |what: &[&str]| {
+        let answer = choose(what);
+        assert_eq!(answer.code, Some(0), "{what:?}: {}", answer.stderr);
+        answer
+    };
+    is_done(&["model", "mini"]);
+    is_done(&["adapter", "sharper", "--aspect", "quality"]);
+    // The checkpoint is folded with the head of what describes quality now, and kept in the project.
+    let checkpoint = repository("tests/fixtures/published/mini.ckpt");
+    let checkpoint = checkpoint.to_str().expect("a path");
+    is_done(&["predictor", checkpoint, "--aspect", "quality"]);
+    is_done(&["predictor", checkpoint, "--aspect", "quality"]);
+    let score = [
+        "score",
+        "--project",
+        "demo.assay",
+        "--aspect",
+        "quality",
+        "--json",
+    ];
+    let scored = world.run(&score);
+    assert_eq!(scored.json()["done"].as_u64(), Some(1), "{}", scored.stderr);
+    assert_eq!(describers(&world), ["mini with sharper"]);
+    let listed = is_done(&["predictor", "--aspect", "quality", "--json"]).json();
+    assert_eq!(listed["in_use"]["model"]["name"], "mini with sharper");
+    let names = listed["predictors"].as_array().expect("a list");
+    let kept = names.iter().filter(|card| card["name"] == "mini").count();
+    assert_eq!(kept, 1, "taken in twice, kept once: {listed}");
+    // Another aspect goes on without an adapter, and so does quality once it is taken out.
+    let describe = |aspect| {
+        let arguments = ["describe", "--project", "demo.assay", "--aspect", aspect];
+        assert_eq!(world.run(&arguments).code, Some(0));
+    };
+    describe("authenticity");
+    is_done(&["adapter", "none", "--aspect", "quality"]);
+    describe("quality");
+    assert_eq!(describers(&world), ["mini", "mini", "mini with sharper"]);
+    let refused = world.run(&score);
+    assert!(
+        refused.stderr.contains("mini with sharper"),
+        "{}",
+        refused.stderr
+    );
+    // An adapter of another model is refused before anything is changed.
+    world.write(
+        "sharper/model.toml",
+        "kind = \"adapter\"\nbase = \"owner/other\"\n",
+    );
+    let refused = choose(&["adapter", "sharper", "--aspect", "quality"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("owner/other"), "{}", refused.stderr);
 }

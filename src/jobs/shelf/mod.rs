@@ -21,6 +21,7 @@ use crate::domain::AddOn;
 use crate::domain::HalfDownload;
 use crate::domain::KnownModel;
 use crate::domain::ModelKind;
+use crate::domain::Purpose;
 use crate::domain::Shelf;
 use crate::jobs::error::JobError;
 use crate::jobs::fetch::Plan;
@@ -134,6 +135,51 @@ pub(super) fn is_adapter(folder: &Path) -> bool {
 /// The model that an adapter's folder says it belongs to, by name or repository.
 pub(super) fn base_of_adapter(folder: &Path) -> Option<String> {
     origin(folder).and_then(|origin| origin.purpose.base)
+}
+
+/// A predictor's file, and what is known of it.
+pub(super) struct FoundPredictor {
+    pub(super) file: PathBuf,
+    pub(super) name: Option<String>,
+    pub(super) purpose: Purpose,
+}
+
+/// The predictor at a path, or of a name among the program's models: a file, or the one that a folder holds.
+pub(super) fn predictor_in(home: &Home, path: &Path) -> Result<FoundPredictor, JobError> {
+    let below = home.models_folder().join(path);
+    let path = match path.exists() {
+        true => path,
+        false => &below,
+    };
+    if !path.exists() {
+        return Err(JobError::File {
+            action: "find the predictor",
+            source: io::ErrorKind::NotFound.into(),
+            path: path.to_owned(),
+        });
+    }
+    if !path.is_dir() {
+        return Ok(FoundPredictor {
+            file: path.to_owned(),
+            name: None,
+            purpose: Purpose::default(),
+        });
+    }
+    let files = files_below(path);
+    let ending_in = |ending: &str| files.iter().find(|name| name.ends_with(ending));
+    let Some(file) = ending_in(".ckpt").or_else(|| ending_in(".safetensors")) else {
+        return Err(JobError::NoWholeModel {
+            reason: "it lacks its checkpoint (.ckpt or .safetensors); copy or download it again"
+                .to_owned(),
+            path: path.to_owned(),
+        });
+    };
+    let origin = origin(path).unwrap_or_default();
+    Ok(FoundPredictor {
+        file: path.join(file),
+        name: Some(origin.name).filter(|name| !name.is_empty()),
+        purpose: origin.purpose,
+    })
 }
 
 /// The repository that a folder of ours holds, or has begun to.

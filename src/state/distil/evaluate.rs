@@ -155,7 +155,7 @@ pub fn test_images(state: &AppState, aspect: Aspect) -> Vec<ImageId> {
 
 /// Whether the model in use has described all of the test list.
 pub fn num_undescribed(state: &AppState, aspect: Aspect) -> usize {
-    let in_use = state.models.cards.first().map(|card| &card.tag);
+    let in_use = state.models.tag(aspect);
     let images = test_images(state, aspect);
     let is_described = |image: &ImageId| {
         state.row(*image).is_some_and(|row| {

@@ -342,14 +342,16 @@ pub(super) fn refresh(state: &mut AppState) {
     });
     state.train.data = match &state.project {
         Some(project) => {
-            let model = state.models.cards.first().map(|card| &card.tag);
             let plan = plan::runs(&state.train);
             // The parts of a cross-validation learn from equally many.
             let firsts = plan
                 .iter()
                 .filter(|run| run.fold.is_none_or(|fold| fold.number == 0));
             firsts
-                .map(|settings| DataSummary::count(project, settings, model))
+                .map(|settings| {
+                    let model = state.models.tag(settings.aspect);
+                    DataSummary::count(project, settings, model)
+                })
                 .collect()
         }
         None => Vec::new(),

@@ -199,8 +199,8 @@ fn figure_line(ui: &mut Ui, line: &Line, (before, after): (Option<&Speaker>, Opt
 /// What the model in use lacks before its figures are whole.
 fn to_do(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let aspect = state.distil.evaluate.aspect;
-    let in_use = state.models.cards.first();
-    let name = in_use.map_or("the model in use", |card| card.tag.name.as_str());
+    let in_use = state.models.tag(aspect);
+    let name = in_use.map_or("the model in use", |tag| tag.name.as_str());
     let all = evaluate::test_images(state, aspect).len();
     let lacking = evaluate::num_undescribed(state, aspect);
     let is_busy = !state.jobs.running.is_empty();
@@ -229,7 +229,7 @@ fn to_do(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     });
     let project = state.project.as_ref();
     let card = project.and_then(|project| project.predictor_card(aspect));
-    let fits = card.filter(|card| in_use.is_some_and(|model| model.tag == card.model));
+    let fits = card.filter(|card| in_use == Some(&card.model));
     ui.horizontal_wrapped(|ui| {
         if let Some(card) = fits {
             let words = format!("Score them with {}", card.name);

@@ -4,6 +4,7 @@ mod fetch;
 mod outlook;
 mod predictors;
 mod shelf;
+mod use_add_on;
 
 use std::path::Path;
 

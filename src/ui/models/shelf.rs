@@ -29,6 +29,7 @@ use crate::ui::widgets::chip;
 
 use super::check;
 use super::fetch;
+use super::use_add_on;
 
 /// Width of the field for a repository.
 const FIELD_WIDTH: f32 = 320.0;
@@ -233,7 +234,14 @@ fn shelved(ui: &mut Ui, state: &AppState, add_on: &AddOn, out: &mut Vec<Command>
         let words = format!("Cannot be used: {problem}");
         ui.add(Label::new(RichText::new(words).color(palette.error)).wrap());
     }
-    check(ui, state, &add_on.folder, out);
+    ui.horizontal_wrapped(|ui| {
+        match add_on.kind {
+            ModelKind::Adapter => use_add_on::adapter(ui, state, add_on, out),
+            ModelKind::Predictor => use_add_on::predictor(ui, state, add_on, out),
+            ModelKind::Model => {}
+        }
+        check(ui, state, &add_on.folder, out);
+    });
 }
 
 fn title(ui: &mut Ui, name: &str, purpose: &str) {

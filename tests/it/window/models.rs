@@ -19,6 +19,7 @@ use assay::domain::PredictorCard;
 use assay::domain::PredictorId;
 use assay::domain::Purpose;
 use assay::domain::RunId;
+use assay::domain::Settings;
 use assay::domain::Shelf;
 use assay::domain::Speed;
 use assay::jobs::message::Control;
@@ -411,6 +412,64 @@ fn adapters_stand_under_their_base_and_say_what_they_lack() {
     assert!(top("What base is") < top("tuned") && top("tuned") < top("What rival is"));
     window.get_by_label("Cannot be used: it lacks adapter_config.json");
     assert!(top("Published predictors") < top("checkpoint"));
+}
+
+#[test]
+fn an_adapter_is_put_in_for_an_aspect_and_a_published_predictor_taken_in() {
+    let mut world = showing();
+    let model = world.state.models.cards[0].tag.name.clone();
+    let mut shelf = shelf();
+    let whole = |kind, name: &str, base: &str, aspect| AddOn {
+        kind,
+        name: name.to_owned(),
+        purpose: Purpose {
+            base: Some(base.to_owned()),
+            aspect,
+            ..Purpose::default()
+        },
+        folder: PathBuf::from("/home/models").join(name),
+        problem: None,
+        ..shelf.add_ons[0].clone()
+    };
+    let quality = Some(Aspect::Quality);
+    shelf.add_ons = vec![
+        whole(ModelKind::Adapter, "sharp", &model, quality),
+        whole(ModelKind::Adapter, "any", &model, None),
+        whole(ModelKind::Predictor, "fitting", &model, quality),
+        whole(ModelKind::Predictor, "strange", "owner/other", quality),
+    ];
+    world.hear(Event::Shelf(Box::new(shelf)));
+    let mut settings = Settings::default();
+    *settings.adapter.get_mut(Aspect::Authenticity) = Some("/home/models/any".to_owned());
+    world.hear(Event::SettingsChanged(settings));
+    let mut window = world::window(world, LONG);
+    window.get_by_label("in use for authenticity");
+    let presses = [
+        "Use sharp for quality",
+        "Use any for correspondence",
+        "Take out any for authenticity",
+        "Use fitting",
+        // Belongs to a model that is not in use: nothing happens.
+        "Use strange",
+    ];
+    for label in presses {
+        window.get_by_label(label).click();
+        window.run_steps(2);
+    }
+    let put = |aspect, name: Option<&str>| {
+        let adapter = name.map(|name| PathBuf::from("/home/models").join(name));
+        Effect::Submit(Job::UseAdapter { aspect, adapter })
+    };
+    let expected = [
+        put(Aspect::Quality, Some("sharp")),
+        put(Aspect::Correspondence, Some("any")),
+        put(Aspect::Authenticity, None),
+        Effect::Submit(Job::AddPredictor {
+            path: "/home/models/fitting".into(),
+            aspect: None,
+        }),
+    ];
+    assert_eq!(window.state().effects, expected);
 }
 
 #[test]
