@@ -204,7 +204,12 @@ fn mapped(folder: &Path, count: usize) -> Vec<Example> {
     let one = |i: usize| {
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&(i as u64).to_le_bytes());
-        let key = FeatureKey::new(ContentHash(hash), ("random", "f32"), &conversation, 512);
+        let key = FeatureKey::new(
+            ContentHash(hash),
+            ("random", "f32"),
+            &conversation.messages(),
+            512,
+        );
         cache
             .put(&key, &features(i as u64))
             .expect("room on the disk");

@@ -20,6 +20,8 @@ use crate::domain::LearnFrom;
 use crate::domain::Loss;
 use crate::domain::Pooling;
 use crate::domain::Projection;
+use crate::domain::Reading;
+use crate::domain::Rounds;
 use crate::domain::Schedule;
 use crate::domain::Selection;
 use crate::domain::TrainSettings;
@@ -68,6 +70,13 @@ pub(super) struct FromArgs {
     /// Whose descriptions are read: local, or published (training images without one lend their teacher's)
     #[arg(long, default_value = "local", value_name = "ORIGIN")]
     pub(super) descriptions: Descriptions,
+    /// How far the conversation is read: request (nothing was described), described (request, description, question) or
+    /// answered (the model's own rating word too)
+    #[arg(long, default_value = "described", value_name = "MESSAGES")]
+    pub(super) reads: Rounds,
+    /// Read what was said of these aspects before it as well, with commas between
+    #[arg(long, value_name = "ASPECTS", value_delimiter = ',')]
+    pub(super) also: Vec<Aspect>,
     /// Learn only from pictures of this generator; may be given more than once
     #[arg(long = "generator", value_name = "NAME")]
     pub(super) generators: Vec<String>,
@@ -249,6 +258,10 @@ impl TrainArgs {
             val_fraction: self.from.val_fraction.unwrap_or(base.val_fraction),
             seed,
             descriptions: self.from.descriptions,
+            reading: Reading {
+                rounds: self.from.reads,
+                also: self.from.also.clone(),
+            },
             head: self.head.settings(base.head),
             loss: fit.loss.unwrap_or(base.loss),
             schedule: fit.schedule.unwrap_or(base.schedule),

@@ -141,6 +141,13 @@ pub struct Conversation {
     pub question: String,
 }
 
+impl Conversation {
+    /// The messages in their order.
+    pub fn messages(&self) -> [&str; 3] {
+        [&self.request, &self.description, &self.question]
+    }
+}
+
 /// Wording of the conversation, read from `assets/prompts/*.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preset {

@@ -16,6 +16,7 @@ mod fit;
 mod image;
 mod import;
 mod model;
+mod reading;
 mod review;
 mod run;
 mod run_report;
@@ -45,6 +46,7 @@ pub use import::{
     ConversationEntry, ImportBatch, ImportRow, ImportSummary, Problem, ProblemKind, SplitEntry,
 };
 pub use model::{Features, Halves, LentHalves, ModelCard, ModelTag};
+pub use reading::{Reading, Rounds};
 pub use review::{Judgement, ReviewAct, ReviewId, ReviewRecord, ReviewWish, Reviews, TeachFailure};
 pub use run::{EpochFigures, Figures, PredictorCard, PredictorId, RunId, RunRecord, RunStatus};
 pub use run_report::{

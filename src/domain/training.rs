@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Aspect, Descriptions, ImageRecord, StudyId};
+use super::{Aspect, Descriptions, ImageRecord, Reading, StudyId};
 
 /// The network that turns a conversation's hidden states into one score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -366,6 +366,9 @@ pub struct TrainSettings {
     /// Whose descriptions the features are taken from.
     #[serde(default)]
     pub descriptions: Descriptions,
+    /// Which messages are read.
+    #[serde(default)]
+    pub reading: Reading,
     /// The network.
     #[serde(default)]
     pub head: HeadSettings,
@@ -407,6 +410,7 @@ impl TrainSettings {
             val_fraction: 0.1,
             seed: 42,
             descriptions: Descriptions::Local,
+            reading: Reading::default(),
             head: HeadSettings::default(),
             loss: Loss::Mse,
             schedule: Schedule::Cosine,

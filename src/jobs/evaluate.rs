@@ -11,7 +11,9 @@ use crate::domain::ImageId;
 use crate::domain::ImageRecord;
 use crate::domain::PredictorCard;
 use crate::domain::PredictorId;
+use crate::domain::Reading;
 use crate::domain::Score;
+use crate::domain::TrainSettings;
 use crate::ml::eval;
 
 /// Number of the embedded predictor of each aspect.
@@ -41,10 +43,25 @@ pub fn card_in_use<'a>(
 
 /// Whose descriptions a predictor learned from: that stands in the settings of its run.
 pub fn descriptions_of(catalog: &Catalog, predictor: PredictorId) -> Descriptions {
-    let card = catalog.predictors.iter().find(|card| card.id == predictor);
-    let run = card.and_then(|card| card.run);
-    let run = catalog.runs.iter().find(|record| Some(record.id) == run);
-    run.map_or(Descriptions::Local, |record| record.settings.descriptions)
+    settings_of(catalog, predictor).map_or(Descriptions::Local, |settings| settings.descriptions)
+}
+
+/// Which messages a predictor reads: that stands there as well.
+pub fn reading_of(catalog: &Catalog, predictor: PredictorId) -> Reading {
+    settings_of(catalog, predictor)
+        .map_or_else(Reading::default, |settings| settings.reading.clone())
+}
+
+fn settings_of(catalog: &Catalog, predictor: PredictorId) -> Option<&TrainSettings> {
+    let card = catalog
+        .predictors
+        .iter()
+        .find(|card| card.id == predictor)?;
+    let run = catalog
+        .runs
+        .iter()
+        .find(|record| Some(record.id) == card.run)?;
+    Some(&run.settings)
 }
 
 /// Scores of one aspect by one predictor: the newest of each picture.

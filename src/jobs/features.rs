@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::Descriptions;
+use crate::domain::Reading;
 use crate::jobs::adapters::by_model;
 use crate::jobs::context::JobContext;
 use crate::jobs::describe::describe_lacking;
@@ -71,6 +72,7 @@ fn features_by_one(
     let asked = (rows.len() * request.aspects.len()) as u64;
     let stage = stage("Taking features of", request.aspects.iter().copied());
     let (mut passed, mut lacking) = (0, 0);
+    let usual = Reading::default();
     for record in rows {
         let mut picture = pipeline.picture(record);
         for aspect in request.aspects.iter().copied() {
@@ -81,6 +83,7 @@ fn features_by_one(
                 aspect,
                 known: &described,
                 descriptions: request.descriptions,
+                reading: &usual,
             };
             let is_new = !known.contains_key(&(record.id, aspect));
             match take(&pipeline, &item, &mut picture, file.as_mut(), context) {
@@ -135,10 +138,11 @@ fn take(
 }
 
 fn is_cached(pipeline: &Pipeline<'_>, item: &Item<'_>, known: &Known) -> Result<bool, JobError> {
-    let Some(description) = known.get(&(item.record.id, item.aspect)) else {
+    let wish = (item.aspect, item.reading);
+    let Ok(messages) = pipeline.messages(item.record, wish, known) else {
         return Ok(false);
     };
-    let key = pipeline.key(item.record, description)?;
+    let key = pipeline.key(item.record, &messages)?;
     Ok(pipeline.cache().contains(&key))
 }
 

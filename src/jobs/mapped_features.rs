@@ -60,7 +60,12 @@ mod tests {
             description: "b".to_owned(),
             question: "c".to_owned(),
         };
-        let key = FeatureKey::new(ContentHash([7; 32]), ("model", "f32"), &conversation, 512);
+        let key = FeatureKey::new(
+            ContentHash([7; 32]),
+            ("model", "f32"),
+            &conversation.messages(),
+            512,
+        );
         assert!(open(&cache, &key).is_none());
         let features = Features {
             num_tokens: 5,

@@ -19,6 +19,7 @@ use crate::domain::Origin;
 use crate::domain::Picture;
 use crate::domain::Preset;
 use crate::domain::Provenance;
+use crate::domain::Reading;
 use crate::jobs::context::JobContext;
 use crate::jobs::crew;
 use crate::jobs::crew::Task;
@@ -241,7 +242,7 @@ impl<'a> Pipeline<'a> {
         context: &JobContext,
     ) -> Result<Made, JobError> {
         let draft = self.draft(record.id, aspect, ask, &described);
-        let key = self.key(record, &draft)?;
+        let key = self.key(record, &draft.conversation().messages())?;
         self.keep(&key, &described.features, context);
         if described.num_cut > 0 {
             context.events().send(Event::Notice(format!(
@@ -260,36 +261,51 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    /// Features of a description: from the cache, or by one forward pass.
+    /// The messages that a predictor of an aspect reads; an error where something of them was not said.
+    pub(super) fn messages(
+        &self,
+        record: &ImageRecord,
+        (aspect, reading): (Aspect, &Reading),
+        known: &Known,
+    ) -> Result<Vec<String>, JobError> {
+        let said = |aspect| {
+            let description = known.get(&(record.id, aspect))?;
+            let conversation = self.conversation(record, description);
+            Some((conversation, description.answer.clone()))
+        };
+        let lacking = || JobError::NoDescription { aspect };
+        reading.messages(aspect, said).ok_or_else(lacking)
+    }
+
+    /// Features of messages: from the cache, or by one forward pass.
     pub(super) fn features(
         &self,
         record: &ImageRecord,
         picture: &mut LazyPicture,
-        description: &Description,
+        messages: &[String],
         context: &JobContext,
     ) -> Result<Features, JobError> {
-        let key = self.key(record, description)?;
+        let key = self.key(record, messages)?;
         if let Some(features) = mapped_features::open(&self.cache, &key) {
             return Ok(features);
         }
-        let features = self
-            .model
-            .features(&picture.get()?, &self.conversation(record, description))?;
+        let texts: Vec<&str> = messages.iter().map(String::as_str).collect();
+        let features = self.model.features_of(&picture.get()?, &texts)?;
         self.keep(&key, &features, context);
         Ok(features)
     }
 
-    /// The cache's key of a description's features.
+    /// The cache's key of the features of messages.
     pub(super) fn key(
         &self,
         record: &ImageRecord,
-        description: &Description,
+        messages: &[impl AsRef<str>],
     ) -> Result<FeatureKey, JobError> {
         let hash = record.file.hash().ok_or_else(|| no_file(record))?;
         Ok(FeatureKey::new(
             hash,
             (&self.maker.tag.sha256, self.maker.form.name()),
-            &self.conversation(record, description),
+            messages,
             self.maker.max_len,
         ))
     }

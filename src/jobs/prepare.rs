@@ -15,6 +15,7 @@ use crate::domain::ImageId;
 use crate::domain::ImageRecord;
 use crate::domain::ImportBatch;
 use crate::domain::OpinionScale;
+use crate::domain::Reading;
 use crate::domain::RunId;
 use crate::domain::RunRecord;
 use crate::domain::RunStatus;
@@ -118,7 +119,8 @@ pub(super) fn prepare(
         let learned = roles.train.iter().chain(&roles.val);
         let learned = learned.filter(|record| record.mos(settings.aspect).is_some());
         let rows: Vec<_> = learned.chain(&roles.test).copied().collect();
-        describe_lacking(&pipeline, &rows, &[settings.aspect], &mut known, context)?;
+        let aspects = settings.reading.aspects(settings.aspect);
+        describe_lacking(&pipeline, &rows, &aspects, &mut known, context)?;
     }
     let lessons = lessons(&catalog, known.clone(), &settings);
     let texts = [&lessons, &known];
@@ -162,16 +164,20 @@ fn lessons(catalog: &Catalog, known: Known, settings: &TrainSettings) -> Known {
     if settings.descriptions != Descriptions::Published {
         return lessons;
     }
-    let aspect = settings.aspect;
-    let train: BTreeSet<ImageId> = catalog
-        .images
+    let aspects = settings.reading.aspects(settings.aspect);
+    // An aspect's own list counts: a training image of one may be a test image of another.
+    let is_train = |record: &&ImageRecord, aspect| *record.split.get(aspect) == Some(Split::Train);
+    let train: BTreeSet<(ImageId, Aspect)> = aspects
         .iter()
-        .filter(|record| *record.split.get(aspect) == Some(Split::Train))
-        .map(|record| record.id)
+        .flat_map(|&aspect| {
+            let rows = catalog.images.iter();
+            rows.filter(move |record| is_train(record, aspect))
+                .map(move |record| (record.id, aspect))
+        })
         .collect();
     // What was rejected is not among them, and what was edited stands in its new words.
     for (key, description) in catalog.lessons() {
-        if description.aspect == aspect && train.contains(&description.image) {
+        if train.contains(&key) {
             lessons.entry(key).or_insert_with(|| description.clone());
         }
     }
@@ -200,6 +206,7 @@ fn gather(
         aspect,
         known: lessons,
         descriptions: settings.descriptions,
+        reading: &settings.reading,
         total: (roles.train.len() + roles.val.len() + roles.test.len()) as u64,
         passed: 0,
         lacking: 0,
@@ -240,6 +247,7 @@ struct Gathering<'a> {
     aspect: Aspect,
     known: &'a Known,
     descriptions: Descriptions,
+    reading: &'a Reading,
     total: u64,
     passed: u64,
     lacking: u64,
@@ -328,6 +336,7 @@ impl Gathering<'_> {
             aspect: self.aspect,
             known: self.known,
             descriptions: self.descriptions,
+            reading: self.reading,
         };
         match scoring::features_of(pipeline, &item, &mut picture, context) {
             Ok((description, key, features)) => {
@@ -424,8 +433,7 @@ fn tell_size(
     context: &JobContext,
 ) {
     let lacks = |record: &&&ImageRecord, known: &Known| {
-        let description = known.get(&(record.id, settings.aspect));
-        let key = description.and_then(|description| pipeline.key(record, description).ok());
+        let key = key_of(pipeline, record, settings, known);
         !key.is_some_and(|key| pipeline.cache().contains(&key))
     };
     let train = roles.train.iter().filter(|row| lacks(row, lessons)).count();
@@ -559,12 +567,24 @@ fn others(
             Some(Exam {
                 image: record.id,
                 description: description.id,
-                key: pipeline.key(record, description).ok()?,
+                key: key_of(pipeline, record, settings, known)?,
                 mos: None,
                 before: None,
             })
         })
         .collect()
+}
+
+/// The cache's key of what a run reads of a picture; nothing where something of it was not said.
+fn key_of(
+    pipeline: &Pipeline<'_>,
+    record: &ImageRecord,
+    settings: &TrainSettings,
+    known: &Known,
+) -> Option<FeatureKey> {
+    let wish = (settings.aspect, &settings.reading);
+    let messages = pipeline.messages(record, wish, known).ok()?;
+    pipeline.key(record, &messages).ok()
 }
 
 #[cfg(test)]

@@ -16,12 +16,15 @@ use crate::domain::Interrupted;
 use crate::domain::ModelTag;
 use crate::domain::PredictorCard;
 use crate::domain::PredictorId;
+use crate::domain::Reading;
 use crate::domain::Score;
 use crate::jobs::adapters::by_model;
 use crate::jobs::context::JobContext;
+use crate::jobs::describe::describe_lacking;
 use crate::jobs::error::JobError;
 use crate::jobs::evaluate::descriptions_of;
 use crate::jobs::evaluate::predictor_in_use;
+use crate::jobs::evaluate::reading_of;
 use crate::jobs::evaluate::scores_by;
 use crate::jobs::message::Event;
 use crate::jobs::message::JobReport;
@@ -81,70 +84,152 @@ fn score_by_one(
     context.progress(0, 0, "Loading the model")?;
     let (catalog, pinned) = store.snapshot()?;
     let pipeline = Pipeline::new(host, store, &catalog, pinned)?;
+    let examiners = examiners(&pipeline, request, &catalog, context)?;
     let source = |aspect| {
-        let learned_from = || descriptions_of(&catalog, predictor_in_use(&catalog, aspect));
-        request.descriptions.unwrap_or_else(learned_from)
+        let examiner = examiners.get(&aspect);
+        examiner.map_or(Descriptions::Local, |examiner| examiner.descriptions)
     };
-    let known = pipeline.known(&catalog, source);
-    let predictors = predictors(&pipeline, &request.aspects, context)?;
+    let mut known = pipeline.known(&catalog, source);
     let (rows, absent) = usable(&catalog, &request.images);
-    let mut report = JobReport {
-        failed: absent,
-        ..JobReport::default()
+    // 1. What is read beside the usual messages is said before anything is scored.
+    for (aspect, examiner) in &examiners {
+        if !examiner.describes_while_scoring() && examiner.descriptions == Descriptions::Local {
+            let aspects = examiner.reading.aspects(*aspect);
+            describe_lacking(&pipeline, &rows, &aspects, &mut known, context)?;
+        }
+    }
+    let mut scoring = Scoring {
+        scored: already_scored(&catalog, &known, &request.aspects),
+        asked: (rows.len() * examiners.len()) as u64,
+        stage: stage("Scoring", examiners.keys().copied()),
+        pipeline: &pipeline,
+        known: &known,
+        examiners: &examiners,
+        passed: 0,
+        lacking: 0,
+        report: JobReport {
+            failed: absent,
+            ..JobReport::default()
+        },
     };
-    let scored = already_scored(&catalog, &known, &request.aspects);
-    let asked = (rows.len() * predictors.len()) as u64;
-    let stage = stage("Scoring", predictors.keys().copied());
-    let (mut passed, mut lacking, mut due) = (0, 0, Vec::new());
-    // 1. What is described already
+    // 2. What is described already
+    let mut due = Vec::new();
     for record in rows {
-        let mut picture = pipeline.picture(record);
+        let to_describe = scoring.row(record, context)?;
+        if !to_describe.is_empty() {
+            due.push((record, to_describe));
+        }
+    }
+    // 3. What is to be described first; scored as it comes
+    pipeline.describe_all(&due, context, &mut |record, made, context| {
+        scoring.made(record, made, context)
+    })?;
+    scoring.finish(context)
+}
+
+/// A predictor in use, and what it reads.
+struct Examiner {
+    loaded: Loaded,
+    descriptions: Descriptions,
+    reading: Reading,
+}
+
+impl Examiner {
+    /// Whether what it reads comes of the pass that describes: then a picture is scored as it is described.
+    fn describes_while_scoring(&self) -> bool {
+        self.descriptions == Descriptions::Local && self.reading.is_usual()
+    }
+}
+
+/// Going through the rows of a job, with the count of what came of them.
+struct Scoring<'a> {
+    pipeline: &'a Pipeline<'a>,
+    known: &'a Known,
+    examiners: &'a BTreeMap<Aspect, Examiner>,
+    scored: BTreeSet<(ImageId, Aspect)>,
+    asked: u64,
+    stage: String,
+    passed: u64,
+    lacking: u64,
+    report: JobReport,
+}
+
+impl Scoring<'_> {
+    /// Scores what is described of a row, and answers the aspects that are to be described first.
+    fn row(
+        &mut self,
+        record: &ImageRecord,
+        context: &mut JobContext,
+    ) -> Result<Vec<Aspect>, JobError> {
+        let mut picture = self.pipeline.picture(record);
         let mut to_describe = Vec::new();
-        for (aspect, loaded) in &predictors {
-            let is_known = known.contains_key(&(record.id, *aspect));
-            if !is_known && source(*aspect) == Descriptions::Local {
+        for (aspect, examiner) in self.examiners {
+            let is_known = self.known.contains_key(&(record.id, *aspect));
+            if !is_known && examiner.describes_while_scoring() {
                 to_describe.push(*aspect);
                 continue;
             }
-            context.progress(passed, asked, &stage)?;
-            passed += 1;
+            self.pass(context)?;
             if !is_known {
-                lacking += 1;
+                self.lacking += 1;
                 continue;
             }
-            if scored.contains(&(record.id, *aspect)) {
-                report.skipped += 1;
+            if self.scored.contains(&(record.id, *aspect)) {
+                self.report.skipped += 1;
                 continue;
             }
             let item = Item {
                 record,
                 aspect: *aspect,
-                known: &known,
-                descriptions: source(*aspect),
+                known: self.known,
+                descriptions: examiner.descriptions,
+                reading: &examiner.reading,
             };
-            let result = score_known(&pipeline, &item, &mut picture, loaded, context);
-            count(&mut report, record, result)?;
+            let loaded = &examiner.loaded;
+            let result = score_known(self.pipeline, &item, &mut picture, loaded, context);
+            count(&mut self.report, record, result)?;
         }
-        if !to_describe.is_empty() {
-            due.push((record, to_describe));
-        }
+        Ok(to_describe)
     }
-    // 2. What is to be described first; scored as it comes
-    pipeline.describe_all(&due, context, &mut |record, made, context| {
-        let result = made.and_then(|made| score_made(&pipeline, record, &made, &predictors));
-        count(&mut report, record, result)?;
-        passed += 1;
-        Ok(context.progress(passed, asked, &stage)?)
-    })?;
-    context.progress(passed, asked, &stage)?;
-    note_lacking(lacking, asked, context)?;
-    report.summary = format!(
-        "{} scored, {} were scored already, {} failed",
-        report.done,
-        report.skipped,
-        report.failed.len()
-    );
-    Ok(report)
+
+    /// Scores what was just described.
+    fn made(
+        &mut self,
+        record: &ImageRecord,
+        made: Result<Made, JobError>,
+        context: &mut JobContext,
+    ) -> Result<(), JobError> {
+        let result = made.and_then(|made| {
+            let aspect = made.description.aspect;
+            let examiner = self.examiners.get(&aspect);
+            let examiner = examiner.ok_or(JobError::NoSuchPredictor { aspect })?;
+            let read = (made.description.id, &made.features);
+            save_score(self.pipeline, record, &examiner.loaded, read)
+        });
+        count(&mut self.report, record, result)?;
+        self.pass(context)
+    }
+
+    fn pass(&mut self, context: &mut JobContext) -> Result<(), JobError> {
+        context.progress(self.passed, self.asked, &self.stage)?;
+        self.passed += 1;
+        Ok(())
+    }
+
+    fn finish(self, context: &mut JobContext) -> Result<JobReport, JobError> {
+        context.progress(self.passed, self.asked, &self.stage)?;
+        note_lacking(self.lacking, self.asked, context)?;
+        let report = self.report;
+        Ok(JobReport {
+            summary: format!(
+                "{} scored, {} were scored already, {} failed",
+                report.done,
+                report.skipped,
+                report.failed.len()
+            ),
+            ..report
+        })
+    }
 }
 
 /// Says how many published descriptions there are not; an error where there is none at all.
@@ -161,20 +246,28 @@ pub(super) fn note_lacking(lacking: u64, asked: u64, context: &JobContext) -> Re
 }
 
 /// The predictors in use. An aspect that has none is left out and said, as long as another one has.
-fn predictors(
+fn examiners(
     pipeline: &Pipeline<'_>,
-    aspects: &[Aspect],
+    request: &ScoreRequest,
+    catalog: &Catalog,
     context: &JobContext,
-) -> Result<BTreeMap<Aspect, Loaded>, JobError> {
-    let mut predictors = BTreeMap::new();
+) -> Result<BTreeMap<Aspect, Examiner>, JobError> {
+    let mut examiners = BTreeMap::new();
     let mut lacking = None;
-    for aspect in aspects.iter().copied() {
+    for aspect in request.aspects.iter().copied() {
+        let in_use = predictor_in_use(catalog, aspect);
         match pipeline.predictor_in_use(aspect) {
             Ok(loaded) => {
-                predictors.insert(aspect, loaded);
+                let learned_from = || descriptions_of(catalog, in_use);
+                let examiner = Examiner {
+                    loaded,
+                    descriptions: request.descriptions.unwrap_or_else(learned_from),
+                    reading: reading_of(catalog, in_use),
+                };
+                examiners.insert(aspect, examiner);
             }
             Err(error) => {
-                if aspects.len() > 1 {
+                if request.aspects.len() > 1 {
                     context.events().send(Event::Notice(error.to_string()));
                 }
                 lacking.get_or_insert(error);
@@ -182,8 +275,8 @@ fn predictors(
         }
     }
     match lacking {
-        Some(error) if predictors.is_empty() => Err(error),
-        _ => Ok(predictors),
+        Some(error) if examiners.is_empty() => Err(error),
+        _ => Ok(examiners),
     }
 }
 
@@ -194,6 +287,8 @@ pub(super) struct Item<'a> {
     pub(super) known: &'a Known,
     /// Whose description is read. The local model's own is made where it is lacking, nobody else's can be.
     pub(super) descriptions: Descriptions,
+    /// Which messages are read.
+    pub(super) reading: &'a Reading,
 }
 
 /// Features of an item and the description that they read, which is made first where it is lacking.
@@ -203,16 +298,30 @@ pub(super) fn features_of(
     picture: &mut LazyPicture,
     context: &mut JobContext,
 ) -> Result<(DescriptionId, FeatureKey, Features), JobError> {
-    if let Some(description) = item.known.get(&(item.record.id, item.aspect)) {
-        let features = pipeline.features(item.record, picture, description, context)?;
-        let key = pipeline.key(item.record, description)?;
-        return Ok((description.id, key, features));
-    }
-    if item.descriptions != Descriptions::Local {
-        return Err(JobError::NoDescription {
-            aspect: item.aspect,
-        });
-    }
+    let wish = (item.aspect, item.reading);
+    let description = match item.known.get(&(item.record.id, item.aspect)) {
+        Some(description) => description.id,
+        None if item.descriptions == Descriptions::Local && item.reading.is_usual() => {
+            return made_now(pipeline, item, context);
+        }
+        None => {
+            return Err(JobError::NoDescription {
+                aspect: item.aspect,
+            });
+        }
+    };
+    let messages = pipeline.messages(item.record, wish, item.known)?;
+    let features = pipeline.features(item.record, picture, &messages, context)?;
+    let key = pipeline.key(item.record, &messages)?;
+    Ok((description, key, features))
+}
+
+/// Describes an item, whose features come of the same pass.
+fn made_now(
+    pipeline: &Pipeline<'_>,
+    item: &Item<'_>,
+    context: &mut JobContext,
+) -> Result<(DescriptionId, FeatureKey, Features), JobError> {
     let due = [(item.record, vec![item.aspect])];
     let mut made = None;
     pipeline.describe_all(&due, context, &mut |_, result, _| {
@@ -223,7 +332,7 @@ pub(super) fn features_of(
         description,
         features,
     } = made.ok_or(JobError::Interrupted(Interrupted))?;
-    let key = pipeline.key(item.record, &description)?;
+    let key = pipeline.key(item.record, &description.conversation().messages())?;
     Ok((description.id, key, features))
 }
 
@@ -250,20 +359,6 @@ fn score_known(
 ) -> Result<(), JobError> {
     let (description, _, features) = features_of(pipeline, item, picture, context)?;
     save_score(pipeline, item.record, loaded, (description, &features))
-}
-
-fn score_made(
-    pipeline: &Pipeline<'_>,
-    record: &ImageRecord,
-    made: &Made,
-    predictors: &BTreeMap<Aspect, Loaded>,
-) -> Result<(), JobError> {
-    let aspect = made.description.aspect;
-    let loaded = predictors
-        .get(&aspect)
-        .ok_or(JobError::NoSuchPredictor { aspect })?;
-    let read = (made.description.id, &made.features);
-    save_score(pipeline, record, loaded, read)
 }
 
 /// Predicts a score from the features of a description, and saves it.

@@ -16,13 +16,13 @@ use crate::domain::Projection;
 use crate::domain::RunRecord;
 use crate::domain::RunStatus;
 use crate::domain::Score;
+use crate::jobs::choose::save_settings;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::evaluate::figures;
 use crate::jobs::message::Event;
 use crate::jobs::message::JobReport;
 use crate::jobs::model_worker::TrainTask;
-use crate::jobs::model_worker::save_settings;
 use crate::jobs::prepare::Exam;
 use crate::jobs::prepare::Prepared;
 use crate::jobs::progress::Throttle;
@@ -303,6 +303,10 @@ fn split_words(run: &RunRecord) -> String {
     }
     if settings.descriptions == Descriptions::Published {
         words += "; reads published descriptions, learned from the teacher's as well";
+    }
+    let reading = settings.reading.words();
+    if !reading.is_empty() {
+        write!(words, "; {reading}").ok();
     }
     words
 }

@@ -11,7 +11,6 @@ use sha2::Sha256;
 use super::StoreError;
 use super::cache;
 use crate::domain::ContentHash;
-use crate::domain::Conversation;
 use crate::domain::Features;
 
 const MAGIC: [u8; 4] = *b"ASYF";
@@ -31,7 +30,7 @@ pub struct FeatureKey {
     pub model_sha256: String,
     /// The form of its weights by its word of `--dtype`: quantised weights give other hidden states.
     pub form: String,
-    /// SHA-256 of messages 1 to 3.
+    /// SHA-256 of the messages that are read.
     pub conversation: [u8; 32],
     /// Limit on tokens, where the sequence is cut.
     pub max_len: usize,
@@ -42,16 +41,11 @@ impl FeatureKey {
     pub fn new(
         image: ContentHash,
         (model_sha256, form): (&str, &str),
-        conversation: &Conversation,
+        messages: &[impl AsRef<str>],
         max_len: usize,
     ) -> Self {
         let mut hasher = Sha256::new();
-        let messages = [
-            &conversation.request,
-            &conversation.description,
-            &conversation.question,
-        ];
-        for message in messages {
+        for message in messages.iter().map(AsRef::as_ref) {
             // Lengths keep "ab" + "c" apart from "a" + "bc".
             hasher.update((message.len() as u64).to_le_bytes());
             hasher.update(message);
@@ -171,6 +165,7 @@ impl FeatureCache {
 mod tests {
     use super::super::testing::hash;
     use super::*;
+    use crate::domain::Conversation;
     use std::fs;
 
     fn conversation(text: &str) -> Conversation {
@@ -193,7 +188,7 @@ mod tests {
     fn features_come_back_bit_for_bit_until_the_folder_is_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let cache = FeatureCache::open(folder.path());
-        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x"), 512);
+        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x").messages(), 512);
         assert_eq!(cache.get(&key), None);
         cache.put(&key, &features()).unwrap();
         assert_eq!(cache.get(&key), Some(features()));
@@ -209,24 +204,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = FeatureCache::open(folder.path());
         let model = "0123456789abcdef0123456789abcdef";
-        let key = FeatureKey::new(hash(1), (model, "f32"), &conversation("x"), 512);
+        let key = FeatureKey::new(hash(1), (model, "f32"), &conversation("x").messages(), 512);
         cache.put(&key, &features()).unwrap();
         let shifted = Conversation {
             request: "Describe it.x".to_owned(),
             ..conversation("")
         };
         let others = [
-            FeatureKey::new(hash(2), (model, "f32"), &conversation("x"), 512),
+            FeatureKey::new(hash(2), (model, "f32"), &conversation("x").messages(), 512),
             FeatureKey::new(
                 hash(1),
                 ("0123456789abcdefX", "f32"),
-                &conversation("x"),
+                &conversation("x").messages(),
                 512,
             ),
-            FeatureKey::new(hash(1), (model, "f32"), &conversation("y"), 512),
-            FeatureKey::new(hash(1), (model, "f32"), &shifted, 512),
-            FeatureKey::new(hash(1), (model, "f32"), &conversation("x"), 511),
-            FeatureKey::new(hash(1), (model, "q4_k"), &conversation("x"), 512),
+            FeatureKey::new(hash(1), (model, "f32"), &conversation("y").messages(), 512),
+            FeatureKey::new(hash(1), (model, "f32"), &shifted.messages(), 512),
+            FeatureKey::new(hash(1), (model, "f32"), &conversation("x").messages(), 511),
+            FeatureKey::new(hash(1), (model, "q4_k"), &conversation("x").messages(), 512),
         ];
         for other in others {
             assert_eq!(cache.get(&other), None, "{other:?}");
@@ -237,7 +232,7 @@ mod tests {
     fn features_of_the_wrong_shape_are_as_good_as_not_there() {
         let folder = tempfile::tempdir().unwrap();
         let cache = FeatureCache::open(folder.path());
-        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x"), 512);
+        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x").messages(), 512);
         let wrong = Features {
             num_tokens: 4,
             ..features()
@@ -252,7 +247,7 @@ mod tests {
     fn a_file_says_where_its_values_stand_and_its_size_is_known_beforehand() {
         let folder = tempfile::tempdir().unwrap();
         let cache = FeatureCache::open(folder.path());
-        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x"), 512);
+        let key = FeatureKey::new(hash(1), ("abc", "f32"), &conversation("x").messages(), 512);
         cache.put(&key, &features()).unwrap();
         let bytes = fs::read(cache.path(&key)).unwrap();
         let (num_tokens, hidden, range) = FeatureCache::shape(&bytes).unwrap();

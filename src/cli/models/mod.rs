@@ -23,6 +23,7 @@ use crate::domain::Shelf;
 use crate::jobs;
 use crate::jobs::Loner;
 use crate::jobs::evaluate::predictor_in_use;
+use crate::jobs::evaluate::reading_of;
 use crate::ml::pretrain::mini::Recipe;
 use crate::store::Project;
 
@@ -151,6 +152,12 @@ fn save(project: &Path, aspect: Aspect, out: &Path, common: &Common) -> anyhow::
         .iter()
         .find(|card| card.id == id)
         .with_context(|| format!("no {aspect} predictor of the project is in use: train one"))?;
+    let reading = reading_of(&catalog, id);
+    anyhow::ensure!(
+        reading.is_usual(),
+        "this predictor {}, which a file cannot say: train one that reads request, description and question",
+        reading.words()
+    );
     let beside = out.with_extension("json");
     let write = |path: &Path, bytes: &[u8]| {
         fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))

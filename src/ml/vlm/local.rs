@@ -298,8 +298,16 @@ impl LocalModel {
         picture: &Picture,
         conversation: &Conversation,
     ) -> Result<Features, MlError> {
+        self.features_of(picture, &conversation.messages())
+    }
+
+    /// The same of any messages of user and assistant by turns, the picture before the first.
+    ///
+    /// # Errors
+    /// No messages; failed tensor operations.
+    pub fn features_of(&self, picture: &Picture, messages: &[&str]) -> Result<Features, MlError> {
         let seen = self.backbone.look(picture)?;
-        let whole = self.read(&seen, conversation)?;
+        let whole = self.backbone.sequence(&seen, messages, Ending::Bare)?;
         self.up_to(whole, &seen, self.max_len())?.all_features()
     }
 
@@ -361,13 +369,8 @@ impl LocalModel {
     }
 
     fn read(&self, seen: &Seen, conversation: &Conversation) -> Result<Sequence, MlError> {
-        let Conversation {
-            request,
-            description,
-            question,
-        } = conversation;
         self.backbone
-            .sequence(seen, &[request, description, question], Ending::Bare)
+            .sequence(seen, &conversation.messages(), Ending::Bare)
     }
 
     /// Puts as much of a sequence through the decoder as is asked for: what stands behind leaves no trace before it.

@@ -12,7 +12,8 @@ use egui::Widget;
 use egui::vec2;
 
 use crate::domain::{
-    HeadInput, HeadKind, Loss, Pooling, Projection, Schedule, Selection, TrainSettings,
+    Aspect, HeadInput, HeadKind, Loss, Pooling, Projection, Rounds, Schedule, Selection,
+    TrainSettings,
 };
 use crate::state::AppState;
 use crate::state::Command;
@@ -78,8 +79,8 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         .labelled_by(label.id);
     });
     budgets(ui, state, out);
-    let model = state.models.cards.first();
-    let model = model.map_or("the model in use", |card| card.tag.name.as_str());
+    let model = state.models.tag(settings.aspect);
+    let model = model.map_or("the model in use", |tag| tag.name.as_str());
     ui.label(format!(
         "{}. It learns from what {model} says of each picture; the model itself is not changed.",
         runs::head_words(settings)
@@ -161,6 +162,7 @@ fn advanced(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             .map_or("", |project| &project.info.dataset);
         let kept = |bundle: TrainSettings| TrainSettings {
             descriptions: settings.descriptions,
+            reading: settings.reading.clone(),
             learn_from: settings.learn_from.clone(),
             seed: settings.seed,
             ..bundle
@@ -183,6 +185,7 @@ fn advanced(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
             if let [left, right] = columns {
                 grid(left, "train_advanced_left", |ui| {
                     network(ui, &mut new);
+                    messages(ui, &mut new);
                     steps(ui, &mut new);
                 });
                 grid(right, "train_advanced_right", |ui| {
@@ -194,6 +197,7 @@ fn advanced(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     } else {
         grid(ui, "train_advanced", |ui| {
             network(ui, &mut new);
+            messages(ui, &mut new);
             steps(ui, &mut new);
             limits(ui, &mut new);
             selection(ui, state, &mut new, out);
@@ -239,6 +243,34 @@ fn network(ui: &mut Ui, new: &mut TrainSettings) {
             Checkbox::without_text(&mut head.published_quirks),
         );
     }
+}
+
+/// Which messages are read: the ablations of the paper.
+fn messages(ui: &mut Ui, new: &mut TrainSettings) {
+    let rounds = Rounds::ALL.map(|rounds| (rounds, rounds.title()));
+    let hint = "How far the conversation is read; with the description and without the answer is the paper's system";
+    pick(ui, ("Reads", hint), &rounds, &mut new.reading.rounds);
+    ui.label("After").on_hover_text(
+        "What was said of other aspects comes first; it is described where it is lacking",
+    );
+    ui.horizontal(|ui| {
+        for aspect in Aspect::ALL {
+            if aspect == new.aspect {
+                continue;
+            }
+            let also = &mut new.reading.also;
+            let mut is_read = also.contains(&aspect);
+            let name = format!("Read what is said of {aspect} as well");
+            let field = ui.checkbox(&mut is_read, aspect.name());
+            if field.accessible_name(name).changed() {
+                also.retain(|other| *other != aspect);
+                if is_read {
+                    also.push(aspect);
+                }
+            }
+        }
+    });
+    ui.end_row();
 }
 
 fn steps(ui: &mut Ui, new: &mut TrainSettings) {
