@@ -207,6 +207,18 @@ impl FilesWorker {
                 home.remember_project(&path).ok();
             }
             Ok(())
+        })?;
+        self.tell_models()
+    }
+
+    /// Every project has a model of its own in use; one that is gone is told, and the project is open nevertheless.
+    fn tell_models(&self) -> Result<(), JobError> {
+        let Err(error) = announce_models(&self.store, &self.options) else {
+            return Ok(());
+        };
+        self.store.call(move |state| {
+            state.events().send(Event::Notice(error.to_string()));
+            Ok(())
         })
     }
 
@@ -266,6 +278,7 @@ impl FilesWorker {
             // A note that could not be written costs a click at the next start.
             self.options.home.remember_project(project).ok();
         }
+        self.tell_models()?;
         Ok(summary)
     }
 

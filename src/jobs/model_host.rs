@@ -79,10 +79,12 @@ impl ModelChoice {
             return Ok(());
         };
         let theirs = Self::over_base(folder.clone(), &options.home)?;
-        if theirs.base() == self.base() {
+        // One model may lie in two folders: the user's own, and the one of ours that points there.
+        let (theirs, own) = (theirs.base().card()?.tag, self.base().card()?.tag);
+        if theirs.sha256 == own.sha256 {
             return Ok(());
         }
-        let in_use = self.base().card()?.tag.name;
+        let in_use = own.name;
         Err(JobError::NoWholeModel {
             reason: format!(
                 "it is an adapter of {named}, and the model in use is {in_use}: use {named} first"

@@ -119,8 +119,9 @@ fn work(state: &mut AppState, command: Command) -> Vec<Effect> {
             tag,
             on,
         },
-        Command::Undo => Job::Undo,
-        Command::Redo => Job::Redo,
+        // What is taken back may be the choice of a model.
+        Command::Undo => return vec![Effect::Submit(Job::Undo), Effect::Submit(Job::ListModels)],
+        Command::Redo => return vec![Effect::Submit(Job::Redo), Effect::Submit(Job::ListModels)],
         _ => return Vec::new(),
     };
     if names_no_image(&job) {
