@@ -128,3 +128,53 @@ fn a_cross_validation_answers_mean_and_spread_and_takes_nothing_into_use() {
             .all(|run| is_selected(run) == Selection::Validation)
     );
 }
+
+#[test]
+fn a_predictor_reads_the_messages_that_it_was_asked_to_and_is_scored_by_them() {
+    let world = World::with_demo(48);
+    let run = |more: &[&str]| {
+        let start = ["--aspect", "quality", "--epochs", "2", "--head", "mlp"];
+        well(&world, &[&start[..], more].concat())
+    };
+    let usual = run(&[]);
+    let alone = run(&["--reads", "request"]);
+    assert_eq!(usual["images"], alone["images"]);
+    assert_ne!(usual["test"], alone["test"], "it reads something else");
+    let answered = run(&["--reads", "answered", "--also", "correspondence,quality"]);
+    assert_eq!(usual["images"], answered["images"]);
+
+    let card = project(&world).catalog().unwrap().predictors.pop().unwrap();
+    let words =
+        "reads the whole conversation with its answer, after what is said of correspondence";
+    assert!(card.split.contains(words), "{}", card.split);
+    // What it reads of other aspects was described on the way, and scoring reads the same again.
+    let score = [
+        "score",
+        "--project",
+        "demo.assay",
+        "--aspect",
+        "quality",
+        "--json",
+    ];
+    let scored = world.run(&score);
+    assert_eq!(scored.code, Some(0), "{}", scored.stderr);
+    assert_eq!(scored.json()["failed"].as_array().map(Vec::len), Some(0));
+    // A file of weights has no place for it.
+    let save = [
+        "models",
+        "save",
+        "--project",
+        "demo.assay",
+        "--aspect",
+        "quality",
+    ];
+    let refused = world.run(&[&save[..], &["--out", "out.safetensors"]].concat());
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("after what is said"),
+        "{}",
+        refused.stderr
+    );
+    let wrong = train(&world, &["--reads", "all"]);
+    assert_eq!(wrong.code, Some(2));
+}

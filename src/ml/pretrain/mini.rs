@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokenizers::Tokenizer;
 
+use super::facts::Facts;
 use super::lesson::{LabelNames, Lesson};
 use super::speech::{
     SpeechData, SpeechEpoch, SpeechExample, SpeechSettings, Weights, train_speech,
@@ -44,6 +45,10 @@ pub struct Recipe {
     pub see_epochs: usize,
     /// Passes of the second step.
     pub speak_epochs: usize,
+    /// Weight of the opinion scores' squared error beside the words' cross entropy in the second step.
+    pub score_weight: f64,
+    /// Weight beside them of what is known of the picture, foretold from the image tokens alone.
+    pub facts_weight: f64,
     /// Tokens of the tokenizer.
     pub vocab_size: usize,
     /// Seed of everything else.
@@ -86,8 +91,7 @@ pub fn see(
         lessons.iter().partition(|lesson| lesson.is_val);
     let example = |lesson: &&Lesson| TowerExample {
         picture: lesson.picture.clone(),
-        scores: score_columns(lesson),
-        labels: names.labels(lesson),
+        facts: facts(&names, lesson),
     };
     let train: Vec<TowerExample> = train.iter().map(example).collect();
     let val: Vec<TowerExample> = val.iter().map(example).collect();
@@ -155,12 +159,19 @@ fn validation(epoch: &TowerEpoch, val: &[TowerExample]) -> Vec<Option<f64>> {
         .map(|column| {
             let pairs = val.iter().zip(&epoch.predicted[column]);
             let known = pairs.filter_map(|(example, p)| {
-                Some((f64::from(*p), f64::from(example.scores[column]?)))
+                Some((f64::from(*p), f64::from(example.facts.scores[column]?)))
             });
             let (predicted, truth): (Vec<f64>, Vec<f64>) = known.unzip();
             stats::srcc(&predicted, &truth).ok()
         })
         .collect()
+}
+
+fn facts(names: &LabelNames, lesson: &Lesson) -> Facts {
+    Facts {
+        scores: score_columns(lesson),
+        labels: names.labels(lesson),
+    }
 }
 
 fn score_columns(lesson: &Lesson) -> Vec<Option<f32>> {
@@ -189,8 +200,8 @@ fn save_stem(epoch: &TowerEpoch, out: &Path) -> candle_core::Result<()> {
 }
 
 /// Second step: trains tokenizer, resampler and language model on the stem's patches, and writes the model folder:
-/// `tokenizer.json`, `config.json`, `model.safetensors` (half precision) of the epoch that foretells the validation
-/// conversations best.
+/// `tokenizer.json`, `config.json`, `model.safetensors` (half precision) of the epoch whose loss on the
+/// validation conversations, words and scores, is least.
 ///
 /// # Errors
 /// A first step that was not made; failed tensor operations; a folder that cannot be written.
@@ -226,8 +237,11 @@ pub fn speak(
     let columns: Vec<usize> = val.iter().map(|c| c.column).collect();
     let train = examples(&chat, &config, &train)?;
     let val = examples(&chat, &config, &val)?;
+    let names = LabelNames::of(lessons, recipe.label_words);
+    let facts: Vec<Facts> = lessons.iter().map(|lesson| facts(&names, lesson)).collect();
     let data = SpeechData {
         patches: &patches,
+        facts: &facts,
         grid: GRID,
         train: &train,
         val: &val,
@@ -241,15 +255,26 @@ pub fn speak(
     let settings = speech_settings(recipe);
     let mut best = f64::INFINITY;
     let mut on_epoch = |epoch: SpeechEpoch, weights: &Weights| {
-        let figures = score_columns_agree(&epoch, &val, &columns);
+        let agree = |scores: &[f32]| score_columns_agree(scores, &val, &columns);
+        let read = agree(&epoch.val_scores);
+        let seen: Vec<f32> = epoch
+            .val_seen
+            .iter()
+            .zip(&columns)
+            .map(|(scores, column)| scores[*column])
+            .collect();
         let (number, loss, words) = (epoch.epoch, epoch.loss, epoch.val_words);
+        let error = epoch.val_score_error;
         (say.borrow_mut())(format!(
-            "epoch {number} loss {loss:.4} val words {words:.4} val SRCC {figures:.3?}"
+            "epoch {number} loss {loss:.4} val words {words:.4} scores {error:.4} val SRCC of image tokens {:.3?}, \
+             before the description {read:.3?}",
+            agree(&seen)
         ));
-        if words >= best {
+        let whole = words + recipe.score_weight * error;
+        if whole >= best {
             return Ok(());
         }
-        best = words;
+        best = whole;
         save_model(weights, &frozen, &out.join("model.safetensors"))
     };
     train_speech(
@@ -269,7 +294,10 @@ const fn speech_settings(recipe: &Recipe) -> SpeechSettings {
         batch_size: 16,
         learning_rate: 1.5e-3,
         weight_decay: 0.05,
-        score_weight: 0.3,
+        score_weight: recipe.score_weight,
+        facts_weight: recipe.facts_weight,
+        label_weight: recipe.label_weight,
+        smallest_window: 5,
         seed: recipe.seed,
     }
 }
@@ -337,7 +365,7 @@ fn spoken(preset: &Preset, picture: usize, lesson: &Lesson) -> Vec<Spoken> {
 }
 
 fn score_columns_agree(
-    epoch: &SpeechEpoch,
+    scores: &[f32],
     val: &[SpeechExample],
     columns: &[usize],
 ) -> Vec<Option<f64>> {
@@ -349,7 +377,7 @@ fn score_columns_agree(
                 .filter(|(_, c)| **c == column)
                 .map(|(row, _)| row);
             let (p, t): (Vec<f64>, Vec<f64>) = rows
-                .map(|row| (f64::from(epoch.val_scores[row]), f64::from(val[row].score)))
+                .map(|row| (f64::from(scores[row]), f64::from(val[row].score)))
                 .unzip();
             stats::srcc(&p, &t).ok()
         })

@@ -1,19 +1,21 @@
 //! Second step of making a small model: resampler and language model learn to describe and to rate.
 //!
 //! The stem's patches are held in memory, so a step never touches pixels. Loss on the assistant's tokens only, as
-//! the published fine-tuning has it, and beside it the opinion score read from the last token of message 3, so that
-//! hidden states carry what people thought of the picture.
+//! the published fine-tuning has it, and beside it the opinion score read from the user's tokens behind the picture, so
+//! that hidden states carry what people thought of it: in message 1 from picture and prompt alone, in message 3 from the
+//! description as well.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::facts::{Facts, column_means, facts_loss};
 use super::tower::gaussian;
 use crate::ml::vlm::minicpm_v::{Config, MiniCpmV};
 use crate::ml::vlm::ops::Mode;
@@ -33,8 +35,10 @@ pub struct SpeechExample {
     pub image: [usize; 2],
     /// Positions whose token the model must have foretold: the assistant's words and ends.
     pub targets: Vec<usize>,
-    /// Last position of message 3, at which the score is read.
-    pub score_at: usize,
+    /// Positions at which the score is read: the user's tokens behind the picture, of message 1 and then of message 3.
+    pub readings: Vec<usize>,
+    /// Which of them is the last of message 1: what is read there no description has told.
+    pub untold: usize,
     /// The opinion score.
     pub score: f32,
 }
@@ -52,6 +56,12 @@ pub struct SpeechSettings {
     pub weight_decay: f64,
     /// Weight of the score's squared error beside the words' cross entropy.
     pub score_weight: f64,
+    /// Weight of the facts foretold from the image tokens.
+    pub facts_weight: f64,
+    /// Weight of labels among the facts.
+    pub label_weight: f64,
+    /// Fewest rows and columns of patches that are shown: a part of the picture, as it is, is a new picture.
+    pub smallest_window: usize,
     /// Seed.
     pub seed: u64,
 }
@@ -65,14 +75,20 @@ pub struct SpeechEpoch {
     pub loss: f64,
     /// Cross entropy a token on the validation conversations.
     pub val_words: f64,
-    /// Scores read from the validation conversations, in their order.
+    /// Mean squared error of the scores read on the validation conversations.
+    pub val_score_error: f64,
+    /// Scores read from the validation conversations before the description, in their order.
     pub val_scores: Vec<f32>,
+    /// All score columns foretold from their image tokens.
+    pub val_seen: Vec<Vec<f32>>,
 }
 
 /// A model's trainable weights under the checkpoint's names, and the head that reads scores while training.
 pub struct Weights {
     vars: HashMap<String, Var>,
     score_head: Var,
+    /// `(facts, hidden)` and `(facts)`: foretells facts from the mean of the image tokens.
+    facts_head: [Var; 2],
 }
 
 impl Weights {
@@ -81,7 +97,12 @@ impl Weights {
     ///
     /// # Errors
     /// Failed tensor operations.
-    pub fn fresh(config: &Config, frozen: &HashMap<String, Tensor>, seed: u64) -> Result<Self> {
+    pub fn fresh(
+        config: &Config,
+        frozen: &HashMap<String, Tensor>,
+        facts: &[Facts],
+        seed: u64,
+    ) -> Result<Self> {
         let shapes = shapes_of(config, frozen)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let depth = (2.0 * config.llm.num_hidden_layers as f64).sqrt();
@@ -115,9 +136,21 @@ impl Weights {
             .map(|_| (gaussian(&mut rng) * 0.02) as f32)
             .collect();
         head.push(2.5);
+        let mut bias = column_means(&facts.iter().collect::<Vec<_>>());
+        bias.extend(
+            facts
+                .iter()
+                .take(1)
+                .flat_map(|f| vec![-2.0; f.labels.len()]),
+        );
+        let outputs = bias.len();
         Ok(Self {
             vars,
             score_head: Var::from_vec(head, hidden + 1, &Device::Cpu)?,
+            facts_head: [
+                Var::zeros((outputs, hidden), DType::F32, &Device::Cpu)?,
+                Var::from_vec(bias, outputs, &Device::Cpu)?,
+            ],
         })
     }
 
@@ -143,11 +176,13 @@ impl Weights {
     fn groups(&self) -> (Vec<Var>, Vec<Var>) {
         let mut named: Vec<_> = self.vars.iter().collect();
         named.sort_by(|a, b| a.0.cmp(b.0));
-        let (matrices, mut vectors): (Vec<Var>, Vec<Var>) = named
+        let (mut matrices, mut vectors): (Vec<Var>, Vec<Var>) = named
             .into_iter()
             .map(|(_, var)| var.clone())
             .partition(|var| var.rank() > 1);
-        vectors.push(self.score_head.clone());
+        let [weight, bias] = &self.facts_head;
+        matrices.push(weight.clone());
+        vectors.extend([self.score_head.clone(), bias.clone()]);
         (matrices, vectors)
     }
 }
@@ -172,6 +207,8 @@ fn shapes_of(
 pub struct SpeechData<'a> {
     /// Patches by picture: as it is, and mirrored left to right.
     pub patches: &'a [[Tensor; 2]],
+    /// What is known of each picture.
+    pub facts: &'a [Facts],
     /// Rows and columns of patches.
     pub grid: [usize; 2],
     /// Conversations to learn.
@@ -192,7 +229,7 @@ pub fn train_speech(
     on_step: &mut dyn FnMut(usize, usize, f64),
     on_epoch: &mut dyn FnMut(SpeechEpoch, &Weights) -> Result<()>,
 ) -> Result<Weights> {
-    let weights = Weights::fresh(config, frozen, settings.seed)?;
+    let weights = Weights::fresh(config, frozen, data.facts, settings.seed)?;
     let model = MiniCpmV::new(config, Mode::Training, &weights.all(frozen))?;
     let (matrices, vectors) = weights.groups();
     let params = ParamsAdamW {
@@ -217,9 +254,12 @@ pub fn train_speech(
             let rate = schedule(step as f64 / steps as f64) * settings.learning_rate;
             decayed.set_learning_rate(rate);
             plain.set_learning_rate(rate);
-            let mut mirror = || usize::from(rng.random_bool(0.5));
-            let out = forward(&model, &weights.score_head, &data, &batch, &mut mirror)?;
+            let views = views(&data, &batch, settings.smallest_window, &mut rng);
+            let out = forward(&model, &weights, &data, (&batch, &views))?;
+            let facts: Vec<&Facts> = batch.iter().map(|e| &data.facts[e.picture]).collect();
+            let facts = facts_loss(&out.facts, &facts, settings.label_weight)?;
             let loss = (out.words + (out.score_error * settings.score_weight)?)?;
+            let loss = (loss + (facts * settings.facts_weight)?)?;
             let grads = loss.backward()?;
             decayed.step(&grads)?;
             plain.step(&grads)?;
@@ -228,13 +268,12 @@ pub fn train_speech(
             (total, count, step) = (total + loss, count + 1, step + 1);
             on_step(step, steps, late.unwrap_or(loss));
         }
-        let (val_words, val_scores) = validate(&model, &weights, &data, settings.batch_size)?;
+        let seen = validate(&model, &weights, &data, settings.batch_size)?;
         on_epoch(
             SpeechEpoch {
                 epoch,
                 loss: total / f64::from(count.max(1)),
-                val_words,
-                val_scores,
+                ..seen
             },
             &weights,
         )?;
@@ -268,18 +307,70 @@ fn batches<'a>(
     batches
 }
 
+/// A part of a picture's patches.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    is_mirrored: bool,
+    /// First row and column.
+    at: [usize; 2],
+    /// Rows and columns.
+    size: [usize; 2],
+}
+
+impl View {
+    const fn whole(grid: [usize; 2]) -> Self {
+        Self {
+            is_mirrored: false,
+            at: [0, 0],
+            size: grid,
+        }
+    }
+
+    /// `patches (rows * cols, values)`, as it is and mirrored, to those in view.
+    fn of(self, patches: &[Tensor; 2], [rows, cols]: [usize; 2]) -> Result<Tensor> {
+        let patches = &patches[usize::from(self.is_mirrored)];
+        let values = patches.dim(1)?;
+        let ([y, x], [height, width]) = (self.at, self.size);
+        patches
+            .reshape((rows, cols, values))?
+            .narrow(0, y, height)?
+            .narrow(1, x, width)?
+            .reshape((height * width, values))
+    }
+}
+
+/// Random views of one size for a batch.
+fn views(
+    data: &SpeechData<'_>,
+    batch: &[&SpeechExample],
+    smallest: usize,
+    rng: &mut ChaCha8Rng,
+) -> Vec<View> {
+    let size = data
+        .grid
+        .map(|full| rng.random_range(smallest.min(full)..=full));
+    let one = |_: &&SpeechExample| View {
+        is_mirrored: rng.random_bool(0.5),
+        at: [0, 1].map(|axis| rng.random_range(0..=data.grid[axis] - size[axis])),
+        size,
+    };
+    batch.iter().map(one).collect()
+}
+
 struct Outcome {
     words: Tensor,
+    /// Foretold from the image tokens, `(batch, facts)`.
+    facts: Tensor,
     score_error: Tensor,
-    scores: Tensor,
+    /// The score read at the end of message 1, a conversation.
+    untold: Tensor,
 }
 
 fn forward(
     model: &MiniCpmV,
-    head: &Tensor,
+    weights: &Weights,
     data: &SpeechData<'_>,
-    batch: &[&SpeechExample],
-    orientation: &mut dyn FnMut() -> usize,
+    (batch, views): (&[&SpeechExample], &[View]),
 ) -> Result<Outcome> {
     let device = &Device::Cpu;
     let longest = batch
@@ -289,11 +380,14 @@ fn forward(
         .unwrap_or(0)
         .next_multiple_of(32);
     // 1. Image tokens: (batch, queries, hidden)
-    let patches: Vec<&Tensor> = batch
+    let patches: Vec<Tensor> = batch
         .iter()
-        .map(|example| &data.patches[example.picture][orientation()])
-        .collect();
-    let images = model.image_tokens(&Tensor::stack(&patches, 0)?, data.grid)?;
+        .zip(views)
+        .map(|(example, view)| view.of(&data.patches[example.picture], data.grid))
+        .collect::<Result<_>>()?;
+    let images = model.image_tokens(&Tensor::stack(&patches, 0)?, views[0].size)?;
+    let [weight, bias] = &weights.facts_head;
+    let facts = images.mean(1)?.matmul(&weight.t()?)?.broadcast_add(bias)?;
     // 2. Embeddings: all conversations hold the picture at the same place. Padding stands behind and is never seen.
     let ids: Vec<u32> = batch
         .iter()
@@ -321,13 +415,12 @@ fn forward(
         .llm()
         .forward_whole(&embeds)?
         .reshape((batch.len() * longest, hidden))?;
-    let (mut rows, mut wanted, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut wanted) = (Vec::new(), Vec::new());
     for (index, example) in batch.iter().enumerate() {
         for &target in &example.targets {
             rows.push((index * longest + target - 1) as u32);
             wanted.push(example.ids[target]);
         }
-        ends.push((index * longest + example.score_at) as u32);
     }
     let states_at = |rows: &[u32]| states.index_select(&Tensor::new(rows, device)?, 0);
     let logits = model
@@ -335,19 +428,49 @@ fn forward(
         .logits(&states_at(&rows)?.unsqueeze(0)?)?
         .squeeze(0)?;
     let words = candle_nn::loss::cross_entropy(&logits, &Tensor::new(wanted, device)?)?;
-    // 4. Scores from the last token of message 3
-    let weight = head.narrow(0, 0, hidden)?.unsqueeze(1)?;
-    let scores = states_at(&ends)?
-        .matmul(&weight)?
+    // 4. Scores from the user's tokens behind the picture
+    let (readings, head) = (readings(batch, longest), &weights.score_head);
+    let scores = states_at(&readings.rows)?
+        .matmul(&head.narrow(0, 0, hidden)?.unsqueeze(1)?)?
         .squeeze(1)?
         .broadcast_add(&head.narrow(0, hidden, 1)?)?;
-    let truth: Vec<f32> = batch.iter().map(|example| example.score).collect();
-    let score_error = (&scores - Tensor::new(truth, device)?)?.sqr()?.mean_all()?;
+    let error = (&scores - Tensor::new(readings.truth, device)?)?.sqr()?;
+    let score_error = (error * Tensor::new(readings.shares, device)?)?.sum_all()?;
     Ok(Outcome {
         words,
+        facts,
         score_error,
-        scores,
+        untold: scores.index_select(&Tensor::new(readings.untold, device)?, 0)?,
     })
+}
+
+/// Where a batch's scores are read among the rows of its hidden states, and what stands against them.
+#[derive(Default)]
+struct Readings {
+    rows: Vec<u32>,
+    truth: Vec<f32>,
+    /// Shares of the batch's error: a long request counts as much as a short one.
+    shares: Vec<f32>,
+    /// Of every conversation the reading that no description has told.
+    untold: Vec<u32>,
+}
+
+fn readings(batch: &[&SpeechExample], longest: usize) -> Readings {
+    let mut all = Readings::default();
+    for (index, example) in batch.iter().enumerate() {
+        let count = example.readings.len();
+        all.untold.push((all.rows.len() + example.untold) as u32);
+        all.rows.extend(
+            example
+                .readings
+                .iter()
+                .map(|at| (index * longest + at) as u32),
+        );
+        all.truth.extend(std::iter::repeat_n(example.score, count));
+        let share = 1.0 / (count * batch.len()) as f32;
+        all.shares.extend(std::iter::repeat_n(share, count));
+    }
+    all
 }
 
 fn validate(
@@ -355,15 +478,27 @@ fn validate(
     weights: &Weights,
     data: &SpeechData<'_>,
     size: usize,
-) -> Result<(f64, Vec<f32>)> {
-    let (mut words, mut tokens, mut scores) = (0.0, 0, Vec::new());
+) -> Result<SpeechEpoch> {
+    let (mut words, mut tokens, mut error) = (0.0, 0, 0.0);
+    let (mut scores, mut seen) = (Vec::new(), Vec::new());
+    let columns = data.facts.first().map_or(0, |facts| facts.scores.len());
     for batch in data.val.chunks(size) {
         let batch: Vec<&SpeechExample> = batch.iter().collect();
-        let out = forward(model, &weights.score_head, data, &batch, &mut || 0)?;
+        let views = vec![View::whole(data.grid); batch.len()];
+        let out = forward(model, weights, data, (&batch, &views))?;
         let count: usize = batch.iter().map(|example| example.targets.len()).sum();
         words += f64::from(out.words.to_scalar::<f32>()?) * count as f64;
         tokens += count;
-        scores.extend(out.scores.to_vec1::<f32>()?);
+        error += f64::from(out.score_error.to_scalar::<f32>()?) * batch.len() as f64;
+        scores.extend(out.untold.to_vec1::<f32>()?);
+        seen.extend(out.facts.narrow(1, 0, columns)?.to_vec2::<f32>()?);
     }
-    Ok((words / tokens.max(1) as f64, scores))
+    Ok(SpeechEpoch {
+        epoch: 0,
+        loss: 0.0,
+        val_words: words / tokens.max(1) as f64,
+        val_score_error: error / data.val.len().max(1) as f64,
+        val_scores: scores,
+        val_seen: seen,
+    })
 }

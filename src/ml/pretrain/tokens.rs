@@ -58,19 +58,24 @@ pub fn speech_example(
 ) -> Result<SpeechExample, MlError> {
     let mut sequence = chat.start();
     chat.push_picture(&mut sequence, None, queries, &conversation.request)?;
+    let image = sequence.image_bounds[0];
+    let mut readings: Vec<usize> = (image[1]..sequence.ids.len()).collect();
+    let untold = readings.len() - 1;
     let mut targets = Vec::new();
     let mut speak =
         |sequence: &mut _, text: &str| push_assistant(chat, sequence, text, &mut targets);
     speak(&mut sequence, &conversation.description)?;
+    let question = sequence.ids.len();
     chat.push(&mut sequence, Role::User, &conversation.question)?;
-    let score_at = sequence.ids.len() - 1;
+    readings.extend(question..sequence.ids.len());
     speak(&mut sequence, answer)?;
     Ok(SpeechExample {
         picture,
-        image: sequence.image_bounds[0],
+        image,
         ids: sequence.ids,
         targets,
-        score_at,
+        readings,
+        untold,
         score,
     })
 }

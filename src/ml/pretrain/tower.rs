@@ -12,6 +12,7 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::facts::{Facts, column_means, facts_loss};
 use crate::compute::kernels::{batch_norm_relu, channel_moments, conv2d_rounded};
 use crate::domain::Picture;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, mean_and_deviation};
@@ -22,10 +23,8 @@ use crate::ml::vlm::minicpm_v::vision::pixels;
 pub struct TowerExample {
     /// Pixels; at least one crop large.
     pub picture: Picture,
-    /// Opinion scores, one column a dataset and aspect; `None` where not rated.
-    pub scores: Vec<Option<f32>>,
-    /// Labels, 1 yes and 0 no; `None` where not known.
-    pub labels: Vec<Option<bool>>,
+    /// Opinion scores and labels.
+    pub facts: Facts,
 }
 
 /// How the stem is trained.
@@ -197,8 +196,11 @@ pub fn train_tower(
     on_epoch: &mut dyn FnMut(TowerEpoch) -> Result<bool>,
 ) -> Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    let means = column_means(examples);
-    let num_labels = examples.first().map_or(0, |example| example.labels.len());
+    let facts: Vec<&Facts> = examples.iter().map(|example| &example.facts).collect();
+    let means = column_means(&facts);
+    let num_labels = examples
+        .first()
+        .map_or(0, |example| example.facts.labels.len());
     let tower = Tower::new(config, settings.hidden, &means, num_labels, &mut rng)?;
     let params = ParamsAdamW {
         weight_decay: settings.weight_decay,
@@ -272,19 +274,6 @@ fn one_cycle(done: f64) -> f64 {
     }
 }
 
-fn column_means(examples: &[TowerExample]) -> Vec<f32> {
-    let columns = examples.first().map_or(0, |example| example.scores.len());
-    (0..columns)
-        .map(|column| {
-            let known: Vec<f32> = examples
-                .iter()
-                .filter_map(|example| example.scores[column])
-                .collect();
-            known.iter().sum::<f32>() / known.len().max(1) as f32
-        })
-        .collect()
-}
-
 fn batch_loss(
     tower: &Tower,
     examples: &[TowerExample],
@@ -294,39 +283,8 @@ fn batch_loss(
 ) -> Result<Tensor> {
     let pixels = crops(examples, batch, settings.crop, rng)?;
     let out = tower.forward(&pixels, &mut |x| dropped(x, settings.dropout, rng))?;
-    let columns = examples[batch[0]].scores.len();
-    let rows = |value: &dyn Fn(&TowerExample) -> Vec<Option<f32>>| -> Result<(Tensor, Tensor)> {
-        let known: Vec<Vec<Option<f32>>> =
-            batch.iter().map(|&index| value(&examples[index])).collect();
-        let shape = (batch.len(), known[0].len());
-        let mask = known
-            .iter()
-            .flatten()
-            .map(|v| f32::from(v.is_some()))
-            .collect();
-        let target = known.iter().flatten().map(|v| v.unwrap_or(0.0)).collect();
-        Ok((
-            Tensor::from_vec(target, shape, &Device::Cpu)?,
-            Tensor::from_vec(mask, shape, &Device::Cpu)?,
-        ))
-    };
-    let (target, mask) = rows(&|example| example.scores.clone())?;
-    let scores = ((out.narrow(1, 0, columns)? - target)?.sqr()? * &mask)?.sum_all()?;
-    let scores = scores.affine(
-        1.0 / f64::from(mask.sum_all()?.to_scalar::<f32>()?.max(1.0)),
-        0.0,
-    )?;
-    let num_labels = out.dim(1)? - columns;
-    if num_labels == 0 {
-        return Ok(scores);
-    }
-    let (target, mask) =
-        rows(&|example| example.labels.iter().map(|l| l.map(f32::from)).collect())?;
-    let logits = out.narrow(1, columns, num_labels)?;
-    let softplus = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
-    let labels = (((logits.relu()? - (&logits * &target)?)? + softplus)? * &mask)?.sum_all()?;
-    let known = f64::from(mask.sum_all()?.to_scalar::<f32>()?.max(1.0));
-    scores + labels.affine(settings.label_weight / known, 0.0)?
+    let facts: Vec<&Facts> = batch.iter().map(|&index| &examples[index].facts).collect();
+    facts_loss(&out, &facts, settings.label_weight)
 }
 
 /// Random crops, flipped half of the time, as `(batch, crop, crop, 3)` in -1..1.

@@ -47,7 +47,7 @@ fn tiny() -> Config {
 }
 
 fn weights() -> Result<HashMap<String, Tensor>> {
-    Ok(speech::Weights::fresh(&tiny(), &HashMap::new(), 7)?.tensors())
+    Ok(speech::Weights::fresh(&tiny(), &HashMap::new(), &[], 7)?.tensors())
 }
 
 fn model(mode: Mode, weights: &HashMap<String, Tensor>) -> Result<MiniCpmV> {
