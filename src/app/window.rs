@@ -20,6 +20,7 @@ use crate::state::Command;
 use crate::state::Effect;
 use crate::state::Theme;
 use crate::state::keys::Keymap;
+use crate::state::models;
 use crate::state::models::ModelsCommand;
 use crate::state::rate::Moment;
 use crate::state::rate::RateCommand;
@@ -130,8 +131,13 @@ impl Window {
             }
             Event::ProjectOpened(catalog) => {
                 self.textures.clear();
+                let before = models::choice(&self.state);
                 state::apply(&mut self.state, Event::ProjectOpened(catalog));
                 self.remember_project();
+                // Another project, or a choice taken back, may have brought another model.
+                if models::choice(&self.state) != before {
+                    self.run(ctx, vec![Command::Models(ModelsCommand::List)]);
+                }
             }
             Event::Voted(vote) => {
                 if let Some(timings) = &mut self.timings {

@@ -24,6 +24,21 @@ pub struct ProjectInfo {
     pub is_demo: bool,
 }
 
+#[cfg(test)]
+impl ProjectInfo {
+    /// A project of tests that are about something else.
+    pub(crate) fn any() -> Self {
+        Self {
+            path: "a.assay".to_owned(),
+            dataset: "A".to_owned(),
+            layout: "table".to_owned(),
+            root: "/".to_owned(),
+            scale: OpinionScale::ZERO_TO_FIVE,
+            is_demo: false,
+        }
+    }
+}
+
 /// Choices stored in the project.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {

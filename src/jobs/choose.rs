@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::dataset;
 use crate::domain::Aspect;
+use crate::domain::AspectMap;
 use crate::domain::Catalog;
 use crate::domain::Operation;
 use crate::domain::PredictorCard;
@@ -44,9 +45,7 @@ pub(super) fn use_predictor(
     let mut settings = catalog.settings.clone();
     *settings.predictor.get_mut(aspect) = predictor;
     save_settings(&pinned, settings, format!("Use {name} for {aspect}"))?;
-    let tag = ModelChoice::of_aspect(host.options(), &catalog.settings, Some(aspect))?
-        .card()?
-        .tag;
+    let tag = ModelChoice::tag_of(host.options(), &catalog.settings, aspect)?;
     let preset = preset_in_use(&catalog)?;
     let read = descriptions_of(&catalog, predictor.unwrap_or(EMBEDDED));
     let known = known(&catalog, |_| read, &tag, &preset.name);
@@ -56,7 +55,7 @@ pub(super) fn use_predictor(
         descriptions: None,
     };
     if request.images.is_empty() {
-        return Ok(done(format!("{name} is in use for {aspect}")));
+        return Ok(JobReport::done(format!("{name} is in use for {aspect}")));
     }
     scoring::score(host, store, &request, context)
 }
@@ -85,9 +84,7 @@ pub(super) fn add_predictor(
         loaded.card.name = name;
     }
     let aspect = loaded.card.aspect;
-    let tag = ModelChoice::of_aspect(host.options(), &catalog.settings, Some(aspect))?
-        .card()?
-        .tag;
+    let tag = ModelChoice::tag_of(host.options(), &catalog.settings, aspect)?;
     scoring::check_fits(&loaded.card, &tag, &preset)?;
     let id = keep(&catalog, &pinned, loaded)?;
     use_predictor(host, store, (aspect, Some(id)), context)
@@ -133,7 +130,7 @@ pub(super) fn use_preset(store: &StoreHandle, wanted: Option<&str>) -> Result<Jo
     let mut settings = catalog.settings;
     settings.preset = Some(name.clone()).filter(|name| *name != default);
     save_settings(&pinned, settings, format!("Use the wording {name}"))?;
-    Ok(done(format!("The wording {name} is in use")))
+    Ok(JobReport::done(format!("The wording {name} is in use")))
 }
 
 /// Takes a model into use. It is loaded by the first job that needs it. Adapters of another model go out of use.
@@ -146,7 +143,7 @@ pub(super) fn use_model(
     let mut settings = catalog.settings;
     let model = folder.map(|folder| folder.to_string_lossy().into_owned());
     if settings.model != model {
-        settings.adapter = Settings::default().adapter;
+        settings.adapter = AspectMap::default();
     }
     settings.model = model;
     let card = ModelChoice::of(host.options(), &settings)?.card()?;
@@ -156,7 +153,7 @@ pub(super) fn use_model(
         format!("Use the model {}", card.tag.name),
     )?;
     announce_models(store, host.options())?;
-    Ok(done(format!("{} is in use", card.tag.name)))
+    Ok(JobReport::done(format!("{} is in use", card.tag.name)))
 }
 
 /// Puts an adapter into the model for an aspect, or takes it out (`None`).
@@ -172,22 +169,14 @@ pub(super) fn use_adapter(
         ModelChoice::of(host.options(), &settings)?.accepts(folder, host.options())?;
     }
     *settings.adapter.get_mut(aspect) = adapter.map(|folder| folder.to_string_lossy().into_owned());
-    let card = ModelChoice::of_aspect(host.options(), &settings, Some(aspect))?.card()?;
+    let tag = ModelChoice::tag_of(host.options(), &settings, aspect)?;
     let words = match adapter.and_then(Path::file_name) {
         Some(name) => format!("Use the adapter {} for {aspect}", name.to_string_lossy()),
         None => format!("Use no adapter for {aspect}"),
     };
     save_settings(&pinned, settings, words)?;
     announce_models(store, host.options())?;
-    Ok(done(format!("{} describes {aspect}", card.tag.name)))
-}
-
-fn done(summary: String) -> JobReport {
-    JobReport {
-        done: 1,
-        summary,
-        ..JobReport::default()
-    }
+    Ok(JobReport::done(format!("{} describes {aspect}", tag.name)))
 }
 
 /// How a predictor is called that is to be taken into use for an aspect.

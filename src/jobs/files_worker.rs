@@ -116,7 +116,9 @@ impl FilesWorker {
                 let home = &self.options.home;
                 tune::forget(home, &run)?;
                 context.events().send(Event::Tunings(tune::list(home)));
-                Ok(report(1, format!("The fine-tuning {run} was taken away")))
+                Ok(JobReport::done(format!(
+                    "The fine-tuning {run} was taken away"
+                )))
             }
             _ => Err(JobError::Misplaced),
         }
@@ -128,7 +130,7 @@ impl FilesWorker {
         if is_project(path) {
             study_package::unpack(path, context)?;
             self.open_project(path)?;
-            return Ok(report(1, format!("Opened {}", path.display())));
+            return Ok(JobReport::done(format!("Opened {}", path.display())));
         }
         fs::metadata(path).map_err(|source| JobError::File {
             action: "open it (check the path)",
@@ -163,7 +165,7 @@ impl FilesWorker {
         })?;
         if project.is_file() {
             self.open_project(&project)?;
-            return Ok(report(1, "Opened the demo".to_owned()));
+            return Ok(JobReport::done("Opened the demo".to_owned()));
         }
         let request = ImportRequest {
             path: folder,
@@ -206,18 +208,6 @@ impl FilesWorker {
                 // A note that could not be written costs a click at the next start.
                 home.remember_project(&path).ok();
             }
-            Ok(())
-        })?;
-        self.tell_models()
-    }
-
-    /// Every project has a model of its own in use; one that is gone is told, and the project is open nevertheless.
-    fn tell_models(&self) -> Result<(), JobError> {
-        let Err(error) = announce_models(&self.store, &self.options) else {
-            return Ok(());
-        };
-        self.store.call(move |state| {
-            state.events().send(Event::Notice(error.to_string()));
             Ok(())
         })
     }
@@ -278,7 +268,6 @@ impl FilesWorker {
             // A note that could not be written costs a click at the next start.
             self.options.home.remember_project(project).ok();
         }
-        self.tell_models()?;
         Ok(summary)
     }
 
@@ -312,7 +301,7 @@ impl FilesWorker {
             });
         }
         save_root(&pinned, root, states)?;
-        Ok(report(
+        Ok(JobReport::of(
             found as u64,
             format!("Found {found} of {total} pictures"),
         ))
@@ -356,15 +345,7 @@ fn import_report(summary: &ImportSummary) -> JobReport {
         "{} rows: {} with a picture, {} missing, {} unreadable; {} rejected",
         summary.rows, summary.with_file, summary.missing, summary.unreadable, summary.rejected
     );
-    report(summary.rows as u64, words)
-}
-
-fn report(done: u64, summary: String) -> JobReport {
-    JobReport {
-        done,
-        summary,
-        ..JobReport::default()
-    }
+    JobReport::of(summary.rows as u64, words)
 }
 
 /// Seconds since 1970-01-01 UTC.

@@ -88,7 +88,6 @@ mod tests {
     use crate::domain::FileState;
     use crate::domain::ImageId;
     use crate::domain::LearnFrom;
-    use crate::domain::OpinionScale;
     use crate::domain::ProjectInfo;
 
     fn record(number: i64, split: Split) -> ImageRecord {
@@ -125,14 +124,7 @@ mod tests {
             images: (0..8)
                 .map(|number| record(number, splits[number as usize / 2]))
                 .collect(),
-            ..Catalog::of(ProjectInfo {
-                path: String::new(),
-                dataset: String::new(),
-                layout: String::new(),
-                root: String::new(),
-                scale: OpinionScale::ZERO_TO_FIVE,
-                is_demo: false,
-            })
+            ..Catalog::of(ProjectInfo::any())
         }
     }
 

@@ -458,6 +458,22 @@ pub struct JobReport {
     pub summary: String,
 }
 
+impl JobReport {
+    /// So many items done, in one sentence.
+    pub fn of(done: u64, summary: String) -> Self {
+        Self {
+            done,
+            summary,
+            ..Self::default()
+        }
+    }
+
+    /// One thing done, in one sentence.
+    pub fn done(summary: String) -> Self {
+        Self::of(1, summary)
+    }
+}
+
 /// What the workers say. Results of record are on disk when their event is sent.
 #[derive(Debug, Clone)]
 pub enum Event {

@@ -72,6 +72,17 @@ impl ModelChoice {
         })
     }
 
+    /// What describes an aspect, without loading it.
+    pub(super) fn tag_of(
+        options: &WorkerOptions,
+        settings: &Settings,
+        aspect: Aspect,
+    ) -> Result<ModelTag, JobError> {
+        Ok(Self::of_aspect(options, settings, Some(aspect))?
+            .card()?
+            .tag)
+    }
+
     /// Whether an adapter goes into it, as far as the adapter's folder tells.
     pub(super) fn accepts(&self, adapter: &Path, options: &WorkerOptions) -> Result<(), JobError> {
         let folder = adapter_folder(adapter, &options.home);
@@ -373,11 +384,10 @@ pub(super) fn announce_models(
     events.send(Event::BrokenModels(broken));
     events.send(Event::Shelf(Box::new(shelf::shelf(&options.home))));
     // An adapter that is not whole is told by the job that needs it.
-    let tag = |aspect| {
-        let choice = ModelChoice::of_aspect(options, &settings, Some(aspect))?;
-        Ok::<_, JobError>(choice.card()?.tag)
-    };
-    let tags = AspectMap::from_fn(|aspect| tag(aspect).unwrap_or_else(|_| in_use.tag.clone()));
+    let tags = AspectMap::from_fn(|aspect| {
+        let own = ModelChoice::tag_of(options, &settings, aspect);
+        own.unwrap_or_else(|_| in_use.tag.clone())
+    });
     let fits = |(card, _): &(PredictorCard, _)| card.model == *tags.get(card.aspect);
     let fitting = embedded_predictors().into_iter().filter(fits);
     events.send(Event::EmbeddedPredictors(

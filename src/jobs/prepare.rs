@@ -594,7 +594,6 @@ mod tests {
     use crate::domain::Description;
     use crate::domain::FileState;
     use crate::domain::ModelTag;
-    use crate::domain::OpinionScale;
     use crate::domain::Origin;
     use crate::domain::ProjectInfo;
     use crate::domain::Provenance;
@@ -657,14 +656,7 @@ mod tests {
                 .map(|(number, split)| image(number, *split))
                 .collect(),
             descriptions: std::iter::once(published).chain(teachers).collect(),
-            ..Catalog::of(ProjectInfo {
-                path: String::new(),
-                dataset: String::new(),
-                layout: String::new(),
-                root: String::new(),
-                scale: OpinionScale::ZERO_TO_FIVE,
-                is_demo: false,
-            })
+            ..Catalog::of(ProjectInfo::any())
         }
     }
 

@@ -60,7 +60,7 @@ impl ShelfWorker {
                     offer.repository, offer.num_files
                 );
                 context.events().send(Event::Offered(Box::new(offer)));
-                Ok(done(summary))
+                Ok(JobReport::done(summary))
             }
             Job::FetchModel(request) => {
                 let fetched = fetch::fetch(home, &request, self.options.seed, context);
@@ -70,15 +70,17 @@ impl ShelfWorker {
             }
             Job::Teach(request) => teach::teach(&self.store, &request, self.options.seed, context),
             Job::KeepKey { teacher, key } => {
-                teach::keep_key(teacher, key.as_ref(), context).map(done)
+                teach::keep_key(teacher, key.as_ref(), context).map(JobReport::done)
             }
             Job::GreetTeacher(teacher) => {
-                teach::greet(teacher, self.options.seed, context).map(done)
+                teach::greet(teacher, self.options.seed, context).map(JobReport::done)
             }
             Job::ForgetDownload { folder } => {
                 shelf::forget(&folder)?;
                 announce_models(&self.store, &self.options)?;
-                Ok(done("What came of the download was taken away".to_owned()))
+                Ok(JobReport::done(
+                    "What came of the download was taken away".to_owned(),
+                ))
             }
             Job::AddModel { folder } => {
                 let added = shelf::add(home, &folder)?;
@@ -87,7 +89,7 @@ impl ShelfWorker {
                     outcome: Ok("Added just now; its files are whole".to_owned()),
                 });
                 announce_models(&self.store, &self.options)?;
-                Ok(done(added.summary))
+                Ok(JobReport::done(added.summary))
             }
             Job::CheckModel { folder } => self.check(&folder, context),
             _ => Err(JobError::Misplaced),
@@ -107,17 +109,11 @@ impl ShelfWorker {
         if outcome.is_err() {
             announce_models(&self.store, &self.options)?;
         }
-        outcome.map(done).map_err(|reason| JobError::NoWholeModel {
-            reason,
-            path: folder.to_path_buf(),
-        })
-    }
-}
-
-fn done(summary: String) -> JobReport {
-    JobReport {
-        done: 1,
-        summary,
-        ..JobReport::default()
+        outcome
+            .map(JobReport::done)
+            .map_err(|reason| JobError::NoWholeModel {
+                reason,
+                path: folder.to_path_buf(),
+            })
     }
 }

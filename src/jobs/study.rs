@@ -30,7 +30,10 @@ use crate::store::Project;
 pub(super) fn create(state: &mut StoreState, protocol: &Protocol) -> Result<JobReport, JobError> {
     let study = state.work(|project, _| Ok(project.create_study(protocol, now_ms())?))?;
     announce_studies(state)?;
-    Ok(report(format!("Made the study {}", study.protocol.name)))
+    Ok(JobReport::done(format!(
+        "Made the study {}",
+        study.protocol.name
+    )))
 }
 
 /// Changes the protocol of a study without votes.
@@ -41,7 +44,10 @@ pub(super) fn change(
 ) -> Result<JobReport, JobError> {
     let study = state.work(|project, _| Ok(project.change_study(study, protocol)?))?;
     announce_studies(state)?;
-    Ok(report(format!("Changed the study {}", study.protocol.name)))
+    Ok(JobReport::done(format!(
+        "Changed the study {}",
+        study.protocol.name
+    )))
 }
 
 /// Saves a vote or the record that takes one back. The answer comes right after the commit; what follows from the vote
@@ -108,7 +114,7 @@ pub(super) fn use_as_truth(
         Ok(words)
     })?;
     state.announce()?;
-    Ok(report(words))
+    Ok(JobReport::done(words))
 }
 
 /// Makes the MOS of every study that is ground truth anew: undoing may have given or taken back votes.
@@ -248,14 +254,6 @@ pub(super) fn merge_report(merged: MergedVotes, path: &Path) -> JobReport {
                 reason: format!("{num} records were left out: {reason}"),
             })
             .collect(),
-        ..JobReport::default()
-    }
-}
-
-fn report(summary: String) -> JobReport {
-    JobReport {
-        done: 1,
-        summary,
         ..JobReport::default()
     }
 }

@@ -207,7 +207,6 @@ mod tests {
     use crate::domain::ContentHash;
     use crate::domain::DescriptionId;
     use crate::domain::FileState;
-    use crate::domain::OpinionScale;
     use crate::domain::ProjectInfo;
     use crate::domain::Provenance;
     use crate::domain::Truth;
@@ -273,14 +272,7 @@ mod tests {
         Catalog {
             images: (0..6).map(record).collect(),
             descriptions,
-            ..Catalog::of(ProjectInfo {
-                path: String::new(),
-                dataset: "D".to_owned(),
-                layout: String::new(),
-                root: String::new(),
-                scale: OpinionScale::ZERO_TO_FIVE,
-                is_demo: false,
-            })
+            ..Catalog::of(ProjectInfo::any())
         }
     }
 

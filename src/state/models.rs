@@ -390,6 +390,14 @@ fn obstacle(state: &AppState, card: &PredictorCard) -> Option<String> {
     })
 }
 
+/// The model and the adapters that the open project asks for; those of a project without choices where none is open.
+pub fn choice(state: &AppState) -> (Option<String>, AspectMap<Option<String>>) {
+    let settings = state.project.as_ref().map(|project| &project.settings);
+    settings.map_or_else(Default::default, |settings| {
+        (settings.model.clone(), settings.adapter.clone())
+    })
+}
+
 /// Aspects that an adapter can be put in for: the one that it was made for, or every one where nobody says.
 pub fn aspects_of(add_on: &AddOn) -> Vec<Aspect> {
     match add_on.purpose.aspect {
@@ -487,14 +495,7 @@ mod tests {
                 ..Settings::default()
             },
             predictors,
-            ..Catalog::of(ProjectInfo {
-                path: String::new(),
-                dataset: "D".to_owned(),
-                layout: String::new(),
-                root: String::new(),
-                scale: OpinionScale::ZERO_TO_FIVE,
-                is_demo: false,
-            })
+            ..Catalog::of(ProjectInfo::any())
         };
         state::apply(&mut state, Event::ProjectOpened(Box::new(catalog)));
         state

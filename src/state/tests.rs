@@ -63,14 +63,7 @@ fn record(number: i64) -> ImageRecord {
 fn catalog() -> Catalog {
     Catalog {
         images: (1..=8).map(record).collect(),
-        ..Catalog::of(ProjectInfo {
-            path: "a.assay".to_owned(),
-            dataset: "A".to_owned(),
-            layout: "table".to_owned(),
-            root: "/".to_owned(),
-            scale: OpinionScale::ZERO_TO_FIVE,
-            is_demo: false,
-        })
+        ..Catalog::of(ProjectInfo::any())
     }
 }
 

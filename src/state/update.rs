@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::domain::{Aspect, ImageId, Operation, RatingsFormat};
+use crate::domain::{Aspect, ImageId, RatingsFormat};
 use crate::jobs::message::Job;
 
 use super::AppState;
@@ -21,7 +21,6 @@ use super::models::ModelsCommand;
 use super::notices::Tone;
 use super::palette;
 use super::palette::PaletteCommand;
-use super::project::Project;
 use super::rate;
 use super::rate::RateCommand;
 use super::rate::SittingCommand;
@@ -120,8 +119,8 @@ fn work(state: &mut AppState, command: Command) -> Vec<Effect> {
             tag,
             on,
         },
-        Command::Undo => return turn(state, Job::Undo, |project| &project.undo),
-        Command::Redo => return turn(state, Job::Redo, |project| &project.redo),
+        Command::Undo => Job::Undo,
+        Command::Redo => Job::Redo,
         _ => return Vec::new(),
     };
     if names_no_image(&job) {
@@ -351,22 +350,4 @@ fn targeted(state: &AppState, target: Target, aspects: &[Aspect], again: bool) -
         again || aspects.iter().any(lacks)
     });
     images
-}
-
-/// Takes a change back or brings it again. Where it is a choice ("Use ..."), the models are listed anew.
-fn turn(
-    state: &AppState,
-    job: Job,
-    next: impl FnOnce(&Project) -> &Option<Operation>,
-) -> Vec<Effect> {
-    let operation = state
-        .project
-        .as_ref()
-        .and_then(|project| next(project).as_ref());
-    let is_choice = operation.is_some_and(|operation| operation.0.starts_with("Use "));
-    let mut effects = vec![Effect::Submit(job)];
-    if is_choice {
-        effects.push(Effect::Submit(Job::ListModels));
-    }
-    effects
 }

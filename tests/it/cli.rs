@@ -81,16 +81,7 @@ fn a_rejected_row_is_exit_code_three_and_the_good_rows_come_in() {
 #[test]
 fn figures_without_scores_are_null_with_a_reason() {
     let world = World::with_demo(4);
-    let json = world
-        .run(&[
-            "evaluate",
-            "--project",
-            "demo.assay",
-            "--aspect",
-            "quality",
-            "--json",
-        ])
-        .json();
+    let json = world.run_on_demo("evaluate", "quality").json();
     assert_eq!(json["n"].as_u64(), Some(0));
     assert!(json["srcc"].is_null() && json["reason"].is_string());
     assert_eq!(

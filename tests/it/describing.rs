@@ -15,15 +15,8 @@ use crate::world::World;
 #[test]
 fn a_job_says_of_each_picture_what_is_said_of_it_alone() {
     let world = World::with_demo(5);
-    let describe = [
-        "describe",
-        "--project",
-        "demo.assay",
-        "--aspect",
-        "all",
-        "--json",
-    ];
-    let json = world.run(&describe).json();
+    let describe = || world.run_on_demo("describe", "all");
+    let json = describe().json();
     assert_eq!(json["done"].as_u64(), Some(15), "{json}");
     let project = Project::open(&world.path("demo.assay")).unwrap();
     let catalog = project.catalog().unwrap();
@@ -62,17 +55,10 @@ fn scoring_describes_what_it_lacks_and_scores_all_of_it() {
         "--json",
     ]);
     assert_eq!(described.json()["done"].as_u64(), Some(2));
-    let score = [
-        "score",
-        "--project",
-        "demo.assay",
-        "--aspect",
-        "quality",
-        "--json",
-    ];
-    let first = world.run(&score).json();
+    let score = || world.run_on_demo("score", "quality");
+    let first = score().json();
     assert_eq!(first["done"].as_u64(), Some(4), "{first}");
-    let second = world.run(&score).json();
+    let second = score().json();
     assert_eq!(
         (second["done"].as_u64(), second["skipped"].as_u64()),
         (Some(0), Some(4))

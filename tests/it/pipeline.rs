@@ -25,18 +25,11 @@ const PATIENCE: Duration = Duration::from_mins(5);
 #[test]
 fn described_pictures_are_skipped_and_missing_ones_are_listed() {
     let world = World::with_demo(6);
-    let describe = [
-        "describe",
-        "--project",
-        "demo.assay",
-        "--aspect",
-        "quality",
-        "--json",
-    ];
-    let first = world.run(&describe);
+    let describe = || world.run_on_demo("describe", "quality");
+    let first = describe();
     assert_eq!(first.code, Some(0), "{}", first.stderr);
     assert_eq!(first.json()["done"].as_u64(), Some(6));
-    let second = world.run(&describe).json();
+    let second = describe().json();
     assert_eq!(
         (second["done"].as_u64(), second["skipped"].as_u64()),
         (Some(0), Some(6))
@@ -84,29 +77,15 @@ fn training_gives_a_predictor_that_scores_and_is_evaluated() {
         "{run}"
     );
 
-    let evaluate = [
-        "evaluate",
-        "--project",
-        "demo.assay",
-        "--aspect",
-        "quality",
-        "--json",
-    ];
-    let figures = world.run(&evaluate).json();
+    let evaluate = || world.run_on_demo("evaluate", "quality");
+    let figures = evaluate().json();
     assert_eq!(figures["n"], run["test"]["n"]);
     assert_eq!(
         figures["rmse"], run["test"]["rmse"],
         "stored scores are those of the run"
     );
 
-    let scored = world.run(&[
-        "score",
-        "--project",
-        "demo.assay",
-        "--aspect",
-        "quality",
-        "--json",
-    ]);
+    let scored = world.run_on_demo("score", "quality");
     let scored = scored.json();
     assert_eq!(
         (scored["done"].as_u64(), scored["skipped"].as_u64()),

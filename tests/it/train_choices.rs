@@ -148,15 +148,8 @@ fn a_predictor_reads_the_messages_that_it_was_asked_to_and_is_scored_by_them() {
         "reads the whole conversation with its answer, after what is said of correspondence";
     assert!(card.split.contains(words), "{}", card.split);
     // What it reads of other aspects was described on the way, and scoring reads the same again.
-    let score = [
-        "score",
-        "--project",
-        "demo.assay",
-        "--aspect",
-        "quality",
-        "--json",
-    ];
-    let scored = world.run(&score);
+    let score = || world.run_on_demo("score", "quality");
+    let scored = score();
     assert_eq!(scored.code, Some(0), "{}", scored.stderr);
     assert_eq!(scored.json()["failed"].as_array().map(Vec::len), Some(0));
     // A file of weights has no place for it.

@@ -283,15 +283,8 @@ fn a_project_takes_an_adapter_for_one_aspect_and_a_published_predictor_over_it()
     let checkpoint = checkpoint.to_str().expect("a path");
     is_done(&["predictor", checkpoint, "--aspect", "quality"]);
     is_done(&["predictor", checkpoint, "--aspect", "quality"]);
-    let score = [
-        "score",
-        "--project",
-        "demo.assay",
-        "--aspect",
-        "quality",
-        "--json",
-    ];
-    let scored = world.run(&score);
+    let score = || world.run_on_demo("score", "quality");
+    let scored = score();
     assert_eq!(scored.json()["done"].as_u64(), Some(1), "{}", scored.stderr);
     assert_eq!(describers(&world), ["mini with sharper"]);
     let listed = is_done(&["predictor", "--aspect", "quality", "--json"]).json();
@@ -308,7 +301,7 @@ fn a_project_takes_an_adapter_for_one_aspect_and_a_published_predictor_over_it()
     is_done(&["adapter", "none", "--aspect", "quality"]);
     describe("quality");
     assert_eq!(describers(&world), ["mini", "mini", "mini with sharper"]);
-    let refused = world.run(&score);
+    let refused = score();
     assert!(
         refused.stderr.contains("mini with sharper"),
         "{}",

@@ -105,6 +105,18 @@ impl World {
         answer(&output.expect("the program starts"))
     }
 
+    /// Runs a command about one aspect of the project `demo.assay`, which answers in JSON.
+    pub(crate) fn run_on_demo(&self, command: &str, aspect: &str) -> Answer {
+        self.run(&[
+            command,
+            "--project",
+            "demo.assay",
+            "--aspect",
+            aspect,
+            "--json",
+        ])
+    }
+
     /// Runs the program to its end with these variables in its environment, and nothing to read on its stdin.
     pub(crate) fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Answer {
         let mut command = self.command(arguments);

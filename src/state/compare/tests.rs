@@ -1,8 +1,8 @@
 //! What Compare computes of a small project.
 
 use crate::domain::{
-    AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, OpinionScale, PredictorId,
-    ProjectInfo, Provenance, Score, Truth,
+    AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, PredictorId, ProjectInfo,
+    Provenance, Score, Truth,
 };
 use crate::stats::StatsError;
 
@@ -58,14 +58,7 @@ fn project(scores: Vec<Score>) -> Project {
     let catalog = Catalog {
         images: (1..=8).map(record).collect(),
         scores,
-        ..Catalog::of(ProjectInfo {
-            path: "a.assay".to_owned(),
-            dataset: "A".to_owned(),
-            layout: "table".to_owned(),
-            root: "/".to_owned(),
-            scale: OpinionScale::ZERO_TO_FIVE,
-            is_demo: false,
-        })
+        ..Catalog::of(ProjectInfo::any())
     };
     Project::new(catalog, Vec::new())
 }

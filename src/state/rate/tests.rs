@@ -1,9 +1,8 @@
 //! Sittings, forms and quick rating without a window: commands in, committed votes back.
 
 use crate::domain::{
-    Aspect, AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, Method, OpinionScale,
-    PairChoice, ProjectInfo, Protocol, Study, StudyId, StudyPicture, Truth, Vote, VoteId,
-    VoteValue,
+    Aspect, AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, Method, PairChoice,
+    ProjectInfo, Protocol, Study, StudyId, StudyPicture, Truth, Vote, VoteId, VoteValue,
 };
 use crate::jobs::message::Event;
 use crate::jobs::message::Job;
@@ -81,14 +80,7 @@ fn catalog(protocol: Protocol) -> Catalog {
             is_frozen: false,
             is_quick: false,
         }],
-        ..Catalog::of(ProjectInfo {
-            path: "a.assay".to_owned(),
-            dataset: "A".to_owned(),
-            layout: "table".to_owned(),
-            root: "/".to_owned(),
-            scale: OpinionScale::ZERO_TO_FIVE,
-            is_demo: false,
-        })
+        ..Catalog::of(ProjectInfo::any())
     }
 }
 

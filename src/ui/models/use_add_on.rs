@@ -13,28 +13,27 @@ use crate::ui::widgets::chip;
 /// For each aspect that the adapter can serve: put it in, or take it out.
 pub(super) fn adapter(ui: &mut Ui, state: &AppState, add_on: &AddOn, out: &mut Vec<Command>) {
     for aspect in models::aspects_of(add_on) {
-        let is_in = models::is_put_in(state, add_on, aspect);
-        if is_in {
+        let add_on_name = &add_on.name;
+        let (label, name, hint, folder) = if models::is_put_in(state, add_on, aspect) {
             chip::chip(
                 ui,
                 &format!("in use for {aspect}"),
                 "The model describes this aspect with it",
             );
-        }
-        let (word, hint, folder) = if is_in {
-            ("Take out", "Describes without it from now on", None)
+            (
+                "Take out".to_owned(),
+                format!("Take out {add_on_name} for {aspect}"),
+                "Describes without it from now on",
+                None,
+            )
         } else {
             (
-                "Use",
+                format!("Use for {aspect}"),
+                format!("Use {add_on_name} for {aspect}"),
                 "Describes with it from now on; what others described is kept",
                 Some(add_on.folder.clone()),
             )
         };
-        let label = match is_in {
-            true => word.to_owned(),
-            false => format!("{word} for {aspect}"),
-        };
-        let name = format!("{word} {} for {aspect}", add_on.name);
         if button(ui, state, add_on, (&label, &name, hint)) {
             out.push(Command::Models(ModelsCommand::UseAdapter(aspect, folder)));
         }

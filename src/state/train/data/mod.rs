@@ -272,8 +272,7 @@ fn is_constant(rows: &[&Row], truth: &Truths) -> bool {
 mod tests {
     use super::*;
     use crate::domain::{
-        AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, OpinionScale,
-        ProjectInfo, Truth,
+        AspectMap, Catalog, ContentHash, FileState, ImageId, ImageRecord, ProjectInfo, Truth,
     };
 
     fn record(number: i64, prompt: &str, split: Option<Split>, mos: f64) -> ImageRecord {
@@ -303,14 +302,7 @@ mod tests {
     fn count(images: Vec<ImageRecord>, aspect: Aspect) -> DataSummary {
         let catalog = Catalog {
             images,
-            ..Catalog::of(ProjectInfo {
-                path: String::new(),
-                dataset: "D".to_owned(),
-                layout: String::new(),
-                root: String::new(),
-                scale: OpinionScale::ZERO_TO_FIVE,
-                is_demo: false,
-            })
+            ..Catalog::of(ProjectInfo::any())
         };
         let project = Project::new(catalog, Vec::new());
         DataSummary::count(&project, &TrainSettings::new(aspect), None)

@@ -40,16 +40,23 @@ enum Projector {
     Merger,
 }
 
-/// Names of the whole tower, SigLIP's and CLIP's.
-const TOWER: [(&str, &str); 4] = [
-    ("v.patch_embd", "embeddings.patch_embedding"),
-    ("v.position_embd", "embeddings.position_embedding"),
-    ("v.pre_ln", "pre_layrnorm"),
-    ("v.post_ln", "post_layernorm"),
-];
+/// Their names in the file, and the hub's.
+type Names = &'static [(&'static str, &'static str)];
 
-/// Names within a layer of these towers.
-const TOWER_LAYER: [(&str, &str); 8] = [
+/// Names of tensors that are kept as they are.
+struct Layout {
+    /// Tensors that have no `weight` or `bias` behind their name.
+    bare: Names,
+    /// Linear maps and norms outside the layers.
+    whole: Names,
+    /// What stands before a layer's number.
+    layers: &'static str,
+    /// Linear maps and norms within a layer.
+    layer: Names,
+}
+
+/// Names within a layer of SigLIP's tower and of CLIP's.
+const TOWER_LAYER: Names = &[
     ("attn_q", "self_attn.q_proj"),
     ("attn_k", "self_attn.k_proj"),
     ("attn_v", "self_attn.v_proj"),
@@ -60,38 +67,90 @@ const TOWER_LAYER: [(&str, &str); 8] = [
     ("ffn_down", "mlp.fc2"),
 ];
 
-/// Names within a layer of Qwen's tower.
-const QWEN_LAYER: [(&str, &str); 7] = [
-    ("attn_qkv", "attn.qkv"),
-    ("attn_out", "attn.proj"),
-    ("ln1", "norm1"),
-    ("ln2", "norm2"),
-    ("ffn_gate", "mlp.gate_proj"),
-    ("ffn_up", "mlp.up_proj"),
-    ("ffn_down", "mlp.down_proj"),
-];
+static RESAMPLER: Layout = Layout {
+    bare: &[("resampler.query", "resampler.query")],
+    whole: &[
+        ("v.patch_embd", "vpm.embeddings.patch_embedding"),
+        ("v.position_embd", "vpm.embeddings.position_embedding"),
+        ("v.post_ln", "vpm.post_layernorm"),
+        ("resampler.kv", "resampler.kv_proj"),
+        ("resampler.attn.out", "resampler.attn.out_proj"),
+        ("resampler.ln_q", "resampler.ln_q"),
+        ("resampler.ln_kv", "resampler.ln_kv"),
+        ("resampler.ln_post", "resampler.ln_post"),
+    ],
+    layers: "vpm.encoder.layers",
+    layer: TOWER_LAYER,
+};
 
-/// Names of the resampler's and the projectors' linear maps and norms.
-const RESAMPLER: [(&str, &str); 5] = [
-    ("resampler.kv", "resampler.kv_proj"),
-    ("resampler.attn.out", "resampler.attn.out_proj"),
-    ("resampler.ln_q", "resampler.ln_q"),
-    ("resampler.ln_kv", "resampler.ln_kv"),
-    ("resampler.ln_post", "resampler.ln_post"),
-];
+static MLP: Layout = Layout {
+    bare: &[(
+        "v.class_embd",
+        "vision_tower.vision_model.embeddings.class_embedding",
+    )],
+    whole: &[
+        (
+            "v.patch_embd",
+            "vision_tower.vision_model.embeddings.patch_embedding",
+        ),
+        (
+            "v.position_embd",
+            "vision_tower.vision_model.embeddings.position_embedding",
+        ),
+        ("v.pre_ln", "vision_tower.vision_model.pre_layrnorm"),
+        ("v.post_ln", "vision_tower.vision_model.post_layernorm"),
+        ("mm.0", "multi_modal_projector.linear_1"),
+        // Today's converter counts as the hub does, older ones counted the activation in between.
+        ("mm.1", "multi_modal_projector.linear_1"),
+        ("mm.2", "multi_modal_projector.linear_2"),
+    ],
+    layers: "vision_tower.vision_model.encoder.layers",
+    layer: TOWER_LAYER,
+};
 
-const MLP: [(&str, &str); 3] = [
-    ("mm.0", "multi_modal_projector.linear_1"),
-    // Today's converter counts as the hub does, older ones counted the activation in between.
-    ("mm.1", "multi_modal_projector.linear_1"),
-    ("mm.2", "multi_modal_projector.linear_2"),
-];
+static MERGER: Layout = Layout {
+    bare: &[],
+    whole: &[
+        ("v.post_ln", "visual.merger.ln_q"),
+        ("mm.0", "visual.merger.mlp.0"),
+        ("mm.2", "visual.merger.mlp.2"),
+    ],
+    layers: "visual.blocks",
+    layer: &[
+        ("attn_qkv", "attn.qkv"),
+        ("attn_out", "attn.proj"),
+        ("ln1", "norm1"),
+        ("ln2", "norm2"),
+        ("ffn_gate", "mlp.gate_proj"),
+        ("ffn_up", "mlp.up_proj"),
+        ("ffn_down", "mlp.down_proj"),
+    ],
+};
 
-const MERGER: [(&str, &str); 3] = [
-    ("v.post_ln", "visual.merger.ln_q"),
-    ("mm.0", "visual.merger.mlp.0"),
-    ("mm.2", "visual.merger.mlp.2"),
-];
+impl Layout {
+    /// The hub's name of a tensor; nothing where it is none of these.
+    fn hub_name(&self, stored: &str, is_swapped: bool) -> Option<String> {
+        let named = |names: Names, stored: &str| {
+            let found = names.iter().find(|(theirs, _)| *theirs == stored);
+            found.map(|(_, hub)| *hub)
+        };
+        if let Some(hub) = named(self.bare, stored) {
+            return Some(hub.to_owned());
+        }
+        let (stored, end) = stored.rsplit_once('.')?;
+        let Some(in_layer) = stored.strip_prefix("v.blk.") else {
+            return Some(format!("{}.{end}", named(self.whole, stored)?));
+        };
+        let (number, part) = in_layer.split_once('.')?;
+        let part = match part {
+            "ffn_up" if is_swapped => "ffn_down",
+            "ffn_down" if is_swapped => "ffn_up",
+            part => part,
+        };
+        let part = named(self.layer, part)?;
+        Some(format!("{}.{number}.{part}.{end}", self.layers))
+    }
+}
 
 impl Projector {
     fn of(file: &GgufTensors) -> Result<Self> {
@@ -114,68 +173,29 @@ impl Projector {
         }
     }
 
-    /// The hub's name of a tensor that is kept as it is.
-    fn hub_name(self, stored: &str, is_swapped: bool) -> Option<String> {
-        let alone = match (self, stored) {
-            (Self::Mlp, "v.class_embd") => "vision_tower.vision_model.embeddings.class_embedding",
-            (Self::Resampler, "resampler.query") => "resampler.query",
-            _ => "",
-        };
-        if !alone.is_empty() {
-            return Some(alone.to_owned());
+    const fn layout(self) -> &'static Layout {
+        match self {
+            Self::Resampler => &RESAMPLER,
+            Self::Mlp => &MLP,
+            Self::Merger => &MERGER,
         }
-        let (stored, end) = stored.rsplit_once('.')?;
-        let named = |table: &[(&str, &str)], part: &str| -> Option<String> {
-            let found = table.iter().find(|(theirs, _)| *theirs == part)?;
-            Some(found.1.to_owned())
-        };
-        let (tower, layers, joint): (_, &[_], &[_]) = match self {
-            Self::Resampler => ("vpm.", &TOWER_LAYER, &RESAMPLER),
-            Self::Mlp => ("vision_tower.vision_model.", &TOWER_LAYER, &MLP),
-            Self::Merger => ("visual.", &QWEN_LAYER, &MERGER),
-        };
-        if let Some(name) = named(joint, stored) {
-            return Some(format!("{name}.{end}"));
-        }
-        if let Some((layer, part)) = stored
-            .strip_prefix("v.blk.")
-            .and_then(|rest| rest.split_once('.'))
-        {
-            let part = match part {
-                "ffn_up" if is_swapped => "ffn_down",
-                "ffn_down" if is_swapped => "ffn_up",
-                part => part,
-            };
-            let within = if matches!(self, Self::Merger) {
-                "blocks"
-            } else {
-                "encoder.layers"
-            };
-            return Some(format!(
-                "{tower}{within}.{layer}.{}.{end}",
-                named(layers, part)?
-            ));
-        }
-        if matches!(self, Self::Merger) {
-            return None;
-        }
-        Some(format!("{tower}{}.{end}", named(&TOWER, stored)?))
     }
 
-    /// Tensors that the converter cut or turned.
+    /// Tensors that the converter cut or turned; those whose parts are not in the file as well.
     fn made(self, file: &GgufTensors) -> Vec<(String, Part)> {
-        let all = |before: &str, ends: [&str; 3], after: &str| -> Option<Vec<String>> {
-            let names = ends.map(|end| format!("{before}{end}.{after}"));
-            let are_there = names.iter().all(|name| file.shape(name).is_some());
-            are_there.then(|| names.into())
+        let packed = |before: &str, end: &str| {
+            Part::Below(
+                ["q", "k", "v"]
+                    .map(|part| format!("{before}{part}.{end}"))
+                    .into(),
+            )
         };
         let mut made = Vec::new();
         match self {
             Self::Resampler => {
                 for end in ["weight", "bias"] {
-                    if let Some(names) = all("resampler.attn.", ["q", "k", "v"], end) {
-                        made.push((format!("resampler.attn.in_proj_{end}"), Part::Below(names)));
-                    }
+                    let name = format!("resampler.attn.in_proj_{end}");
+                    made.push((name, packed("resampler.attn.", end)));
                 }
                 let proj = "resampler.proj.weight".to_owned();
                 made.push(("resampler.proj".to_owned(), Part::Transposed(proj)));
@@ -183,19 +203,15 @@ impl Projector {
             Self::Mlp => {}
             Self::Merger => {
                 let halves = ["v.patch_embd.weight", "v.patch_embd.weight.1"].map(str::to_owned);
-                made.push((
-                    "visual.patch_embed.proj.weight".to_owned(),
-                    Part::Apart(halves.into()),
-                ));
-                for layer in 0.. {
-                    let before = format!("v.blk.{layer}.attn_");
-                    let Some(weights) = all(&before, ["q", "k", "v"], "weight") else {
-                        break;
-                    };
-                    let name = format!("visual.blocks.{layer}.attn.qkv");
-                    made.push((format!("{name}.weight"), Part::Below(weights)));
-                    if let Some(biases) = all(&before, ["q", "k", "v"], "bias") {
-                        made.push((format!("{name}.bias"), Part::Below(biases)));
+                let name = "visual.patch_embed.proj.weight".to_owned();
+                made.push((name, Part::Apart(halves.into())));
+                let attention = (0..)
+                    .map(|layer| (layer, format!("v.blk.{layer}.attn_")))
+                    .take_while(|(_, before)| file.shape(&format!("{before}q.weight")).is_some());
+                for (layer, before) in attention {
+                    for end in ["weight", "bias"] {
+                        let name = format!("visual.blocks.{layer}.attn.qkv.{end}");
+                        made.push((name, packed(&before, end)));
                     }
                 }
             }
@@ -215,7 +231,7 @@ impl GgufVision {
         let is_swapped = rows_of("v.blk.0.ffn_down.weight") > rows_of("v.blk.0.ffn_up.weight");
         let mut parts = BTreeMap::new();
         for stored in file.names() {
-            if let Some(name) = projector.hub_name(stored, is_swapped) {
+            if let Some(name) = projector.layout().hub_name(stored, is_swapped) {
                 parts.insert(name, Part::Whole(stored.to_owned()));
             }
         }
