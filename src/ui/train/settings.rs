@@ -253,7 +253,8 @@ fn messages(ui: &mut Ui, new: &mut TrainSettings) {
     ui.label("After").on_hover_text(
         "What was said of other aspects comes first; it is described where it is lacking",
     );
-    ui.horizontal(|ui| {
+    // One below the other: side by side they are wider than the column of a narrow window.
+    ui.vertical(|ui| {
         for aspect in Aspect::ALL {
             if aspect == new.aspect {
                 continue;
