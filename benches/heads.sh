@@ -5,10 +5,11 @@
 #
 # AGIQA-3K is the dataset's folder with the published conversations, OUT a folder for projects and answers. Features are
 # taken once an aspect. A run whose answer is there already is left out, so the script goes on where it was stopped.
-# ASSAY names the program (assay on the path if not given); DESCRIPTIONS whose texts are read (published if not given).
+# ASSAY names the program (assay on the path if not given); DESCRIPTIONS whose texts are read (published if not given);
+# ASPECTS which (both if not given).
 set -euo pipefail
 data=$1 out=$2 seeds=${3:-"1 2 3"} epochs=${4:-4}
-assay=${ASSAY:-assay} texts=${DESCRIPTIONS:-published}
+assay=${ASSAY:-assay} texts=${DESCRIPTIONS:-published} aspects=${ASPECTS:-"quality correspondence"}
 mkdir -p "$out"
 
 run() { # ASPECT HEAD POOLING SEED
@@ -38,8 +39,8 @@ table() { # ASPECT HEAD POOLING: mean and standard deviation of the test figures
             spread("test.rmse"), n["test.srcc"] }' "${answers[@]}"
 }
 
-rows=("mlp mean" "gru mean" "lstm mean" "mamba2 mean" "transformer mean" "xlstm mean" "xlstm max" "xlstm last" "xlstm first-last")
-for aspect in quality correspondence; do
+rows=("mlp mean" "xlstm mean" "xlstm max" "xlstm last" "xlstm first-last" "mamba2 mean" "transformer mean" "gru mean" "lstm mean")
+for aspect in $aspects; do
     [ -e "$out/$aspect.assay" ] || "$assay" import "$data" --project "$out/$aspect.assay" --json >/dev/null
     for row in "${rows[@]}"; do
         for seed in $seeds; do
@@ -48,7 +49,7 @@ for aspect in quality correspondence; do
         done
     done
 done
-for aspect in quality correspondence; do
+for aspect in $aspects; do
     echo "### $aspect"
     echo "| head | pooling | validation SRCC | test SRCC | test PLCC | test RMSE | seeds |"
     echo "|---|---|---|---|---|---|---|"

@@ -399,6 +399,10 @@ pub struct TrainSettings {
 }
 
 impl TrainSettings {
+    /// Epochs without a better one after which a run ends: on AGIQA-3K the best of them came within the first three,
+    /// smaller datasets need more passes (`docs/EXPERIMENTS.md`).
+    pub const USUAL_PATIENCE: u32 = 5;
+
     /// Settings that suit features of the embedded model and a few thousand images.
     pub fn new(aspect: Aspect) -> Self {
         Self {
@@ -416,7 +420,7 @@ impl TrainSettings {
             schedule: Schedule::Cosine,
             decays_all: false,
             max_norm: Self::usual_max_norm(),
-            patience: None,
+            patience: Some(Self::USUAL_PATIENCE),
             selection: Selection::Validation,
             learn_from: LearnFrom::default(),
             fold: None,
@@ -456,6 +460,7 @@ impl TrainSettings {
             schedule: Schedule::Constant,
             decays_all: true,
             max_norm: None,
+            patience: None,
             selection: Selection::TestList,
             ..Self::new(aspect)
         }

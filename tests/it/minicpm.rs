@@ -172,8 +172,9 @@ pub(crate) struct SmallModel {
 
 impl SmallModel {
     pub(crate) fn new() -> Self {
-        let mini = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/mini/tokenizer.json");
-        let tokenizer = tokenizers::Tokenizer::from_file(&mini).expect("the tokenizer of mini");
+        let file =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/minicpm/tokenizer.json");
+        let tokenizer = tokenizers::Tokenizer::from_file(&file).expect("a tokenizer");
         let vocab = tokenizer.get_vocab_size(true);
         let end = tokenizer.token_to_id("<|eot_id|>").expect("an end") as usize;
         let tensors: HashMap<String, Tensor> = shapes(vocab)
@@ -186,7 +187,7 @@ impl SmallModel {
             .collect();
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
-        fs::copy(mini, path("tokenizer.json")).expect("a copy");
+        fs::copy(file, path("tokenizer.json")).expect("a copy");
         candle_core::safetensors::save(&tensors, path("model.safetensors")).expect("weights");
         fs::write(path("config.json"), config(vocab).to_string()).expect("a file");
         fs::write(path("model.toml"), MANIFEST).expect("a file");

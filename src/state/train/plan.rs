@@ -43,7 +43,8 @@ impl Budget {
     /// Epochs without a better one after which it ends.
     pub const fn patience(self) -> Option<u32> {
         match self {
-            Self::Quick | Self::Usual => None,
+            Self::Quick => None,
+            Self::Usual => Some(TrainSettings::USUAL_PATIENCE),
             Self::Thorough => Some(12),
         }
     }
