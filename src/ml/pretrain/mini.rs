@@ -4,7 +4,7 @@
 //! the language model on the stem's patches.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
@@ -13,13 +13,14 @@ use tokenizers::Tokenizer;
 
 use super::facts::Facts;
 use super::lesson::{LabelNames, Lesson};
-use super::speech::{
-    SpeechData, SpeechEpoch, SpeechExample, SpeechSettings, Weights, train_speech,
-};
+use super::look::{LookData, LookEpoch, LookSettings, train_look};
+use super::pupil::{BothPatches, Pupil, Weights};
+use super::speech::{SpeechData, SpeechEpoch, SpeechExample, SpeechSettings, train_speech};
 use super::tokens::{speech_example, train_tokenizer};
 use super::tower::{TowerEpoch, TowerExample, TowerSettings, train_tower};
 use crate::domain::{Aspect, Conversation, Picture, Preset};
 use crate::ml::MlError;
+use crate::ml::vlm::minicpm_v::spectrum;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, StemLayer};
 use crate::ml::vlm::minicpm_v::vision::pixels;
 use crate::ml::vlm::minicpm_v::{Chat, Config};
@@ -37,12 +38,18 @@ pub struct Recipe {
     pub label_words: usize,
     /// Channels of the stem's six convolutions.
     pub channels: [usize; 6],
+    /// Side of the blocks whose frequencies are told of every patch beside what the stem learns; without it none are.
+    #[serde(default)]
+    pub spectrum: Option<usize>,
     /// Share of the pooled values left out while the stem learns.
     pub see_dropout: f64,
     /// Weight of the labels beside the opinion scores while the stem learns.
     pub label_weight: f64,
     /// Passes of the first step.
     pub see_epochs: usize,
+    /// Passes in which the resampler alone learns to tell what is known of a picture, before the language model does.
+    #[serde(default)]
+    pub look_epochs: usize,
     /// Passes of the second step.
     pub speak_epochs: usize,
     /// Weight of the opinion scores' squared error beside the words' cross entropy in the second step.
@@ -73,10 +80,11 @@ pub fn mini_stem(recipe: &Recipe) -> StemConfig {
     StemConfig {
         layers: layers.collect(),
         cell: 4,
+        spectrum: recipe.spectrum,
     }
 }
 
-/// First step: trains the stem and keeps the epoch that ranks the validation pictures best, in `stem.safetensors`.
+/// First step: trains the stem and keeps the epoch that ranks the validation pictures best, in `steps/stem.safetensors`.
 ///
 /// # Errors
 /// Failed tensor operations; a folder that cannot be written.
@@ -126,7 +134,8 @@ pub fn see(
                 ));
                 return Ok(true);
             }
-            let figures = validation(&epoch, &val);
+            let known: Vec<&Facts> = val.iter().map(|example| &example.facts).collect();
+            let figures = agreement(&epoch.predicted, &known);
             let mean = mean_of_told(&figures);
             say(format!(
                 "epoch {} loss {:.4} val SRCC {figures:.3?} after {seconds} s",
@@ -153,16 +162,16 @@ fn mean_of_told(figures: &[Option<f64>]) -> f64 {
     mean(real).or_else(|| mean(demo)).unwrap_or(0.0)
 }
 
-/// SRCC of every column on the validation pictures that carry it.
-fn validation(epoch: &TowerEpoch, val: &[TowerExample]) -> Vec<Option<f64>> {
+/// SRCC of every column, foretold of pictures, with what is known of them.
+fn agreement(foretold: &[Vec<f32>], known: &[&Facts]) -> Vec<Option<f64>> {
     (0..COLUMNS)
         .map(|column| {
-            let pairs = val.iter().zip(&epoch.predicted[column]);
-            let known = pairs.filter_map(|(example, p)| {
-                Some((f64::from(*p), f64::from(example.facts.scores[column]?)))
+            let pairs = known.iter().zip(&foretold[column]);
+            let rated = pairs.filter_map(|(facts, foretold)| {
+                Some((f64::from(*foretold), f64::from(facts.scores[column]?)))
             });
-            let (predicted, truth): (Vec<f64>, Vec<f64>) = known.unzip();
-            stats::srcc(&predicted, &truth).ok()
+            let (foretold, truth): (Vec<f64>, Vec<f64>) = rated.unzip();
+            stats::srcc(&foretold, &truth).ok()
         })
         .collect()
 }
@@ -196,7 +205,16 @@ fn save_stem(epoch: &TowerEpoch, out: &Path) -> candle_core::Result<()> {
             bias.to_device(&Device::Cpu)?,
         );
     }
-    candle_core::safetensors::save(&tensors, out.join("stem.safetensors"))
+    let file = stem_file(out);
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    candle_core::safetensors::save(&tensors, file)
+}
+
+/// Where the first step leaves its stem: below the model's folder, since weights within are taken for the model's own.
+fn stem_file(out: &Path) -> PathBuf {
+    out.join("steps").join("stem.safetensors")
 }
 
 /// Second step: trains tokenizer, resampler and language model on the stem's patches, and writes the model folder:
@@ -222,7 +240,8 @@ pub fn speak(
         .map_err(|error| MlError::Input(format!("tokenizer.json cannot be written: {error}")))?;
     let config = Config::mini(tokenizer.get_vocab_size(true), mini_stem(recipe));
     write_config(&config, &out.join("config.json"))?;
-    let frozen = frozen_stem(&out.join("stem.safetensors"))?;
+    let mut frozen = frozen_stem(&stem_file(out))?;
+    frozen.extend(spectrum_of(recipe, lessons)?);
     let patches = patches_of(recipe, lessons, &frozen)?;
     say(format!(
         "{} conversations on {} pictures, {} tokens in the vocabulary",
@@ -239,6 +258,8 @@ pub fn speak(
     let val = examples(&chat, &config, &val)?;
     let names = LabelNames::of(lessons, recipe.label_words);
     let facts: Vec<Facts> = lessons.iter().map(|lesson| facts(&names, lesson)).collect();
+    let pupil = Pupil::fresh(&config, &frozen, &facts, recipe.seed)?;
+    look(recipe, &pupil, (lessons, &patches, &facts), say)?;
     let data = SpeechData {
         patches: &patches,
         facts: &facts,
@@ -277,15 +298,49 @@ pub fn speak(
         best = whole;
         save_model(weights, &frozen, &out.join("model.safetensors"))
     };
-    train_speech(
-        &config,
-        &frozen,
-        data,
-        &settings,
-        &mut on_step,
-        &mut on_epoch,
-    )?;
+    train_speech(&pupil, data, &settings, &mut on_step, &mut on_epoch)?;
     Ok(())
+}
+
+/// The resampler's passes before the language model's.
+fn look(
+    recipe: &Recipe,
+    pupil: &Pupil,
+    (lessons, patches, facts): (&[Lesson], &[BothPatches], &[Facts]),
+    say: &mut dyn FnMut(String),
+) -> Result<(), MlError> {
+    let square = |index: &usize| is_square(&lessons[*index].picture);
+    let (val, train): (Vec<usize>, Vec<usize>) = (0..lessons.len())
+        .filter(square)
+        .partition(|&index| lessons[index].is_val);
+    let settings = LookSettings {
+        epochs: recipe.look_epochs,
+        batch_size: 32,
+        learning_rate: 1e-3,
+        weight_decay: 0.05,
+        label_weight: recipe.label_weight,
+        smallest_window: SMALLEST_WINDOW,
+        seed: recipe.seed,
+    };
+    let data = LookData {
+        patches,
+        facts,
+        grid: GRID,
+        train: &train,
+        val: &val,
+    };
+    let val: Vec<&Facts> = val.iter().map(|&index| &facts[index]).collect();
+    let mut figure = |LookEpoch { epoch, loss, seen }: LookEpoch<'_>| {
+        let columns: Vec<Vec<f32>> = (0..COLUMNS)
+            .map(|column| seen.iter().map(|row| row[column]).collect())
+            .collect();
+        let figures = agreement(&columns, &val);
+        say(format!(
+            "look {epoch} loss {loss:.4} val SRCC of image tokens {figures:.3?}"
+        ));
+        mean_of_told(&figures)
+    };
+    Ok(train_look(pupil, data, &settings, &mut figure)?)
 }
 
 const fn speech_settings(recipe: &Recipe) -> SpeechSettings {
@@ -297,7 +352,7 @@ const fn speech_settings(recipe: &Recipe) -> SpeechSettings {
         score_weight: recipe.score_weight,
         facts_weight: recipe.facts_weight,
         label_weight: recipe.label_weight,
-        smallest_window: 5,
+        smallest_window: SMALLEST_WINDOW,
         seed: recipe.seed,
     }
 }
@@ -328,6 +383,14 @@ fn examples(
 /// Rows and columns of patches of a 512-pixel picture.
 const GRID: [usize; 2] = [8, 8];
 
+/// Fewest of them that are shown while learning.
+const SMALLEST_WINDOW: usize = 5;
+
+/// Whether a picture has the grid.
+const fn is_square(picture: &Picture) -> bool {
+    picture.width == 512 && picture.height == 512
+}
+
 struct Spoken {
     picture: usize,
     conversation: Conversation,
@@ -341,10 +404,7 @@ fn spoken(preset: &Preset, picture: usize, lesson: &Lesson) -> Vec<Spoken> {
         Aspect::ALL.iter().position(|a| *a == aspect).unwrap_or(0)
             + if lesson.is_demo { 2 } else { 0 }
     };
-    let talks = lesson
-        .talks
-        .iter()
-        .filter(|_| lesson.picture.width == 512 && lesson.picture.height == 512);
+    let talks = lesson.talks.iter().filter(|_| is_square(&lesson.picture));
     talks
         .filter_map(|talk| {
             let score = (*lesson.mos.get(talk.aspect))? as f32;
@@ -403,7 +463,7 @@ fn patches_of(
     recipe: &Recipe,
     lessons: &[Lesson],
     frozen: &HashMap<String, Tensor>,
-) -> Result<Vec<[Tensor; 2]>, MlError> {
+) -> Result<Vec<BothPatches>, MlError> {
     let weights = weights::Weights::from_tensors(frozen.clone()).pp("vpm.embeddings.stem");
     let stem = Stem::new(&mini_stem(recipe), &weights)?.rounded();
     let one = |picture: &Picture| -> candle_core::Result<Tensor> {
@@ -416,6 +476,30 @@ fn patches_of(
         .par_iter()
         .map(both)
         .collect::<candle_core::Result<_>>()?)
+}
+
+/// Mean and scale of the frequencies' strengths over the pictures that are learned from, under the names that the model
+/// loads them by; nothing where the recipe wants none.
+fn spectrum_of(recipe: &Recipe, lessons: &[Lesson]) -> Result<HashMap<String, Tensor>, MlError> {
+    let Some(block) = recipe.spectrum else {
+        return Ok(HashMap::new());
+    };
+    let patch = mini_stem(recipe).patch_pixels();
+    let one = |lesson: &Lesson| {
+        let pixels = pixels(&lesson.picture, &Device::Cpu)?;
+        spectrum::raw_patches(&pixels, block, patch)?.flatten_to(2)
+    };
+    let patches: Vec<Tensor> = lessons
+        .par_iter()
+        .filter(|lesson| !lesson.is_val)
+        .map(one)
+        .collect::<candle_core::Result<_>>()?;
+    let [mean, scale] = spectrum::statistics(&Tensor::cat(&patches, 0)?)?;
+    let name = |name: &str| format!("vpm.embeddings.stem.spectrum.{name}");
+    Ok(HashMap::from([
+        (name("mean"), mean),
+        (name("scale"), scale),
+    ]))
 }
 
 /// The picture with left and right exchanged: as good or bad as before, and new to the resampler.

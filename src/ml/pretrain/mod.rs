@@ -1,8 +1,12 @@
-//! Making a small model from nothing: first the stem learns to see, then the language model learns to speak.
+//! Making a small model from nothing: the stem learns to see, the resampler to tell what was seen, the language model to
+//! speak.
 
 pub mod facts;
 pub mod lesson;
+pub mod look;
 pub mod mini;
+pub mod pupil;
 pub mod speech;
 pub mod tokens;
 pub mod tower;
+mod view;

@@ -5,24 +5,15 @@
 //! that hidden states carry what people thought of it: in message 1 from picture and prompt alone, in message 3 from the
 //! description as well.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
-use rand::Rng as _;
+use candle_core::{Device, Result, Tensor};
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::facts::{Facts, column_means, facts_loss};
-use super::tower::gaussian;
-use crate::ml::vlm::minicpm_v::{Config, MiniCpmV};
-use crate::ml::vlm::ops::Mode;
-use crate::ml::vlm::weights;
-
-/// Tensors by the names that a checkpoint gives them.
-pub type Tensors = HashMap<String, Tensor>;
+use super::facts::{Facts, facts_loss};
+use super::pupil::{BothPatches, Pupil, Weights};
+use super::view::{View, in_view, views};
+use crate::ml::vlm::minicpm_v::MiniCpmV;
 
 /// One conversation to learn, as tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,130 +74,11 @@ pub struct SpeechEpoch {
     pub val_seen: Vec<Vec<f32>>,
 }
 
-/// A model's trainable weights under the checkpoint's names, and the head that reads scores while training.
-pub struct Weights {
-    vars: HashMap<String, Var>,
-    score_head: Var,
-    /// `(facts, hidden)` and `(facts)`: foretells facts from the mean of the image tokens.
-    facts_head: [Var; 2],
-}
-
-impl Weights {
-    /// Fresh weights: normal with deviation 0.02 (matrices that feed a residual smaller by the depth), norms 1,
-    /// biases 0. Names and shapes are those that [`MiniCpmV::new`] asks for.
-    ///
-    /// # Errors
-    /// Failed tensor operations.
-    pub fn fresh(
-        config: &Config,
-        frozen: &HashMap<String, Tensor>,
-        facts: &[Facts],
-        seed: u64,
-    ) -> Result<Self> {
-        let shapes = shapes_of(config, frozen)?;
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let depth = (2.0 * config.llm.num_hidden_layers as f64).sqrt();
-        let mut vars = HashMap::new();
-        for (name, shape) in shapes {
-            let count: usize = shape.iter().product();
-            let is_norm = name.ends_with("norm.weight")
-                || name.contains("layer_norm")
-                || name.contains("ln_");
-            let values: Vec<f32> = if name.ends_with("bias") {
-                vec![0.0; count]
-            } else if is_norm || name.ends_with("layernorm.weight") {
-                vec![1.0; count]
-            } else {
-                let into_residual =
-                    name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-                let deviation = if into_residual { 0.02 / depth } else { 0.02 };
-                let deviation = if name.starts_with("llm") {
-                    deviation
-                } else {
-                    (shape[shape.len() - 1] as f64).sqrt().recip()
-                };
-                (0..count)
-                    .map(|_| (gaussian(&mut rng) * deviation) as f32)
-                    .collect()
-            };
-            vars.insert(name, Var::from_vec(values, shape, &Device::Cpu)?);
-        }
-        let hidden = config.llm.hidden_size;
-        let mut head: Vec<f32> = (0..hidden)
-            .map(|_| (gaussian(&mut rng) * 0.02) as f32)
-            .collect();
-        head.push(2.5);
-        let mut bias = column_means(&facts.iter().collect::<Vec<_>>());
-        bias.extend(
-            facts
-                .iter()
-                .take(1)
-                .flat_map(|f| vec![-2.0; f.labels.len()]),
-        );
-        let outputs = bias.len();
-        Ok(Self {
-            vars,
-            score_head: Var::from_vec(head, hidden + 1, &Device::Cpu)?,
-            facts_head: [
-                Var::zeros((outputs, hidden), DType::F32, &Device::Cpu)?,
-                Var::from_vec(bias, outputs, &Device::Cpu)?,
-            ],
-        })
-    }
-
-    /// Weights by name, to be saved.
-    pub fn tensors(&self) -> HashMap<String, Tensor> {
-        self.vars
-            .iter()
-            .map(|(name, var)| (name.clone(), var.as_tensor().clone()))
-            .collect()
-    }
-
-    fn all(&self, frozen: &HashMap<String, Tensor>) -> weights::Weights {
-        let mut tensors = self.tensors();
-        tensors.extend(
-            frozen
-                .iter()
-                .map(|(name, tensor)| (name.clone(), tensor.clone())),
-        );
-        weights::Weights::from_tensors(tensors).rounded()
-    }
-
-    /// Variables in the order of their names, matrices apart from vectors.
-    fn groups(&self) -> (Vec<Var>, Vec<Var>) {
-        let mut named: Vec<_> = self.vars.iter().collect();
-        named.sort_by(|a, b| a.0.cmp(b.0));
-        let (mut matrices, mut vectors): (Vec<Var>, Vec<Var>) = named
-            .into_iter()
-            .map(|(_, var)| var.clone())
-            .partition(|var| var.rank() > 1);
-        let [weight, bias] = &self.facts_head;
-        matrices.push(weight.clone());
-        vectors.extend([self.score_head.clone(), bias.clone()]);
-        (matrices, vectors)
-    }
-}
-
-/// Names and shapes of everything that the model loads and that is not frozen, by building it without weights.
-fn shapes_of(
-    config: &Config,
-    frozen: &HashMap<String, Tensor>,
-) -> Result<Vec<(String, Vec<usize>)>> {
-    let census = Arc::new(weights::Census::default());
-    let source = weights::Weights::new(census.clone(), weights::Form::F32, &Device::Cpu);
-    MiniCpmV::new(config, Mode::Training, &source)?;
-    let wanted = census.wanted().into_iter();
-    Ok(wanted
-        .filter(|(name, _)| !frozen.contains_key(name))
-        .map(|(name, slot)| (name, slot.shape))
-        .collect())
-}
-
 /// What the model learns from: patches `(rows * cols, values)` of each picture, all of one grid, and conversations.
 #[derive(Debug, Clone, Copy)]
 pub struct SpeechData<'a> {
     /// Patches by picture: as it is, and mirrored left to right.
-    pub patches: &'a [[Tensor; 2]],
+    pub patches: &'a [BothPatches],
     /// What is known of each picture.
     pub facts: &'a [Facts],
     /// Rows and columns of patches.
@@ -222,29 +94,13 @@ pub struct SpeechData<'a> {
 /// # Errors
 /// Failed tensor operations, or whatever `on_epoch` answers.
 pub fn train_speech(
-    config: &Config,
-    frozen: &Tensors,
+    Pupil { model, weights }: &Pupil,
     data: SpeechData<'_>,
     settings: &SpeechSettings,
     on_step: &mut dyn FnMut(usize, usize, f64),
     on_epoch: &mut dyn FnMut(SpeechEpoch, &Weights) -> Result<()>,
-) -> Result<Weights> {
-    let weights = Weights::fresh(config, frozen, data.facts, settings.seed)?;
-    let model = MiniCpmV::new(config, Mode::Training, &weights.all(frozen))?;
-    let (matrices, vectors) = weights.groups();
-    let params = ParamsAdamW {
-        beta2: 0.95,
-        weight_decay: settings.weight_decay,
-        ..ParamsAdamW::default()
-    };
-    let mut decayed = AdamW::new(matrices, params.clone())?;
-    let mut plain = AdamW::new(
-        vectors,
-        ParamsAdamW {
-            weight_decay: 0.0,
-            ..params
-        },
-    )?;
+) -> Result<()> {
+    let mut optimiser = weights.optimiser(settings.weight_decay)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let steps = settings.epochs * data.train.len().div_ceil(settings.batch_size);
     let (mut step, mut late) = (0, None);
@@ -252,36 +108,33 @@ pub fn train_speech(
         let (mut total, mut count) = (0.0, 0);
         for batch in batches(data.train, settings.batch_size, &mut rng) {
             let rate = schedule(step as f64 / steps as f64) * settings.learning_rate;
-            decayed.set_learning_rate(rate);
-            plain.set_learning_rate(rate);
-            let views = views(&data, &batch, settings.smallest_window, &mut rng);
-            let out = forward(&model, &weights, &data, (&batch, &views))?;
+            let views = views(batch.len(), data.grid, settings.smallest_window, &mut rng);
+            let out = forward(model, weights, &data, (&batch, &views))?;
             let facts: Vec<&Facts> = batch.iter().map(|e| &data.facts[e.picture]).collect();
             let facts = facts_loss(&out.facts, &facts, settings.label_weight)?;
             let loss = (out.words + (out.score_error * settings.score_weight)?)?;
             let loss = (loss + (facts * settings.facts_weight)?)?;
-            let grads = loss.backward()?;
-            decayed.step(&grads)?;
-            plain.step(&grads)?;
+            optimiser.step(&loss, rate)?;
             let loss = f64::from(loss.to_scalar::<f32>()?);
             late = Some(late.map_or(loss, |late: f64| 0.95 * late + 0.05 * loss));
             (total, count, step) = (total + loss, count + 1, step + 1);
             on_step(step, steps, late.unwrap_or(loss));
         }
-        let seen = validate(&model, &weights, &data, settings.batch_size)?;
+        let seen = validate(model, weights, &data, settings.batch_size)?;
         on_epoch(
             SpeechEpoch {
                 epoch,
                 loss: total / f64::from(count.max(1)),
                 ..seen
             },
-            &weights,
+            weights,
         )?;
     }
-    Ok(weights)
+    Ok(())
 }
 
-fn schedule(done: f64) -> f64 {
+/// Rises over a twentieth of the way, then falls as a cosine to nothing.
+pub(super) fn schedule(done: f64) -> f64 {
     let warm = 0.05;
     if done < warm {
         done / warm
@@ -307,56 +160,6 @@ fn batches<'a>(
     batches
 }
 
-/// A part of a picture's patches.
-#[derive(Debug, Clone, Copy)]
-struct View {
-    is_mirrored: bool,
-    /// First row and column.
-    at: [usize; 2],
-    /// Rows and columns.
-    size: [usize; 2],
-}
-
-impl View {
-    const fn whole(grid: [usize; 2]) -> Self {
-        Self {
-            is_mirrored: false,
-            at: [0, 0],
-            size: grid,
-        }
-    }
-
-    /// `patches (rows * cols, values)`, as it is and mirrored, to those in view.
-    fn of(self, patches: &[Tensor; 2], [rows, cols]: [usize; 2]) -> Result<Tensor> {
-        let patches = &patches[usize::from(self.is_mirrored)];
-        let values = patches.dim(1)?;
-        let ([y, x], [height, width]) = (self.at, self.size);
-        patches
-            .reshape((rows, cols, values))?
-            .narrow(0, y, height)?
-            .narrow(1, x, width)?
-            .reshape((height * width, values))
-    }
-}
-
-/// Random views of one size for a batch.
-fn views(
-    data: &SpeechData<'_>,
-    batch: &[&SpeechExample],
-    smallest: usize,
-    rng: &mut ChaCha8Rng,
-) -> Vec<View> {
-    let size = data
-        .grid
-        .map(|full| rng.random_range(smallest.min(full)..=full));
-    let one = |_: &&SpeechExample| View {
-        is_mirrored: rng.random_bool(0.5),
-        at: [0, 1].map(|axis| rng.random_range(0..=data.grid[axis] - size[axis])),
-        size,
-    };
-    batch.iter().map(one).collect()
-}
-
 struct Outcome {
     words: Tensor,
     /// Foretold from the image tokens, `(batch, facts)`.
@@ -380,14 +183,9 @@ fn forward(
         .unwrap_or(0)
         .next_multiple_of(32);
     // 1. Image tokens: (batch, queries, hidden)
-    let patches: Vec<Tensor> = batch
-        .iter()
-        .zip(views)
-        .map(|(example, view)| view.of(&data.patches[example.picture], data.grid))
-        .collect::<Result<_>>()?;
-    let images = model.image_tokens(&Tensor::stack(&patches, 0)?, views[0].size)?;
-    let [weight, bias] = &weights.facts_head;
-    let facts = images.mean(1)?.matmul(&weight.t()?)?.broadcast_add(bias)?;
+    let pictures = batch.iter().map(|example| &data.patches[example.picture]);
+    let images = model.image_tokens(&in_view(pictures, views, data.grid)?, views[0].size)?;
+    let facts = weights.facts_of(&images)?;
     // 2. Embeddings: all conversations hold the picture at the same place. Padding stands behind and is never seen.
     let ids: Vec<u32> = batch
         .iter()

@@ -93,7 +93,7 @@ impl Tower {
             scales.push(Var::ones(layer.channels, DType::F32, &device)?);
             shifts.push(Var::zeros(layer.channels, DType::F32, &device)?);
         }
-        let pooled = config.patch_values();
+        let pooled = config.learned_values();
         let outputs = means.len() + num_labels;
         let mut bias = means.to_vec();
         bias.resize(outputs, -2.0);

@@ -9,6 +9,7 @@ pub mod config;
 pub mod model;
 pub mod resampler;
 pub mod slicing;
+pub mod spectrum;
 pub mod stem;
 pub mod vision;
 

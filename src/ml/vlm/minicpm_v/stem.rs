@@ -7,6 +7,7 @@
 use candle_core::{D, DType, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::spectrum::{self, Spectrum};
 use crate::compute::kernels::{ConvSpec, conv2d, conv2d_rounded};
 use crate::ml::vlm::weights::Weights;
 
@@ -28,6 +29,9 @@ pub struct StemConfig {
     pub layers: Vec<StemLayer>,
     /// Height and width of a cell on the last feature map.
     pub cell: usize,
+    /// Side of the blocks whose frequencies a patch tells beside; without it none are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectrum: Option<usize>,
 }
 
 impl StemConfig {
@@ -41,8 +45,13 @@ impl StemConfig {
                 .product::<usize>()
     }
 
-    /// Values a patch: mean and deviation of the last convolution's channels.
+    /// Values a patch: those that are learned, and the strengths of its frequencies.
     pub fn patch_values(&self) -> usize {
+        self.learned_values() + self.spectrum.map_or(0, spectrum::values)
+    }
+
+    /// Mean and deviation of the last convolution's channels.
+    pub fn learned_values(&self) -> usize {
         2 * self.layers.last().map_or(3, |layer| layer.channels)
     }
 
@@ -72,14 +81,16 @@ impl StemConfig {
 pub struct Stem {
     config: StemConfig,
     layers: Vec<(Tensor, Tensor)>,
+    spectrum: Option<Spectrum>,
     convolution: Convolution,
 }
 
 /// How a stem on a CPU convolves.
-type Convolution = fn(&Tensor, &Tensor, ConvSpec) -> Result<Tensor>;
+pub(super) type Convolution = fn(&Tensor, &Tensor, ConvSpec) -> Result<Tensor>;
 
 impl Stem {
-    /// Loads `layers.N.weight (out, kernel * kernel * in)` and `layers.N.bias (out)`.
+    /// Loads `layers.N.weight (out, kernel * kernel * in)`, `layers.N.bias (out)` and, where it tells frequencies,
+    /// `spectrum.mean` and `spectrum.scale`.
     ///
     /// # Errors
     /// Missing or wrongly shaped tensors.
@@ -99,18 +110,27 @@ impl Stem {
                 ))
             })
             .collect::<Result<_>>()?;
+        let spectrum = config
+            .spectrum
+            .map(|block| Spectrum::new(block, &weights.pp("spectrum")))
+            .transpose()?;
         Ok(Self {
             config: config.clone(),
             layers,
+            spectrum,
             convolution: conv2d,
         })
     }
 
-    /// A stem of folded weights.
-    pub const fn from_layers(config: StemConfig, layers: Vec<(Tensor, Tensor)>) -> Self {
+    /// A stem of folded weights, for feature maps: it tells no frequencies.
+    pub fn from_layers(config: StemConfig, layers: Vec<(Tensor, Tensor)>) -> Self {
         Self {
-            config,
+            config: StemConfig {
+                spectrum: None,
+                ..config
+            },
             layers,
+            spectrum: None,
             convolution: conv2d,
         }
     }
@@ -137,16 +157,15 @@ impl Stem {
     pub fn feature_map(&self, pixels: &Tensor) -> Result<Tensor> {
         let mut x = pixels.contiguous()?;
         for (index, (weight, bias)) in self.layers.iter().enumerate() {
-            x = self
-                .convolve(&x, weight, index)?
+            x = convolve(&x, weight, self.config.spec(index), self.convolution)?
                 .broadcast_add(bias)?
                 .relu()?;
         }
         Ok(x)
     }
 
-    /// `pixels (batch, height, width, 3)` to patches `(batch, rows, cols, 2 * channels)`: mean, then deviation, of
-    /// every cell. Sides must be multiples of [`StemConfig::patch_pixels`].
+    /// `pixels (batch, height, width, 3)` to patches `(batch, rows, cols, values)`: mean, then deviation, of every cell,
+    /// then the strengths of frequencies. Sides must be multiples of [`StemConfig::patch_pixels`].
     ///
     /// # Errors
     /// Sides that are no such multiples.
@@ -158,24 +177,34 @@ impl Stem {
             .reshape((batch, height / cell, cell, width / cell, cell, channels))?
             .permute((0, 1, 3, 2, 4, 5))?
             .reshape((batch, height / cell, width / cell, cell * cell, channels))?;
-        mean_and_deviation(&cells, 3)
+        let learned = mean_and_deviation(&cells, 3)?;
+        let Some(spectrum) = &self.spectrum else {
+            return Ok(learned);
+        };
+        let strengths = spectrum.patches(pixels, self.config.patch_pixels())?;
+        Tensor::cat(&[&learned, &strengths], D::Minus1)
     }
+}
 
-    fn convolve(&self, x: &Tensor, weight: &Tensor, index: usize) -> Result<Tensor> {
-        let spec = self.config.spec(index);
-        if x.device().is_cpu() && x.dtype() == DType::F32 {
-            return (self.convolution)(x, weight, spec);
-        }
-        let (out, k) = (weight.dim(0)?, spec.kernel);
-        let weight = weight
-            .reshape((out, k, k, self.config.in_channels(index)))?
-            .permute((0, 3, 1, 2))?
-            .contiguous()?;
-        let x = x.permute((0, 3, 1, 2))?.contiguous()?;
-        x.conv2d(&weight, spec.padding, spec.stride, 1, 1)?
-            .permute((0, 2, 3, 1))?
-            .contiguous()
+/// Convolution with `weight (out, kernel * kernel * in)`, on a CPU in single precision by our own kernel.
+pub(super) fn convolve(
+    x: &Tensor,
+    weight: &Tensor,
+    spec: ConvSpec,
+    on_cpu: Convolution,
+) -> Result<Tensor> {
+    if x.device().is_cpu() && x.dtype() == DType::F32 {
+        return on_cpu(x, weight, spec);
     }
+    let (out, k) = (weight.dim(0)?, spec.kernel);
+    let weight = weight
+        .reshape((out, k, k, x.dim(D::Minus1)?))?
+        .permute((0, 3, 1, 2))?
+        .contiguous()?;
+    let x = x.permute((0, 3, 1, 2))?.contiguous()?;
+    x.conv2d(&weight, spec.padding, spec.stride, 1, 1)?
+        .permute((0, 2, 3, 1))?
+        .contiguous()
 }
 
 /// Mean and standard deviation over one dimension, side by side in the last.
@@ -203,6 +232,7 @@ mod tests {
                 stride: 4,
             }],
             cell: 2,
+            spectrum: None,
         };
         let eye: Vec<f32> = (0..3)
             .flat_map(|out| (0..48).map(move |i| if i == out { 1.0 } else { 0.0 }))

@@ -8,7 +8,7 @@ use candle_core::{Device, Result, Tensor, Var};
 use super::config::{Config, PositionIds, VisionConfig};
 use super::model::MiniCpmV;
 use crate::compute::check::central_difference;
-use crate::ml::pretrain::speech;
+use crate::ml::pretrain::pupil;
 use crate::ml::vlm::kv_cache::KvCache;
 use crate::ml::vlm::llama::LlmConfig;
 use crate::ml::vlm::ops::Mode;
@@ -47,7 +47,7 @@ fn tiny() -> Config {
 }
 
 fn weights() -> Result<HashMap<String, Tensor>> {
-    Ok(speech::Weights::fresh(&tiny(), &HashMap::new(), &[], 7)?.tensors())
+    Ok(pupil::Weights::fresh(&tiny(), &HashMap::new(), &[], 7)?.tensors())
 }
 
 fn model(mode: Mode, weights: &HashMap<String, Tensor>) -> Result<MiniCpmV> {
