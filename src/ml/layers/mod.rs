@@ -7,6 +7,7 @@
 #[cfg(test)]
 pub(crate) mod check;
 mod conv;
+mod gelu;
 mod headwise;
 pub(crate) mod linear_attention;
 mod norm;
@@ -19,8 +20,9 @@ mod softmax;
 
 pub use conv::causal_conv_silu;
 pub(crate) use conv::{by_channel, by_tap, conv_silu_back, convolve};
+pub use gelu::{gelu, quick_gelu};
 pub use headwise::headwise_linear;
-pub use norm::{layer_norm, residual_group_norm};
+pub use norm::{layer_norm, layer_norm_eps, residual_group_norm};
 pub(crate) use norm::{norm_rows, norm_rows_back};
 pub use project::project;
 pub use real::Real;

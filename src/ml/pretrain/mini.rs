@@ -1,7 +1,7 @@
 //! The recipe of the embedded small model, step by step.
 //!
-//! Two steps, each leaving files that the next reads: `see` trains the convolutional stem, `speak` the resampler and
-//! the language model on the stem's patches.
+//! `see` trains the convolutional stem and leaves a file; `speak` reads it, has the resampler look at the stem's patches,
+//! and then trains the language model with it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tokenizers::Tokenizer;
 use super::facts::Facts;
 use super::lesson::{LabelNames, Lesson};
 use super::look::{LookData, LookEpoch, LookSettings, train_look};
-use super::pupil::{BothPatches, Pupil, Weights};
+use super::pupil::{BothPatches, Pupil, Tensors, Weights};
 use super::speech::{SpeechData, SpeechEpoch, SpeechExample, SpeechSettings, train_speech};
 use super::tokens::{speech_example, train_tokenizer};
 use super::tower::{TowerEpoch, TowerExample, TowerSettings, train_tower};
@@ -217,9 +217,9 @@ fn stem_file(out: &Path) -> PathBuf {
     out.join("steps").join("stem.safetensors")
 }
 
-/// Second step: trains tokenizer, resampler and language model on the stem's patches, and writes the model folder:
-/// `tokenizer.json`, `config.json`, `model.safetensors` (half precision) of the epoch whose loss on the
-/// validation conversations, words and scores, is least.
+/// The steps behind the first: trains tokenizer, resampler (alone first) and language model on the stem's patches, and
+/// writes the model folder: `tokenizer.json`, `config.json`, `model.safetensors` (half precision) of the epoch whose loss
+/// on the validation conversations, words and scores, is least.
 ///
 /// # Errors
 /// A first step that was not made; failed tensor operations; a folder that cannot be written.
@@ -234,35 +234,28 @@ pub fn speak(
         .enumerate()
         .flat_map(|(i, l)| spoken(preset, i, l))
         .collect();
-    let tokenizer = tokenizer_for(&conversations, recipe.vocab_size)?;
-    tokenizer
-        .save(out.join("tokenizer.json"), false)
-        .map_err(|error| MlError::Input(format!("tokenizer.json cannot be written: {error}")))?;
-    let config = Config::mini(tokenizer.get_vocab_size(true), mini_stem(recipe));
-    write_config(&config, &out.join("config.json"))?;
-    let mut frozen = frozen_stem(&stem_file(out))?;
-    frozen.extend(spectrum_of(recipe, lessons)?);
-    let patches = patches_of(recipe, lessons, &frozen)?;
+    let material = Material::gather(recipe, lessons, &conversations, out)?;
     say(format!(
         "{} conversations on {} pictures, {} tokens in the vocabulary",
         conversations.len(),
         lessons.len(),
-        config.llm.vocab_size
+        material.config.llm.vocab_size
     ));
-    let chat = Chat::new(tokenizer)?;
+    let pupil = Pupil::fresh(
+        &material.config,
+        &material.frozen,
+        &material.facts,
+        recipe.seed,
+    )?;
+    look(recipe, &pupil, (lessons, &material), say)?;
     let (val, train): (Vec<&Spoken>, Vec<&Spoken>) = conversations
         .iter()
         .partition(|c| lessons[c.picture].is_val);
     let columns: Vec<usize> = val.iter().map(|c| c.column).collect();
-    let train = examples(&chat, &config, &train)?;
-    let val = examples(&chat, &config, &val)?;
-    let names = LabelNames::of(lessons, recipe.label_words);
-    let facts: Vec<Facts> = lessons.iter().map(|lesson| facts(&names, lesson)).collect();
-    let pupil = Pupil::fresh(&config, &frozen, &facts, recipe.seed)?;
-    look(recipe, &pupil, (lessons, &patches, &facts), say)?;
+    let (train, val) = (material.examples(&train)?, material.examples(&val)?);
     let data = SpeechData {
-        patches: &patches,
-        facts: &facts,
+        patches: &material.patches,
+        facts: &material.facts,
         grid: GRID,
         train: &train,
         val: &val,
@@ -273,40 +266,95 @@ pub fn speak(
             (say.borrow_mut())(format!("step {step} of {steps} loss {loss:.4}"));
         }
     };
-    let settings = speech_settings(recipe);
     let mut best = f64::INFINITY;
     let mut on_epoch = |epoch: SpeechEpoch, weights: &Weights| {
-        let agree = |scores: &[f32]| score_columns_agree(scores, &val, &columns);
-        let read = agree(&epoch.val_scores);
-        let seen: Vec<f32> = epoch
-            .val_seen
-            .iter()
-            .zip(&columns)
-            .map(|(scores, column)| scores[*column])
-            .collect();
-        let (number, loss, words) = (epoch.epoch, epoch.loss, epoch.val_words);
-        let error = epoch.val_score_error;
-        (say.borrow_mut())(format!(
-            "epoch {number} loss {loss:.4} val words {words:.4} scores {error:.4} val SRCC of image tokens {:.3?}, \
-             before the description {read:.3?}",
-            agree(&seen)
-        ));
-        let whole = words + recipe.score_weight * error;
+        (say.borrow_mut())(line_of(&epoch, &val, &columns));
+        let whole = epoch.val_words + recipe.score_weight * epoch.val_score_error;
         if whole >= best {
             return Ok(());
         }
         best = whole;
-        save_model(weights, &frozen, &out.join("model.safetensors"))
+        save_model(weights, &material.frozen, &out.join("model.safetensors"))
     };
+    let settings = speech_settings(recipe);
     train_speech(&pupil, data, &settings, &mut on_step, &mut on_epoch)?;
     Ok(())
+}
+
+/// What the last two steps work on.
+struct Material {
+    config: Config,
+    chat: Chat,
+    /// The stem's tensors, which are not trained any more.
+    frozen: Tensors,
+    patches: Vec<BothPatches>,
+    facts: Vec<Facts>,
+}
+
+impl Material {
+    /// Trains the tokenizer, writes it and the configuration, and takes the patches of all pictures.
+    fn gather(
+        recipe: &Recipe,
+        lessons: &[Lesson],
+        conversations: &[Spoken],
+        out: &Path,
+    ) -> Result<Self, MlError> {
+        let tokenizer = tokenizer_for(conversations, recipe.vocab_size)?;
+        tokenizer
+            .save(out.join("tokenizer.json"), false)
+            .map_err(|error| {
+                MlError::Input(format!("tokenizer.json cannot be written: {error}"))
+            })?;
+        let config = Config::mini(tokenizer.get_vocab_size(true), mini_stem(recipe));
+        write_config(&config, &out.join("config.json"))?;
+        let mut frozen = frozen_stem(&stem_file(out))?;
+        frozen.extend(spectrum_of(recipe, lessons)?);
+        let patches = patches_of(recipe, lessons, &frozen)?;
+        let names = LabelNames::of(lessons, recipe.label_words);
+        Ok(Self {
+            config,
+            chat: Chat::new(tokenizer)?,
+            frozen,
+            patches,
+            facts: lessons.iter().map(|lesson| facts(&names, lesson)).collect(),
+        })
+    }
+
+    fn examples(&self, spoken: &[&Spoken]) -> Result<Vec<SpeechExample>, MlError> {
+        let queries = self.config.query_num;
+        let one = |c: &&Spoken| {
+            let truth = (c.picture, c.score);
+            speech_example(&self.chat, queries, &c.conversation, &c.answer, truth)
+        };
+        spoken.iter().map(one).collect()
+    }
+}
+
+/// What is said of a pass over the conversations.
+fn line_of(epoch: &SpeechEpoch, val: &[SpeechExample], columns: &[usize]) -> String {
+    let agree = |scores: &[f32]| score_columns_agree(scores, val, columns);
+    let seen: Vec<f32> = epoch
+        .val_seen
+        .iter()
+        .zip(columns)
+        .map(|(scores, column)| scores[*column])
+        .collect();
+    format!(
+        "epoch {} loss {:.4} val words {:.4} scores {:.4} val SRCC of image tokens {:.3?}, before the description {:.3?}",
+        epoch.epoch,
+        epoch.loss,
+        epoch.val_words,
+        epoch.val_score_error,
+        agree(&seen),
+        agree(&epoch.val_scores)
+    )
 }
 
 /// The resampler's passes before the language model's.
 fn look(
     recipe: &Recipe,
     pupil: &Pupil,
-    (lessons, patches, facts): (&[Lesson], &[BothPatches], &[Facts]),
+    (lessons, material): (&[Lesson], &Material),
     say: &mut dyn FnMut(String),
 ) -> Result<(), MlError> {
     let square = |index: &usize| is_square(&lessons[*index].picture);
@@ -323,13 +371,13 @@ fn look(
         seed: recipe.seed,
     };
     let data = LookData {
-        patches,
-        facts,
+        patches: &material.patches,
+        facts: &material.facts,
         grid: GRID,
         train: &train,
         val: &val,
     };
-    let val: Vec<&Facts> = val.iter().map(|&index| &facts[index]).collect();
+    let val: Vec<&Facts> = val.iter().map(|&index| &material.facts[index]).collect();
     let mut figure = |LookEpoch { epoch, loss, seen }: LookEpoch<'_>| {
         let columns: Vec<Vec<f32>> = (0..COLUMNS)
             .map(|column| seen.iter().map(|row| row[column]).collect())
@@ -364,20 +412,6 @@ fn tokenizer_for(conversations: &[Spoken], vocab_size: usize) -> Result<Tokenize
         .flat_map(|c| [c.request.clone(), c.description.clone(), c.question.clone()])
         .collect();
     train_tokenizer(&texts, vocab_size)
-}
-
-fn examples(
-    chat: &Chat,
-    config: &Config,
-    spoken: &[&Spoken],
-) -> Result<Vec<SpeechExample>, MlError> {
-    spoken
-        .iter()
-        .map(|c| {
-            let truth = (c.picture, c.score);
-            speech_example(chat, config.query_num, &c.conversation, &c.answer, truth)
-        })
-        .collect()
 }
 
 /// Rows and columns of patches of a 512-pixel picture.
@@ -445,7 +479,7 @@ fn score_columns_agree(
 }
 
 /// The stem's tensors under the names that the model loads them by.
-fn frozen_stem(file: &Path) -> Result<HashMap<String, Tensor>, MlError> {
+fn frozen_stem(file: &Path) -> Result<Tensors, MlError> {
     let tensors = candle_core::safetensors::load(file, &Device::Cpu).map_err(|error| {
         let text = format!(
             "the first step has left no stem ({error}); run it first: {}",
@@ -462,7 +496,7 @@ fn frozen_stem(file: &Path) -> Result<HashMap<String, Tensor>, MlError> {
 fn patches_of(
     recipe: &Recipe,
     lessons: &[Lesson],
-    frozen: &HashMap<String, Tensor>,
+    frozen: &Tensors,
 ) -> Result<Vec<BothPatches>, MlError> {
     let weights = weights::Weights::from_tensors(frozen.clone()).pp("vpm.embeddings.stem");
     let stem = Stem::new(&mini_stem(recipe), &weights)?.rounded();
@@ -480,7 +514,7 @@ fn patches_of(
 
 /// Mean and scale of the frequencies' strengths over the pictures that are learned from, under the names that the model
 /// loads them by; nothing where the recipe wants none.
-fn spectrum_of(recipe: &Recipe, lessons: &[Lesson]) -> Result<HashMap<String, Tensor>, MlError> {
+fn spectrum_of(recipe: &Recipe, lessons: &[Lesson]) -> Result<Tensors, MlError> {
     let Some(block) = recipe.spectrum else {
         return Ok(HashMap::new());
     };
@@ -515,11 +549,7 @@ fn mirrored(picture: &Picture) -> Picture {
     }
 }
 
-fn save_model(
-    weights: &Weights,
-    frozen: &HashMap<String, Tensor>,
-    file: &Path,
-) -> candle_core::Result<()> {
+fn save_model(weights: &Weights, frozen: &Tensors, file: &Path) -> candle_core::Result<()> {
     let mut tensors = weights.tensors();
     tensors.extend(
         frozen
@@ -529,7 +559,7 @@ fn save_model(
     let half = tensors
         .into_iter()
         .map(|(name, tensor)| Ok((name, tensor.to_dtype(DType::F16)?)));
-    candle_core::safetensors::save(&half.collect::<candle_core::Result<HashMap<_, _>>>()?, file)
+    candle_core::safetensors::save(&half.collect::<candle_core::Result<Tensors>>()?, file)
 }
 
 fn write_config(config: &Config, file: &Path) -> Result<(), MlError> {

@@ -230,6 +230,11 @@ pub fn tune_need(
     let tokens = sizes.max_len as u64;
     let inputs = tokens * (llm.hidden_size * (llm.num_hidden_layers + 2)) as u64;
     let kept = TRAINED_COPIES * 4 * num_trained;
+    let is_tower = |name: &String| TOWERS.iter().any(|tower| name.contains(tower));
+    let seeing = match trained.keys().any(is_tower) {
+        true => tower_graph(sizes, is_gpu),
+        false => tower(sizes, is_gpu),
+    };
     let load = Load {
         wanted: &frozen,
         sizes,
@@ -240,8 +245,9 @@ pub fn tune_need(
         model: MemoryNeed {
             weights: load.weights(form, is_gpu).now,
             cache: inputs * bytes,
-            activations: decoder_graph(sizes).max(tower(sizes, is_gpu)) * bytes
+            activations: decoder_graph(sizes).max(seeing) * bytes
                 + widened(form, is_gpu)
+                + beside(is_gpu)
                 + LOGITS_AT_ONCE * 8 * 4 * llm.vocab_size as u64,
         },
         trained: match is_gpu {
@@ -257,6 +263,17 @@ const TRAINED_COPIES: u64 = 5;
 
 /// Target tokens whose logits are there at once.
 pub const LOGITS_AT_ONCE: u64 = 64;
+
+/// What stands in the names of the vision towers' weights.
+const TOWERS: [&str; 3] = ["vpm.", "vision_tower.", "visual."];
+
+/// Values of a tower layer's graph with the gradients on the way back: its attention is computed whole.
+fn tower_graph(sizes: &Sizes, is_gpu: bool) -> u64 {
+    let [width, inner, heads] = sizes.vision.map(|size| size as u64);
+    let patches = sizes.patches as u64;
+    let tokens = sizes.pictures[usize::from(is_gpu)] as u64 * patches;
+    16 * tokens * width + 5 * tokens * inner + 5 * heads * tokens * patches
+}
 
 /// Values of a decoder layer's graph with the gradients on the way back.
 fn decoder_graph(sizes: &Sizes) -> u64 {

@@ -1,4 +1,4 @@
-//! The few operations that candle has in two forms: fused without gradient, and plain with one.
+//! The few operations that candle has in two forms, fused without gradient and plain with one, or only in a slow one.
 //!
 //! candle's fused softmax, norms and rotary embedding lose the gradient without an error, so a model that is to be
 //! trained must never call them where something trained leads to them. Every model here asks this switch instead.
@@ -48,9 +48,33 @@ impl Mode {
     /// Failed tensor operations.
     pub fn softmax(self, x: &Tensor) -> Result<Tensor> {
         match self.of(&[x]) {
+            // candle's takes the C library's exponential of every score.
+            _ if is_ours(x) => layers::softmax(x),
             Self::Inference => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
-            Self::Training if is_ours(x) => layers::softmax(x),
             Self::Training => candle_nn::ops::softmax(x, D::Minus1),
+        }
+    }
+
+    /// GELU by its hyperbolic tangent.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn gelu(self, x: &Tensor) -> Result<Tensor> {
+        if is_ours(x) {
+            layers::gelu(x)
+        } else {
+            x.gelu()
+        }
+    }
+
+    /// `x * sigmoid(1.702 x)`.
+    ///
+    /// # Errors
+    /// Failed tensor operations.
+    pub fn quick_gelu(self, x: &Tensor) -> Result<Tensor> {
+        match is_ours(x) {
+            true => layers::quick_gelu(x),
+            false => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
         }
     }
 
@@ -82,6 +106,8 @@ impl Mode {
         eps: f64,
     ) -> Result<Tensor> {
         match self.of(&[x, weight, bias]) {
+            // One form for both, so that a layer that is computed again for its gradient is the same to the last bit.
+            _ if is_ours(x) => layers::layer_norm_eps(x, weight, bias, eps),
             Self::Inference => {
                 candle_nn::ops::layer_norm(&x.contiguous()?, weight, bias, eps as f32)
             }

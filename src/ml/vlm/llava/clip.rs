@@ -64,7 +64,9 @@ impl ClipTower {
         let mut x = self.pre_layrnorm.forward(self.mode, &x)?;
         let mut states = vec![x.clone()];
         for layer in &self.layers {
-            x = tape.layer(&x, |x| layer.forward(self.mode, x, quick_gelu))?;
+            x = tape.layer(&x, |x| {
+                layer.forward(self.mode, x, |x| self.mode.quick_gelu(x))
+            })?;
             states.push(x.clone());
         }
         Ok(states)
@@ -80,9 +82,4 @@ impl ClipTower {
             .collect();
         Tensor::cat(&read, 2)
     }
-}
-
-/// `x * sigmoid(1.702 x)`.
-fn quick_gelu(x: &Tensor) -> Result<Tensor> {
-    x * candle_nn::ops::sigmoid(&(x * 1.702)?)?
 }

@@ -164,7 +164,7 @@ impl VisionTower {
             .forward(patches)?
             .broadcast_add(&positions)?;
         for layer in &self.layers {
-            x = tape.layer(&x, |x| layer.forward(self.mode, x, Tensor::gelu))?;
+            x = tape.layer(&x, |x| layer.forward(self.mode, x, |x| self.mode.gelu(x)))?;
         }
         self.post_layernorm.forward(self.mode, &x)
     }

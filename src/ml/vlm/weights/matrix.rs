@@ -236,7 +236,9 @@ impl Matrix {
     /// `x (rows, width)` to `(rows, out)`.
     fn product(&self, rows: &Tensor) -> Result<Tensor> {
         match &self.0 {
-            Kept::Plain(weight) | Kept::Rounded(weight) => rows.matmul(&weight.t()?),
+            Kept::Plain(weight) | Kept::Rounded(weight) => {
+                packed_product::few(rows, weight).unwrap_or_else(|| rows.matmul(&weight.t()?))
+            }
             Kept::Narrow(weight, _) if weight.device().is_cpu() => narrow_product(rows, weight),
             Kept::Narrow(weight, activations) => rows.matmul(&weight.to_dtype(*activations)?.t()?),
             Kept::Blocks(weight) => weight.forward(rows),

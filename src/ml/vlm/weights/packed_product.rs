@@ -4,9 +4,14 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Storage, 
 use rayon::prelude::*;
 
 use crate::compute::packed::{self, Vectors, bytes_of};
+use crate::ml::layers::{contiguous, dot};
 
-/// Rows of a half type that a thread takes at once.
+/// Rows that a thread takes at once.
 const ROWS: usize = 256;
+
+/// Vectors up to which a matrix in single precision is read once for all of them: candle packs it first, which is worth it
+/// for many.
+const FEW: usize = 4;
 
 /// `(count, out)` of parts `(count, rows)`, the last of which may be smaller; `times` fills the part of a number.
 pub(super) fn product(
@@ -91,5 +96,72 @@ impl CustomOp1 for Narrow<'_> {
             Ok(())
         })?;
         Ok((CpuStorage::F32(values), Shape::from((count, out))))
+    }
+}
+
+/// A matrix `(out, width)` in single precision on the CPU.
+struct Single<'a>(&'a Tensor);
+
+/// `x (count, width)` times a matrix in single precision; `None` for many vectors, and where a gradient is wanted.
+pub(super) fn few(x: &Tensor, weight: &Tensor) -> Option<Result<Tensor>> {
+    let is_plain = |x: &Tensor| x.device().is_cpu() && x.dtype() == DType::F32 && !x.track_op();
+    let is_few = x.dim(0).ok()? <= FEW;
+    (is_few && is_plain(x) && is_plain(weight) && weight.is_contiguous())
+        .then(|| x.contiguous()?.apply_op1_no_bwd(&Single(weight)))
+}
+
+impl CustomOp1 for Single<'_> {
+    fn name(&self) -> &'static str {
+        "single"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (count, width) = layout.shape().dims2()?;
+        let (weight, place) = self.0.storage_and_layout();
+        let (out, expected) = place.shape().dims2()?;
+        let Storage::Cpu(weight) = &*weight else {
+            bail!("expected weights on the CPU")
+        };
+        if width != expected {
+            bail!("vectors of {width} do not fit a matrix of width {expected}")
+        }
+        let (x, weight) = (
+            contiguous::<f32>(storage, layout)?,
+            contiguous::<f32>(weight, place)?,
+        );
+        let values = product(count, out, ROWS, &|at, part| {
+            let rows = &weight[at * ROWS * width..out.min((at + 1) * ROWS) * width];
+            let len = rows.len() / width;
+            for (row, weight) in rows.chunks_exact(width).enumerate() {
+                for (vector, x) in x.chunks_exact(width).enumerate() {
+                    part[vector * len + row] = dot(x, weight);
+                }
+            }
+            Ok(())
+        })?;
+        Ok((CpuStorage::F32(values), Shape::from((count, out))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn a_few_vectors_are_multiplied_as_candle_does() -> Result<()> {
+        let weight = Tensor::randn(0f32, 1.0, (600, 37), &Device::Cpu)?;
+        for count in [1, 3, FEW] {
+            let x = Tensor::randn(0f32, 1.0, (count, 37), &Device::Cpu)?;
+            let ours = few(&x, &weight).expect("few vectors")?;
+            let apart = (ours - x.matmul(&weight.t()?)?)?.abs()?.max_all()?;
+            assert!(apart.to_scalar::<f32>()? < 1e-4);
+        }
+        let many = Tensor::zeros((FEW + 1, 37), DType::F32, &Device::Cpu)?;
+        assert!(few(&many, &weight).is_none());
+        let trained = candle_core::Var::zeros((1, 37), DType::F32, &Device::Cpu)?;
+        assert!(few(&trained, &weight).is_none());
+        Ok(())
     }
 }
