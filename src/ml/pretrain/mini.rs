@@ -167,13 +167,17 @@ fn agreement(foretold: &[Vec<f32>], known: &[&Facts]) -> Vec<Option<f64>> {
     (0..COLUMNS)
         .map(|column| {
             let pairs = known.iter().zip(&foretold[column]);
-            let rated = pairs.filter_map(|(facts, foretold)| {
-                Some((f64::from(*foretold), f64::from(facts.scores[column]?)))
-            });
-            let (foretold, truth): (Vec<f64>, Vec<f64>) = rated.unzip();
-            stats::srcc(&foretold, &truth).ok()
+            srcc(pairs.filter_map(|(facts, foretold)| Some((*foretold, facts.scores[column]?))))
         })
         .collect()
+}
+
+/// SRCC of pairs of what was foretold and what people said; `None` where there is none.
+fn srcc(pairs: impl Iterator<Item = (f32, f32)>) -> Option<f64> {
+    let (foretold, truth): (Vec<f64>, Vec<f64>) = pairs
+        .map(|(foretold, truth)| (f64::from(foretold), f64::from(truth)))
+        .unzip();
+    stats::srcc(&foretold, &truth).ok()
 }
 
 fn facts(names: &LabelNames, lesson: &Lesson) -> Facts {
@@ -465,15 +469,9 @@ fn score_columns_agree(
 ) -> Vec<Option<f64>> {
     (0..COLUMNS)
         .map(|column| {
-            let rows = columns
-                .iter()
-                .enumerate()
-                .filter(|(_, c)| **c == column)
-                .map(|(row, _)| row);
-            let (p, t): (Vec<f64>, Vec<f64>) = rows
-                .map(|row| (f64::from(scores[row]), f64::from(val[row].score)))
-                .unzip();
-            stats::srcc(&p, &t).ok()
+            let rows = columns.iter().zip(scores).zip(val);
+            let own = rows.filter(|((own, _), _)| **own == column);
+            srcc(own.map(|((_, score), example)| (*score, example.score)))
         })
         .collect()
 }

@@ -5,6 +5,7 @@ pub mod facts;
 pub mod lesson;
 pub mod look;
 pub mod mini;
+mod optimiser;
 pub mod pupil;
 pub mod speech;
 pub mod tokens;

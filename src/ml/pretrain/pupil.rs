@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
+use candle_nn::ParamsAdamW;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::facts::{Facts, column_means};
+use super::optimiser::Optimiser;
 use super::tower::gaussian;
 use crate::ml::vlm::minicpm_v::{Config, MiniCpmV};
 use crate::ml::vlm::ops::Mode;
@@ -134,14 +135,7 @@ impl Weights {
             weight_decay,
             ..ParamsAdamW::default()
         };
-        let undecayed = ParamsAdamW {
-            weight_decay: 0.0,
-            ..params.clone()
-        };
-        Ok(Optimiser {
-            decayed: AdamW::new(matrices, params)?,
-            plain: AdamW::new(vectors, undecayed)?,
-        })
+        Optimiser::new(matrices, vectors, params)
     }
 
     /// A copy of everything, for [`Weights::put_back`].
@@ -159,27 +153,6 @@ impl Weights {
     pub(super) fn put_back(&self, copy: &[Tensor]) -> Result<()> {
         let mut pairs = self.trained().into_iter().zip(copy);
         pairs.try_for_each(|(var, tensor)| var.set(tensor))
-    }
-}
-
-/// AdamW with the matrices apart from the rest.
-pub(super) struct Optimiser {
-    decayed: AdamW,
-    plain: AdamW,
-}
-
-impl Optimiser {
-    /// One step down a loss; what the loss does not depend on stays as it is.
-    ///
-    /// # Errors
-    /// Failed tensor operations.
-    pub(super) fn step(&mut self, loss: &Tensor, rate: f64) -> Result<()> {
-        let grads = loss.backward()?;
-        for optimiser in [&mut self.decayed, &mut self.plain] {
-            optimiser.set_learning_rate(rate);
-            optimiser.step(&grads)?;
-        }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 //! of the teacher's description). Only the stem is kept.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::{AdamW, Optimizer as _, ParamsAdamW};
+use candle_nn::ParamsAdamW;
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::facts::{Facts, column_means, facts_loss};
+use super::optimiser::Optimiser;
 use crate::compute::kernels::{batch_norm_relu, channel_moments, conv2d_rounded};
 use crate::domain::Picture;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, mean_and_deviation};
@@ -206,14 +207,7 @@ pub fn train_tower(
         weight_decay: settings.weight_decay,
         ..ParamsAdamW::default()
     };
-    let mut decayed = AdamW::new(tower.decayed(), params.clone())?;
-    let mut plain = AdamW::new(
-        tower.plain(),
-        ParamsAdamW {
-            weight_decay: 0.0,
-            ..params
-        },
-    )?;
+    let mut optimiser = Optimiser::new(tower.decayed(), tower.plain(), params)?;
     let mut order: Vec<usize> = (0..examples.len()).collect();
     let steps = examples.len() / settings.batch_size;
     for epoch in 1..=settings.epochs {
@@ -222,12 +216,8 @@ pub fn train_tower(
         for (step, batch) in order.chunks_exact(settings.batch_size).enumerate() {
             let done = ((epoch - 1) * steps + step) as f64 / (settings.epochs * steps) as f64;
             let rate = one_cycle(done) * settings.learning_rate;
-            decayed.set_learning_rate(rate);
-            plain.set_learning_rate(rate);
             let loss = batch_loss(&tower, examples, batch, settings, &mut rng)?;
-            let grads = loss.backward()?;
-            decayed.step(&grads)?;
-            plain.step(&grads)?;
+            optimiser.step(&loss, rate)?;
             total += f64::from(loss.to_scalar::<f32>()?);
         }
         let stem = calibrated(&tower, examples, settings, &mut rng)?;

@@ -98,13 +98,13 @@ impl Load<'_> {
         let Held { now, waiting } = self.weights(form, is_gpu);
         let cache = self.row_bytes(form, is_gpu) * self.rows as u64;
         let computed = decoder(self.sizes, is_gpu).max(tower(self.sizes, is_gpu)) * bytes;
-        let computed = computed + widened(form, is_gpu) + beside(is_gpu);
+        let computed = computed + widened(form, is_gpu);
         // Weights are read before anything is computed, so that the one takes the other's room.
         let reading = self.reading(form, is_gpu);
         MemoryNeed {
             weights: now + waiting,
             cache,
-            activations: computed.max((reading + beside(is_gpu)).saturating_sub(cache)),
+            activations: computed.max(reading.saturating_sub(cache)) + beside(is_gpu),
         }
     }
 

@@ -55,29 +55,6 @@ impl Mode {
         }
     }
 
-    /// GELU by its hyperbolic tangent.
-    ///
-    /// # Errors
-    /// Failed tensor operations.
-    pub fn gelu(self, x: &Tensor) -> Result<Tensor> {
-        if is_ours(x) {
-            layers::gelu(x)
-        } else {
-            x.gelu()
-        }
-    }
-
-    /// `x * sigmoid(1.702 x)`.
-    ///
-    /// # Errors
-    /// Failed tensor operations.
-    pub fn quick_gelu(self, x: &Tensor) -> Result<Tensor> {
-        match is_ours(x) {
-            true => layers::quick_gelu(x),
-            false => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
-        }
-    }
-
     /// Root-mean-square norm over the last dimension, computed in f32.
     ///
     /// # Errors
@@ -140,6 +117,28 @@ impl Mode {
                 Tensor::cat(&[left, right], D::Minus1)
             }
         }
+    }
+}
+
+/// GELU by its hyperbolic tangent, with a way back on every device.
+///
+/// # Errors
+/// Failed tensor operations.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    match is_ours(x) {
+        true => layers::gelu(x),
+        false => x.gelu(),
+    }
+}
+
+/// `x * sigmoid(1.702 x)`, likewise.
+///
+/// # Errors
+/// Failed tensor operations.
+pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
+    match is_ours(x) {
+        true => layers::quick_gelu(x),
+        false => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
     }
 }
 

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::config::Config;
 use crate::ml::vlm::encoder::{EncoderLayer, EncoderSizes};
-use crate::ml::vlm::ops::{LayerNorm, Mode};
+use crate::ml::vlm::ops::{LayerNorm, Mode, quick_gelu};
 use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::{Matrix, Weights};
 
@@ -64,9 +64,7 @@ impl ClipTower {
         let mut x = self.pre_layrnorm.forward(self.mode, &x)?;
         let mut states = vec![x.clone()];
         for layer in &self.layers {
-            x = tape.layer(&x, |x| {
-                layer.forward(self.mode, x, |x| self.mode.quick_gelu(x))
-            })?;
+            x = tape.layer(&x, |x| layer.forward(self.mode, x, quick_gelu))?;
             states.push(x.clone());
         }
         Ok(states)

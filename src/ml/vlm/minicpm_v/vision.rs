@@ -6,7 +6,7 @@ use candle_core::{Device, Result, Tensor};
 use super::config::{PositionIds, VisionConfig};
 use super::stem::Stem;
 use crate::ml::vlm::encoder::{EncoderLayer, EncoderSizes};
-use crate::ml::vlm::ops::{LayerNorm, Linear, Mode};
+use crate::ml::vlm::ops::{LayerNorm, Linear, Mode, gelu};
 use crate::ml::vlm::tape::Tape;
 use crate::ml::vlm::weights::Weights;
 
@@ -164,7 +164,7 @@ impl VisionTower {
             .forward(patches)?
             .broadcast_add(&positions)?;
         for layer in &self.layers {
-            x = tape.layer(&x, |x| layer.forward(self.mode, x, |x| self.mode.gelu(x)))?;
+            x = tape.layer(&x, |x| layer.forward(self.mode, x, gelu))?;
         }
         self.post_layernorm.forward(self.mode, &x)
     }
