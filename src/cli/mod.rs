@@ -97,7 +97,7 @@ fn window(
             timings,
         },
         Err(error) => {
-            output::say(&format!("assay: {error:#}"));
+            output::say(&format!("assay: {}", output::whole_reason(&error)));
             Request::Ended(Exit::Failed.into())
         }
     }
@@ -105,7 +105,7 @@ fn window(
 
 fn ended(command: &Command, common: &Common) -> Exit {
     carry_out(command, common).unwrap_or_else(|error| {
-        let reason = format!("{error:#}");
+        let reason = output::whole_reason(&error);
         output::say(&format!("assay: {reason}"));
         if common.json {
             output::answer(true, &json!({ "error": reason }), "");

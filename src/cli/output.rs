@@ -29,6 +29,20 @@ pub(super) fn answer(json: bool, value: &Value, words: &str) {
     }
 }
 
+/// What went wrong and why; a cause that was told in the words before it is not told twice.
+pub(super) fn whole_reason(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| {
+        let cause = cause.to_string();
+        if told.is_empty() {
+            cause
+        } else if told.contains(&cause) {
+            told
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
+}
+
 /// The bar of the running job, on stderr; invisible where stderr is no terminal.
 pub(super) struct Bar {
     bar: ProgressBar,
@@ -134,6 +148,22 @@ fn time_words(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read: {source}: the-file")]
+        struct Told {
+            source: io::Error,
+        }
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let told = anyhow::Error::new(Told { source: missing() });
+        let cause = missing();
+        let once = format!("cannot read: {cause}: the-file");
+        assert_eq!(whole_reason(&told), once);
+        let untold = anyhow::Error::new(missing()).context("one");
+        assert_eq!(whole_reason(&untold), format!("one: {cause}"));
+    }
 
     #[test]
     fn times_are_as_exact_as_they_are_useful() {

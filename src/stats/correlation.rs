@@ -52,6 +52,24 @@ pub fn krcc(pred: &[f64], truth: &[f64]) -> Result<f64, StatsError> {
     Ok((score / scale).clamp(-1.0, 1.0))
 }
 
+/// Area under the ROC curve: the chance that a value of a picture that has a property is higher than one of a picture
+/// that has it not, ties counting half (Mann and Whitney's U over the number of pairs).
+///
+/// # Errors
+/// [`StatsError::AllEqual`] where all have it or none has.
+pub fn auc(values: &[f64], has: &[bool]) -> Result<f64, StatsError> {
+    let truth: Vec<f64> = has.iter().map(|has| f64::from(u8::from(*has))).collect();
+    check_pair(values, &truth, 2)?;
+    let with = truth.iter().sum::<f64>();
+    let without = truth.len() as f64 - with;
+    if with * without == 0.0 {
+        return Err(StatsError::AllEqual);
+    }
+    let ranks = average_ranks(values);
+    let sum: f64 = ranks.iter().zip(&truth).map(|(rank, has)| rank * has).sum();
+    Ok((sum - with * (with + 1.0) / 2.0) / (with * without))
+}
+
 /// Ranks from 1, equal values sharing the mean of their ranks.
 pub fn average_ranks(values: &[f64]) -> Vec<f64> {
     let mut by_value: Vec<usize> = (0..values.len()).collect();

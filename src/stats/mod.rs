@@ -21,7 +21,7 @@ mod words;
 pub use agreement::{Agreement, agreement};
 pub use bootstrap::{Interval, Resampling, SplitMix64, bootstrap_interval};
 pub use classification::{Classification, classification};
-pub use correlation::{average_ranks, krcc, plcc, srcc};
+pub use correlation::{auc, average_ranks, krcc, plcc, srcc};
 pub use deviation::{mae, rmse};
 pub use error::StatsError;
 pub use fit::{Logistic4, Logistic5, Polynomial, plcc_fit4, plcc_fit5, polynomial_fit};

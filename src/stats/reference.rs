@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::{
-    Resampling, StatsError, agreement, average_ranks, bootstrap_interval, classification,
+    Resampling, StatsError, agreement, auc, average_ranks, bootstrap_interval, classification,
     paired_bootstrap, plcc, polynomial_fit, srcc,
 };
 
@@ -26,6 +26,7 @@ struct Case {
     plcc_fit4: f64,
     plcc_fit5: f64,
     ranks: Vec<f64>,
+    auc: f64,
     poly_at: Vec<f64>,
     poly: Vec<f64>,
     bootstrap_srcc: [f64; 2],
@@ -52,6 +53,14 @@ fn assert_close(name: &str, what: &str, ours: f64, theirs: f64) {
     );
 }
 
+/// Which values lie above their median (of an even number, the mean of the middle two).
+fn upper_half(values: &[f64]) -> Vec<bool> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = f64::midpoint(sorted[sorted.len() / 2 - 1], sorted[sorted.len() / 2]);
+    values.iter().map(|value| *value > middle).collect()
+}
+
 #[test]
 fn figures_equal_scipy_within_1e_9() -> Result<(), StatsError> {
     for case in reference().expect("the fixture is JSON").cases {
@@ -68,6 +77,8 @@ fn figures_equal_scipy_within_1e_9() -> Result<(), StatsError> {
             assert_close(&case.name, what, ours?, theirs);
         }
         assert_eq!(average_ranks(&case.pred), case.ranks);
+        let has = upper_half(&case.truth);
+        assert_close(&case.name, "auc", auc(&case.pred, &has)?, case.auc);
     }
     Ok(())
 }

@@ -316,3 +316,45 @@ fn a_project_takes_an_adapter_for_one_aspect_and_a_published_predictor_over_it()
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("owner/other"), "{}", refused.stderr);
 }
+
+#[test]
+fn a_published_checkpoint_scores_alone_and_converted_alike() {
+    let world = with_picture();
+    mini(&world);
+    let checkpoint = repository("tests/fixtures/published/mini.ckpt");
+    let checkpoint = checkpoint.to_str().expect("a path");
+    let score = |predictor: &str| {
+        let picture = ["score", "demo/picture.png", "--prompt", "a cat"];
+        let by = ["--model", "mini", "--predictor", predictor];
+        let arguments = [&picture[..], &["--aspect", "quality"], &by, &["--json"]].concat();
+        let answer = world.run(&arguments);
+        assert_eq!(answer.code, Some(0), "{}", answer.stderr);
+        answer.json()["score"].as_f64().expect("a score")
+    };
+    let convert = |out: &str, more: &[&str]| {
+        let fixed = ["convert", checkpoint, "--model", "mini", "--out", out];
+        world.run(&[&fixed[..], &["--json"], more].concat())
+    };
+    let before = score(checkpoint);
+    let converted = convert("quality.safetensors", &["--scale", "0-5"]);
+    assert_eq!(converted.code, Some(0), "{}", converted.stderr);
+    assert_eq!(converted.json()["predictor"]["aspect"], "quality");
+    let after = score("quality.safetensors");
+    assert!((before - after).abs() < 1e-4, "{before} against {after}");
+    // What cannot be is refused in words, and writes nothing.
+    let refusals: [(&str, &[&str], &str); 3] = [
+        ("other.safetensors", &["--scale", "5-0"], "MIN-MAX"),
+        ("demo/picture.png/quality.safetensors", &[], "picture.png"),
+        (
+            "other.safetensors",
+            &["--lm-head", "none.safetensors"],
+            "none.safetensors",
+        ),
+    ];
+    for (out, more, words) in refusals {
+        let refused = convert(out, more);
+        assert!(refused.code.is_some_and(|code| code > 0), "{words}");
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        assert!(!world.path(out).exists(), "{out}");
+    }
+}

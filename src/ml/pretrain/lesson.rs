@@ -94,6 +94,11 @@ impl LabelNames {
         self.len() == 0
     }
 
+    /// The planted defects among the labels, and at which label they begin.
+    pub fn tags(&self) -> (usize, &[String]) {
+        (self.generators.len() + self.series.len(), &self.tags)
+    }
+
     /// Labels of a lesson; `None` where it does not tell.
     pub fn labels(&self, lesson: &Lesson) -> Vec<Option<bool>> {
         let words = words_of(lesson);

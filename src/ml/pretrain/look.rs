@@ -55,7 +55,7 @@ pub struct LookEpoch<'a> {
     pub epoch: usize,
     /// Its mean loss.
     pub loss: f64,
-    /// All score columns foretold of the pictures to measure, a row each.
+    /// All facts foretold of the pictures to measure, score columns and then labels as logits, a row each.
     pub seen: &'a [Vec<f32>],
 }
 
@@ -111,14 +111,13 @@ fn told(pupil: &Pupil, data: &LookData<'_>, (batch, seen): (&[usize], &[View])) 
     pupil.weights.facts_of(&images)
 }
 
-/// All score columns of the pictures to measure, a row each.
+/// All facts of the pictures to measure, a row each.
 fn measured(pupil: &Pupil, data: &LookData<'_>, size: usize) -> Result<Vec<Vec<f32>>> {
-    let columns = data.facts.first().map_or(0, |facts| facts.scores.len());
     let mut all = Vec::with_capacity(data.val.len());
     for batch in data.val.chunks(size) {
         let whole = vec![View::whole(data.grid); batch.len()];
         let out = told(pupil, data, (batch, &whole))?;
-        all.extend(out.narrow(1, 0, columns)?.to_vec2::<f32>()?);
+        all.extend(out.to_vec2::<f32>()?);
     }
     Ok(all)
 }
