@@ -40,11 +40,20 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let Some(project) = &state.project else {
         return;
     };
-    ui.horizontal(|ui| {
+    let fits = ui.horizontal(|ui| {
         search(ui, state, out);
         sort(ui, state, out);
-        counts(ui, state, project, out);
+        let fits = counts_width(ui, state, project) <= ui.available_width();
+        if fits {
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                counts(ui, state, project, out);
+            });
+        }
+        fits
     });
+    if !fits.inner {
+        ui.horizontal_wrapped(|ui| counts(ui, state, project, out));
+    }
     ui.horizontal_top(|ui| {
         let width = ui.available_width() - SIZE_WIDTH - 2.0 * GAP;
         ui.allocate_ui(vec2(width, ROW_HEIGHT), |ui| {
@@ -311,36 +320,68 @@ fn selected(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     {
         out.push(Command::Selection(SelectionCommand::Clear));
     }
-    ui.strong(format!("{} selected", grouped(state.scope.num_images)));
+    ui.strong(selected_words(state));
 }
 
+fn selected_words(state: &AppState) -> String {
+    format!("{} selected", grouped(state.scope.num_images))
+}
+
+fn shown_words(state: &AppState, project: &Project) -> String {
+    let shown = grouped(state.view.visible.len());
+    format!("{shown} of {} shown", grouped(project.rows.len()))
+}
+
+fn lacking_words(project: &Project) -> String {
+    format!("{} without a file", grouped(project.num_without_file))
+}
+
+/// Width that [`counts`] takes in one line.
+fn counts_width(ui: &Ui, state: &AppState, project: &Project) -> f32 {
+    let font = egui::TextStyle::Body.resolve(ui.style());
+    let text = |words: String| {
+        let galley = ui
+            .painter()
+            .layout_no_wrap(words, font.clone(), egui::Color32::WHITE);
+        galley.size().x + ui.spacing().item_spacing.x
+    };
+    let button = |words: &str| text(words.to_owned()) + 2.0 * ui.spacing().button_padding.x;
+    let mut width = text(shown_words(state, project));
+    if state.selection.is_many() {
+        width += button("Clear") + text(selected_words(state));
+    }
+    if project.num_without_file > 0 {
+        width += text(lacking_words(project));
+    }
+    if state.view.is_stale {
+        width += button("Refresh");
+    }
+    width
+}
+
+/// How many are shown, selected and lacking, beside search and order or, where that is too narrow, below them.
 fn counts(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command>) {
-    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-        let shown = grouped(state.view.visible.len());
-        let all = grouped(project.rows.len());
-        ui.label(format!("{shown} of {all} shown"));
-        if state.selection.is_many() {
-            selected(ui, state, out);
+    ui.label(shown_words(state, project));
+    if state.selection.is_many() {
+        selected(ui, state, out);
+    }
+    if project.num_without_file > 0 {
+        let palette = Palette::in_use(ui);
+        let words = egui::RichText::new(lacking_words(project)).color(palette.error);
+        if ui.link(words).on_hover_text("Show only these").clicked() {
+            let filter = Filter {
+                aspect: state.view.filter.aspect,
+                has_file: Some(false),
+                ..Filter::default()
+            };
+            out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
         }
-        if project.num_without_file > 0 {
-            let palette = Palette::in_use(ui);
-            let words = format!("{} without a file", grouped(project.num_without_file));
-            let words = egui::RichText::new(words).color(palette.error);
-            if ui.link(words).on_hover_text("Show only these").clicked() {
-                let filter = Filter {
-                    aspect: state.view.filter.aspect,
-                    has_file: Some(false),
-                    ..Filter::default()
-                };
-                out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
-            }
+    }
+    if state.view.is_stale {
+        let words = "Results came in since; the list waits for you, so that nothing jumps";
+        let hint = state.keys.map.hint(words, Action::Refresh);
+        if ui.button("Refresh").on_hover_text(hint).clicked() {
+            out.push(Command::Gallery(GalleryCommand::Refresh));
         }
-        if state.view.is_stale {
-            let words = "Results came in since; the list waits for you, so that nothing jumps";
-            let hint = state.keys.map.hint(words, Action::Refresh);
-            if ui.button("Refresh").on_hover_text(hint).clicked() {
-                out.push(Command::Gallery(GalleryCommand::Refresh));
-            }
-        }
-    });
+    }
 }

@@ -32,7 +32,7 @@ use super::versus;
 const MOST_ROWS: f32 = 8.0;
 
 /// Headings of the table with the width of their columns.
-const COLUMNS: [(&str, f32); 9] = [
+const COLUMNS: [(&str, f32); 8] = [
     ("Compare", 64.0),
     ("Aspect", 112.0),
     ("Head", 92.0),
@@ -41,8 +41,10 @@ const COLUMNS: [(&str, f32); 9] = [
     ("Val SRCC", 76.0),
     ("Test SRCC", 116.0),
     ("Test PLCC", 116.0),
-    ("Status", 112.0),
 ];
+
+/// Least width of the last column, which takes what is left, so that a row reaches the card's edge.
+const STATUS: f32 = 112.0;
 
 /// Width of the column that names the run.
 const NAME: f32 = 168.0;
@@ -101,12 +103,13 @@ fn table(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command
     for (_, width) in COLUMNS {
         builder = builder.column(Column::initial(width).at_least(width * 0.8).clip(true));
     }
+    builder = builder.column(Column::remainder().at_least(STATUS).clip(true));
     builder
         .header(ROW_HEIGHT, |mut header| {
             header.col(|ui| {
                 ui.weak("Begun (UTC)");
             });
-            for (name, _) in COLUMNS {
+            for name in COLUMNS.map(|(name, _)| name).into_iter().chain(["Status"]) {
                 header.col(|ui| {
                     ui.weak(name);
                 });

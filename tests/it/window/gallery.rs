@@ -32,6 +32,26 @@ fn counts_of_shown_and_all_follow_the_search() {
 }
 
 #[test]
+fn counts_lie_over_nothing_else_in_any_window() {
+    for width in [1000.0, 1140.0, 1280.0, 1920.0] {
+        let mut window = world::window(World::with(world::catalog(100)), [width, 640.0]);
+        let picture = |number| window.get_by_label_contains(number);
+        picture("p00001.png,").click();
+        window.run_steps(2);
+        let last = window.get_by_label_contains("p00002.png,");
+        last.click_modifiers(Modifiers::SHIFT);
+        window.run_steps(3);
+        let place = |label| window.get_by_label(label).rect();
+        let counts = ["100 of 100 shown", "10 without a file", "2 selected"];
+        for other in ["Search", "Sort: file name", "Lowest first", "Split"] {
+            let other = place(other);
+            let over = counts.map(|label| place(label).intersects(other));
+            assert_eq!(over, [false; 3], "{width}: {other}");
+        }
+    }
+}
+
+#[test]
 fn a_split_is_chosen_from_its_chip() {
     let mut window = world::window(World::with(world::catalog(100)), SIZE);
     window.get_by_label("Split").click();
