@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         } => match open_window(open, renderer.as_deref(), *workers, timings) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                writeln!(io::stderr(), "assay: {error:#}").ok();
+                writeln!(io::stderr(), "assay: {}", cli::whole_reason(&error)).ok();
                 ExitCode::FAILURE
             }
         },

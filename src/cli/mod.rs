@@ -36,6 +36,8 @@ use crate::cli::exit::Exit;
 use crate::jobs::WorkerOptions;
 use crate::jobs::message::Job;
 
+pub use output::whole_reason;
+
 /// What the command line asks of the program.
 pub enum Request {
     /// The window.

@@ -30,7 +30,7 @@ pub(super) fn answer(json: bool, value: &Value, words: &str) {
 }
 
 /// What went wrong and why; a cause that was told in the words before it is not told twice.
-pub(super) fn whole_reason(error: &anyhow::Error) -> String {
+pub fn whole_reason(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |told, cause| {
         let cause = cause.to_string();
         if told.is_empty() {

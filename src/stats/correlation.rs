@@ -1,4 +1,4 @@
-//! Correlations: Pearson, Spearman and Kendall, ties honoured.
+//! Correlations (Pearson, Spearman, Kendall) and the area under the ROC curve, ties honoured.
 
 use std::cmp::Ordering;
 

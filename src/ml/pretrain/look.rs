@@ -59,7 +59,8 @@ pub struct LookEpoch<'a> {
     pub seen: &'a [Vec<f32>],
 }
 
-/// Trains, and keeps the pass whose figure is the highest.
+/// Trains, and keeps the pass whose figure is the highest: what it foretold of the pictures to measure is the answer, as
+/// [`LookEpoch::seen`] has it; empty where there was no pass.
 ///
 /// # Errors
 /// Failed tensor operations.
@@ -68,12 +69,12 @@ pub fn train_look(
     data: LookData<'_>,
     settings: &LookSettings,
     figure: &mut dyn FnMut(LookEpoch<'_>) -> f64,
-) -> Result<()> {
+) -> Result<Vec<Vec<f32>>> {
     let mut optimiser = pupil.weights.optimiser(settings.weight_decay)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut order = data.train.to_vec();
     let all = settings.epochs * order.len().div_ceil(settings.batch_size);
-    let (mut step, mut best) = (0_usize, None);
+    let (mut step, mut best) = (0_usize, None::<(f64, _, _)>);
     for epoch in 1..=settings.epochs {
         order.shuffle(&mut rng);
         let mut total = 0.0;
@@ -93,14 +94,15 @@ pub fn train_look(
             loss: total / order.len().max(1) as f64,
             seen: &seen,
         });
-        if best.as_ref().is_none_or(|(highest, _)| figure > *highest) {
-            best = Some((figure, pupil.weights.copy()?));
+        if best.as_ref().is_none_or(|(highest, ..)| figure > *highest) {
+            best = Some((figure, pupil.weights.copy()?, seen));
         }
     }
-    match best {
-        Some((_, copy)) => pupil.weights.put_back(&copy),
-        None => Ok(()),
-    }
+    let Some((_, copy, seen)) = best else {
+        return Ok(Vec::new());
+    };
+    pupil.weights.put_back(&copy)?;
+    Ok(seen)
 }
 
 /// Facts `(batch, facts)` of pictures in views.
@@ -187,7 +189,7 @@ mod tests {
             seed: 1,
         };
         let (mut losses, mut kept) = (Vec::new(), Vec::new());
-        train_look(&pupil, data, &settings, &mut |pass| {
+        let answer = train_look(&pupil, data, &settings, &mut |pass| {
             losses.push(pass.loss);
             if pass.epoch == 20 {
                 kept = pass.seen.to_vec();
@@ -197,5 +199,6 @@ mod tests {
         .unwrap();
         assert!(losses[29] < losses[0] / 4.0, "{losses:?}");
         assert_eq!(measured(&pupil, &data, 4).unwrap(), kept);
+        assert_eq!(answer, kept);
     }
 }

@@ -384,7 +384,6 @@ fn look(
         val: &val,
     };
     let val: Vec<&Facts> = val.iter().map(|&index| &material.facts[index]).collect();
-    let (mut best, mut told) = (f64::NEG_INFINITY, String::new());
     let mut figure = |LookEpoch { epoch, loss, seen }: LookEpoch<'_>| {
         let columns: Vec<Vec<f32>> = (0..COLUMNS)
             .map(|column| seen.iter().map(|row| row[column]).collect())
@@ -393,13 +392,10 @@ fn look(
         say(format!(
             "look {epoch} loss {loss:.4} val SRCC of image tokens {figures:.3?}"
         ));
-        let mean = mean_of_told(&figures);
-        if mean > best {
-            (best, told) = (mean, defects_told(&material.names, seen, &val));
-        }
-        mean
+        mean_of_told(&figures)
     };
-    train_look(pupil, data, &settings, &mut figure)?;
+    let kept = train_look(pupil, data, &settings, &mut figure)?;
+    let told = defects_told(&material.names, &kept, &val);
     say(format!(
         "kept; area under the ROC curve by planted defect: {told}"
     ));

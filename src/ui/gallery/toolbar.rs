@@ -40,19 +40,20 @@ pub(super) fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let Some(project) = &state.project else {
         return;
     };
+    let counts = counts(state, project);
     let fits = ui.horizontal(|ui| {
         search(ui, state, out);
         sort(ui, state, out);
-        let fits = counts_width(ui, state, project) <= ui.available_width();
+        let fits = width_of(ui, &counts) <= ui.available_width();
         if fits {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                counts(ui, state, project, out);
+                show_counts(ui, state, &counts, out);
             });
         }
         fits
     });
     if !fits.inner {
-        ui.horizontal_wrapped(|ui| counts(ui, state, project, out));
+        ui.horizontal_wrapped(|ui| show_counts(ui, state, &counts, out));
     }
     ui.horizontal_top(|ui| {
         let width = ui.available_width() - SIZE_WIDTH - 2.0 * GAP;
@@ -310,78 +311,99 @@ fn ranges(ui: &mut Ui, view: &View, scale: OpinionScale, filter: &mut Filter) {
     );
 }
 
-fn selected(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+/// What stands beside search and order or, where that is too narrow, below them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Count {
+    Shown,
+    ClearSelection,
+    Selected,
+    WithoutFile,
+    Refresh,
+}
+
+impl Count {
+    const fn is_button(self) -> bool {
+        matches!(self, Self::ClearSelection | Self::Refresh)
+    }
+}
+
+/// How many are shown, selected and lacking, in words, with what can be done about it.
+fn counts(state: &AppState, project: &Project) -> Vec<(Count, String)> {
+    let (shown, all) = (state.view.visible.len(), project.rows.len());
+    let words = format!("{} of {} shown", grouped(shown), grouped(all));
+    let mut counts = vec![(Count::Shown, words)];
+    if state.selection.is_many() {
+        counts.push((Count::ClearSelection, "Clear".to_owned()));
+        let words = format!("{} selected", grouped(state.scope.num_images));
+        counts.push((Count::Selected, words));
+    }
+    if project.num_without_file > 0 {
+        let words = format!("{} without a file", grouped(project.num_without_file));
+        counts.push((Count::WithoutFile, words));
+    }
+    if state.view.is_stale {
+        counts.push((Count::Refresh, "Refresh".to_owned()));
+    }
+    counts
+}
+
+/// Width that they take in one line.
+fn width_of(ui: &Ui, counts: &[(Count, String)]) -> f32 {
+    let font = egui::TextStyle::Body.resolve(ui.style());
+    let spacing = ui.spacing();
+    let one = |(count, words): &(Count, String)| {
+        let (font, color) = (font.clone(), egui::Color32::WHITE);
+        let galley = ui.painter().layout_no_wrap(words.clone(), font, color);
+        let padding = 2.0 * spacing.button_padding.x * f32::from(u8::from(count.is_button()));
+        galley.size().x + padding + spacing.item_spacing.x
+    };
+    counts.iter().map(one).sum()
+}
+
+fn show_counts(ui: &mut Ui, state: &AppState, counts: &[(Count, String)], out: &mut Vec<Command>) {
+    for (count, words) in counts {
+        match count {
+            Count::Shown => {
+                ui.label(words);
+            }
+            Count::ClearSelection => clear_selection(ui, state, words, out),
+            Count::Selected => {
+                ui.strong(words);
+            }
+            Count::WithoutFile => without_file(ui, state, words, out),
+            Count::Refresh => refresh(ui, state, words, out),
+        }
+    }
+}
+
+fn clear_selection(ui: &mut Ui, state: &AppState, words: &str, out: &mut Vec<Command>) {
     let hint = state.keys.map.hint("Clear the selection", Action::Back);
     if ui
-        .button("Clear")
+        .button(words)
         .accessible_name("Clear selection")
         .on_hover_text(hint)
         .clicked()
     {
         out.push(Command::Selection(SelectionCommand::Clear));
     }
-    ui.strong(selected_words(state));
 }
 
-fn selected_words(state: &AppState) -> String {
-    format!("{} selected", grouped(state.scope.num_images))
+fn without_file(ui: &mut Ui, state: &AppState, words: &str, out: &mut Vec<Command>) {
+    let words = egui::RichText::new(words).color(Palette::in_use(ui).error);
+    if ui.link(words).on_hover_text("Show only these").clicked() {
+        let filter = Filter {
+            aspect: state.view.filter.aspect,
+            has_file: Some(false),
+            ..Filter::default()
+        };
+        out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
+    }
 }
 
-fn shown_words(state: &AppState, project: &Project) -> String {
-    let shown = grouped(state.view.visible.len());
-    format!("{shown} of {} shown", grouped(project.rows.len()))
-}
-
-fn lacking_words(project: &Project) -> String {
-    format!("{} without a file", grouped(project.num_without_file))
-}
-
-/// Width that [`counts`] takes in one line.
-fn counts_width(ui: &Ui, state: &AppState, project: &Project) -> f32 {
-    let font = egui::TextStyle::Body.resolve(ui.style());
-    let text = |words: String| {
-        let galley = ui
-            .painter()
-            .layout_no_wrap(words, font.clone(), egui::Color32::WHITE);
-        galley.size().x + ui.spacing().item_spacing.x
-    };
-    let button = |words: &str| text(words.to_owned()) + 2.0 * ui.spacing().button_padding.x;
-    let mut width = text(shown_words(state, project));
-    if state.selection.is_many() {
-        width += button("Clear") + text(selected_words(state));
-    }
-    if project.num_without_file > 0 {
-        width += text(lacking_words(project));
-    }
-    if state.view.is_stale {
-        width += button("Refresh");
-    }
-    width
-}
-
-/// How many are shown, selected and lacking, beside search and order or, where that is too narrow, below them.
-fn counts(ui: &mut Ui, state: &AppState, project: &Project, out: &mut Vec<Command>) {
-    ui.label(shown_words(state, project));
-    if state.selection.is_many() {
-        selected(ui, state, out);
-    }
-    if project.num_without_file > 0 {
-        let palette = Palette::in_use(ui);
-        let words = egui::RichText::new(lacking_words(project)).color(palette.error);
-        if ui.link(words).on_hover_text("Show only these").clicked() {
-            let filter = Filter {
-                aspect: state.view.filter.aspect,
-                has_file: Some(false),
-                ..Filter::default()
-            };
-            out.push(Command::Gallery(GalleryCommand::SetFilter(filter)));
-        }
-    }
-    if state.view.is_stale {
-        let words = "Results came in since; the list waits for you, so that nothing jumps";
-        let hint = state.keys.map.hint(words, Action::Refresh);
-        if ui.button("Refresh").on_hover_text(hint).clicked() {
-            out.push(Command::Gallery(GalleryCommand::Refresh));
-        }
+fn refresh(ui: &mut Ui, state: &AppState, words: &str, out: &mut Vec<Command>) {
+    let why = "Results came in since; the list waits for you, so that nothing jumps";
+    let hint = state.keys.map.hint(why, Action::Refresh);
+    if ui.button(words).on_hover_text(hint).clicked() {
+        out.push(Command::Gallery(GalleryCommand::Refresh));
     }
 }
