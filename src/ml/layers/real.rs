@@ -14,8 +14,10 @@ use candle_core::Tensor;
 use candle_core::WithDType;
 use candle_core::bail;
 
+use crate::compute::scratch::Kept;
+
 /// A float that kernels compute in.
-pub trait Real: WithDType + Neg<Output = Self> {
+pub trait Real: WithDType + Neg<Output = Self> + Kept {
     /// `e^x`.
     fn exp(self) -> Self;
     /// Hyperbolic tangent.
@@ -311,7 +313,15 @@ pub(crate) fn sum_of<T: Real>(a: &[T], b: &[T], add: impl Fn(T, T, T) -> T) -> T
             sums[lane] = add(x[lane], y[lane], sums[lane]);
         }
     }
-    sums.into_iter().fold(rest, |total, sum| total + sum)
+    // Halved and halved again: a sum of one value after the other would wait for each.
+    let mut lanes = LANES / 2;
+    while lanes > 0 {
+        for lane in 0..lanes {
+            sums[lane] += sums[lane + lanes];
+        }
+        lanes /= 2;
+    }
+    sums[0] + rest
 }
 
 /// `N` equal parts of a slice, `width` values each.

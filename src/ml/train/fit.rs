@@ -17,6 +17,7 @@ use super::learner::PROJECTION;
 use super::loss_and_gradient;
 use super::order::batches;
 use super::schedule::learning_rate;
+use crate::compute::scratch;
 use crate::domain::EpochFigures;
 use crate::domain::Features;
 use crate::domain::Figures;
@@ -132,7 +133,9 @@ pub fn fit(
     resume: Option<&[u8]>,
     on_event: &mut dyn FnMut(TrainEvent) -> Result<(), Interrupted>,
 ) -> Result<Trained, MlError> {
-    fit_saving(SAVE_EVERY, data, settings, resume, on_event)
+    let trained = fit_saving(SAVE_EVERY, data, settings, resume, on_event);
+    scratch::release();
+    trained
 }
 
 /// The same, saving within an epoch after so much time.

@@ -8,6 +8,7 @@ use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::scratch::Scratch;
 use crate::ml::layers::Real;
 use crate::ml::layers::dot;
 use crate::ml::layers::total;
@@ -30,9 +31,9 @@ pub(super) struct Head<'a, T> {
 }
 
 /// What the backward pass reads.
-pub(super) struct Trace<T> {
+pub(super) struct Trace<T: Real> {
     /// `(seq, width)`.
-    pub(super) h: Vec<T>,
+    pub(super) h: Scratch<T>,
     /// `sign(sum) / N_t` where the sum of scores sets the normaliser, else 0.
     slope: Vec<T>,
     /// `1 / N_t`.
@@ -40,9 +41,9 @@ pub(super) struct Trace<T> {
 }
 
 /// Gradients of one head.
-pub(super) struct Gradient<T> {
+pub(super) struct Gradient<T: Real> {
     /// `(seq, width)` of q, k and v.
-    pub(super) qkv: [Vec<T>; 3],
+    pub(super) qkv: [Scratch<T>; 3],
     /// Of input and forget gates.
     pub(super) gates: [Vec<T>; 2],
 }
@@ -119,11 +120,11 @@ impl<'a, T: Real> Head<'a, T> {
         let (seq, width) = (self.seq(), self.width);
         let decay = self.decay();
         let mut trace = Trace {
-            h: vec![T::zero(); seq * width],
+            h: Scratch::new(seq * width),
             slope: Vec::with_capacity(seq),
             scale: Vec::with_capacity(seq),
         };
-        let mut scores = vec![T::zero(); ROWS.min(seq) * seq];
+        let mut scores = Scratch::new(ROWS.min(seq) * seq);
         for start in (0..seq).step_by(ROWS) {
             let rows = ROWS.min(seq - start);
             let cols = start + rows;
@@ -158,11 +159,12 @@ impl<'a, T: Real> Head<'a, T> {
     pub(super) fn backward(&self, trace: &Trace<T>, grad: &[T]) -> Gradient<T> {
         let (seq, width) = (self.seq(), self.width);
         let decay = self.decay();
-        let zeros = || vec![T::zero(); seq * width];
-        let [mut grad_q, mut grad_k, mut grad_v] = [zeros(), zeros(), zeros()];
+        let zeros = || Scratch::filled(seq * width, T::zero());
+        let (mut grad_q, mut grad_k, mut grad_v) = (Scratch::new(seq * width), zeros(), zeros());
         let (mut grad_entry, mut grad_sum) = (vec![T::zero(); seq], vec![T::zero(); seq]);
-        let mut scores = vec![T::zero(); ROWS.min(seq) * seq];
-        let (mut grad_scores, mut change) = (scores.clone(), vec![T::zero(); seq]);
+        let largest = ROWS.min(seq) * seq;
+        let (mut scores, mut grad_scores) = (Scratch::new(largest), Scratch::new(largest));
+        let mut change = vec![T::zero(); seq];
         for start in (0..seq).step_by(ROWS) {
             let rows = ROWS.min(seq - start);
             let cols = start + rows;

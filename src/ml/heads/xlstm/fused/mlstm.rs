@@ -17,6 +17,7 @@ use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::scratch::Scratch;
 use crate::ml::heads::xlstm::XlstmConfig;
 use crate::ml::layers::Real;
 use crate::ml::layers::by_channel;
@@ -37,27 +38,27 @@ pub(in crate::ml::heads::xlstm) struct Mlstm {
 }
 
 /// What the backward pass reads of one sequence.
-pub(in crate::ml::heads::xlstm) struct Trace<T> {
+pub(in crate::ml::heads::xlstm) struct Trace<T: Real> {
     /// `(seq, inner)`: what is convolved, and what is remembered.
-    memory: Vec<T>,
+    memory: Scratch<T>,
     /// `(seq, inner)`: the output gate before its SiLU.
-    gate: Vec<T>,
+    gate: Scratch<T>,
     /// `(seq, 3, inner)`.
-    qkv: Vec<T>,
+    qkv: Scratch<T>,
     /// `(seq, 2, heads)`.
-    gates: Vec<T>,
+    gates: Scratch<T>,
     /// `(seq, inner)`: outputs of the cell.
-    h: Vec<T>,
+    h: Scratch<T>,
     heads: Vec<HeadTrace<T>>,
 }
 
 /// Activations that are cheap to compute again.
-struct Again<T> {
+struct Again<T: Real> {
     /// Before the SiLU of the convolution, and behind it.
-    before: Vec<T>,
-    convolved: Vec<T>,
+    before: Scratch<T>,
+    convolved: Scratch<T>,
     /// The cell's outputs behind their norm.
-    normed: Vec<T>,
+    normed: Scratch<T>,
 }
 
 impl Mlstm {
@@ -131,9 +132,9 @@ impl Mlstm {
     }
 
     /// Queries, keys and values: the first two see the convolved half, values the plain one.
-    fn qkv<T: Real>(&self, convolved: &[T], memory: &[T], weights: [&[T]; 3]) -> Vec<T> {
+    fn qkv<T: Real>(&self, convolved: &[T], memory: &[T], weights: [&[T]; 3]) -> Scratch<T> {
         let seq = memory.len() / self.inner;
-        let mut qkv = vec![T::zero(); seq * 3 * self.inner];
+        let mut qkv = Scratch::new(seq * 3 * self.inner);
         for (which, weight) in weights.into_iter().enumerate() {
             let x = if which < 2 { convolved } else { memory };
             let taps = headwise::transposed(weight, self.part);
@@ -157,15 +158,15 @@ impl Mlstm {
 
     fn again<T: Real>(&self, trace: &Trace<T>, weights: &[T]) -> Again<T> {
         let [_, _, _, conv, conv_bias, _, _, _, _, _, outnorm, ..] = parts(weights, self.sizes());
-        let mut before = vec![T::zero(); trace.memory.len()];
+        let mut before = Scratch::new(trace.memory.len());
         convolve(
             &trace.memory,
             &by_tap(conv, self.inner),
             conv_bias,
             &mut before,
         );
-        let convolved = before.iter().map(|&a| a * a.sigmoid()).collect();
-        let mut normed = vec![T::zero(); trace.h.len()];
+        let convolved = silu(&before);
+        let mut normed = Scratch::new(trace.h.len());
         norm_rows(&trace.h, outnorm, self.heads, &mut normed);
         Again {
             before,
@@ -190,10 +191,15 @@ impl Mlstm {
     }
 }
 
+/// `x sigmoid(x)` of each.
+fn silu<T: Real>(x: &[T]) -> Scratch<T> {
+    Scratch::of(x.len(), x.iter().map(|&a| a * a.sigmoid()))
+}
+
 /// `y = (normed + skip * convolved) * silu(gate)`, row by row.
-fn gated<T: Real>(again: &Again<T>, gate: &[T], skip: &[T]) -> Vec<T> {
+fn gated<T: Real>(again: &Again<T>, gate: &[T], skip: &[T]) -> Scratch<T> {
     let width = skip.len();
-    let mut out = vec![T::zero(); gate.len()];
+    let mut out = Scratch::new(gate.len());
     let rows = out.chunks_mut(width).zip(gate.chunks(width));
     let sides = again
         .normed
@@ -215,10 +221,10 @@ fn gated_back<T: Real>(
     (gate, skip): (&[T], &[T]),
     grad_y: &mut [T],
     grad_skip: &mut [T],
-) -> (Vec<T>, Vec<T>) {
+) -> (Scratch<T>, Scratch<T>) {
     let width = skip.len();
-    let mut grad_gate = vec![T::zero(); gate.len()];
-    let mut grad_convolved = vec![T::zero(); gate.len()];
+    let mut grad_gate = Scratch::new(gate.len());
+    let mut grad_convolved = Scratch::new(gate.len());
     for start in (0..gate.len()).step_by(width) {
         let row = start..start + width;
         let (z, h) = (&gate[row.clone()], &again.normed[row.clone()]);
@@ -262,11 +268,11 @@ impl Kernel for Mlstm {
         } = self.read(x, weights, hands);
         // 3. The cell.
         let heads = self.each_head(hands, |head| self.head(&qkv, &gates, head).forward());
-        let mut h = vec![T::zero(); seq * inner];
+        let mut h = Scratch::new(seq * inner);
         for (head, trace) in heads.iter().enumerate() {
             self.place(&trace.h, &mut h, head * (inner / self.heads), inner);
         }
-        let mut normed = vec![T::zero(); seq * inner];
+        let mut normed = Scratch::new(seq * inner);
         norm_rows(&h, outnorm, self.heads, &mut normed);
         // 4. Skip, output gate, down, and the residual.
         let again = Again {
@@ -335,7 +341,7 @@ impl Kernel for Mlstm {
         let (grad_gate, grad_convolved) =
             gated_back(&again, (&trace.gate, skip), &mut grad_y, grad_skip);
         // 3. The cell and its norm.
-        let mut grad_h = vec![T::zero(); seq * inner];
+        let mut grad_h = Scratch::filled(seq * inner, T::zero());
         norm_rows_back(
             (&trace.h, outnorm),
             self.heads,
@@ -354,13 +360,13 @@ impl Kernel for Mlstm {
 }
 
 /// What the cell and the output gate read; see [`Trace`] and [`Again`].
-struct Read<T> {
-    memory: Vec<T>,
-    gate: Vec<T>,
-    before: Vec<T>,
-    convolved: Vec<T>,
-    qkv: Vec<T>,
-    gates: Vec<T>,
+struct Read<T: Real> {
+    memory: Scratch<T>,
+    gate: Scratch<T>,
+    before: Scratch<T>,
+    convolved: Scratch<T>,
+    qkv: Scratch<T>,
+    gates: Scratch<T>,
 }
 
 impl Mlstm {
@@ -382,10 +388,10 @@ impl Mlstm {
             ..,
         ] = parts(weights, self.sizes());
         // 1. Norm, and up in halves. (seq, inner) each
-        let mut normed = vec![T::zero(); x.len()];
+        let mut normed = Scratch::new(x.len());
         norm_rows(x, norm, 1, &mut normed);
         let raise = |weight: &[T]| {
-            let mut out = vec![T::zero(); seq * inner];
+            let mut out = Scratch::new(seq * inner);
             let operands = (Mat::rows(&normed, dim), Mat::rows(weight, dim).t());
             let to = (&mut out[..], inner, Put::Set);
             product(to, operands, [seq, dim, inner], one, hands);
@@ -393,11 +399,11 @@ impl Mlstm {
         };
         let (memory, gate) = (raise(up), raise(up_gate));
         // 2. The convolution, and what the cell reads.
-        let mut before = vec![T::zero(); seq * inner];
+        let mut before = Scratch::new(seq * inner);
         convolve(&memory, &by_tap(conv, inner), conv_bias, &mut before);
-        let convolved: Vec<T> = before.iter().map(|&a| a * a.sigmoid()).collect();
+        let convolved = silu(&before);
         let qkv = self.qkv(&convolved, &memory, [q, k, v]);
-        let mut gates = bias.repeat(seq);
+        let mut gates = Scratch::stacked([seq, bias.len()], std::iter::repeat(bias));
         let operands = (Mat::rows(&qkv, 3 * inner), Mat::rows(weight, 3 * inner).t());
         let to = (&mut gates[..], 2 * self.heads, Put::Add);
         let shape = [seq, 3 * inner, 2 * self.heads];
@@ -414,11 +420,11 @@ impl Mlstm {
 }
 
 /// Gradients at the cell.
-struct Before<T> {
+struct Before<T: Real> {
     again: Again<T>,
-    grad_h: Vec<T>,
-    grad_gate: Vec<T>,
-    grad_convolved: Vec<T>,
+    grad_h: Scratch<T>,
+    grad_gate: Scratch<T>,
+    grad_convolved: Scratch<T>,
 }
 
 impl Mlstm {
@@ -427,24 +433,22 @@ impl Mlstm {
         &self,
         (trace, weights): (&Trace<T>, &[T]),
         convolved: &[T],
-        (grad_h, mut grad_convolved): (&[T], Vec<T>),
+        (grad_h, mut grad_convolved): (&[T], Scratch<T>),
         [grad_q, grad_k, grad_v, grad_gate, grad_bias]: [&mut [T]; 5],
         hands: Hands,
-    ) -> (Vec<T>, Vec<T>) {
+    ) -> (Scratch<T>, Scratch<T>) {
         let (inner, width) = (self.inner, self.inner / self.heads);
         let seq = grad_h.len() / inner;
         let [_, _, _, _, _, q, k, v, gate_weight, ..] = parts(weights, self.sizes());
         let heads = self.each_head(hands, |head| {
             let rows = grad_h.chunks(inner);
-            let own: Vec<T> = rows
-                .flat_map(|row| &row[head * width..][..width])
-                .copied()
-                .collect();
+            let own = rows.map(|row| &row[head * width..][..width]);
+            let own = Scratch::stacked([seq, width], own);
             self.head(&trace.qkv, &trace.gates, head)
                 .backward(&trace.heads[head], &own)
         });
-        let mut grad_qkv = vec![T::zero(); trace.qkv.len()];
-        let mut grad_gates = vec![T::zero(); trace.gates.len()];
+        let mut grad_qkv = Scratch::new(trace.qkv.len());
+        let mut grad_gates = Scratch::new(trace.gates.len());
         self.scatter(&heads, &mut grad_qkv, &mut grad_gates);
         // The gates read q, k and v too.
         add_columns(&grad_gates, grad_bias);
@@ -465,7 +469,7 @@ impl Mlstm {
             T::one(),
             hands,
         );
-        let mut grad_memory = vec![T::zero(); trace.memory.len()];
+        let mut grad_memory = Scratch::filled(trace.memory.len(), T::zero());
         let maps = [(q, grad_q), (k, grad_k), (v, grad_v)];
         for (which, (weight, grad_weight)) in maps.into_iter().enumerate() {
             let (x, grad_x) = if which < 2 {
@@ -531,9 +535,9 @@ impl Mlstm {
         add_columns(&by_channel(grad_taps, inner), grad_conv);
         add_columns(grad_bias, grad_conv_bias);
         // 1. Up, and the norm.
-        let mut normed = vec![T::zero(); x.len()];
+        let mut normed = Scratch::new(x.len());
         norm_rows(x, norm, 1, &mut normed);
-        let mut grad_normed = vec![T::zero(); x.len()];
+        let mut grad_normed = Scratch::filled(x.len(), T::zero());
         let halves = [
             (&grad_memory, up, grad_up),
             (&before.grad_gate, up_gate, grad_up_gate),

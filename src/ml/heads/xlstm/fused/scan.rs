@@ -2,6 +2,7 @@
 
 use super::parts;
 use super::parts_mut;
+use crate::compute::scratch::Scratch;
 use crate::ml::layers::Real;
 use crate::ml::layers::add_scaled4;
 
@@ -9,11 +10,11 @@ use crate::ml::layers::add_scaled4;
 const SAVED: usize = 7;
 
 /// What the backward pass reads.
-pub(super) struct Trace<T> {
+pub(super) struct Trace<T: Real> {
     /// `(seq, SAVED, width)`.
-    saved: Vec<T>,
+    saved: Scratch<T>,
     /// `(seq, width)`: the outputs.
-    pub(super) y: Vec<T>,
+    pub(super) y: Scratch<T>,
 }
 
 /// Where a head stands in rows of the gates' inputs `(seq, 4, heads, width)`.
@@ -64,8 +65,8 @@ pub(super) fn forward<T: Real>(wx: &[T], recurrent: &[T], place: Place) -> Trace
     let seq = wx.len() / (4 * place.heads * width);
     let by_input = by_input(recurrent, width);
     let mut trace = Trace {
-        saved: vec![T::zero(); seq * SAVED * width],
-        y: vec![T::zero(); seq * width],
+        saved: Scratch::new(seq * SAVED * width),
+        y: Scratch::new(seq * width),
     };
     let zeros = || vec![T::zero(); width];
     let mut state = [zeros(), zeros(), zeros()];
@@ -115,9 +116,9 @@ pub(super) fn backward<T: Real>(
     recurrent: &[T],
     grad: &[T],
     width: usize,
-) -> Vec<T> {
+) -> Scratch<T> {
     let seq = grad.len() / width;
-    let mut raw = vec![T::zero(); seq * 4 * width];
+    let mut raw = Scratch::new(seq * 4 * width);
     let zeros = || vec![T::zero(); width];
     let (mut later, mut grad_y, nothing) = ([zeros(), zeros()], zeros(), zeros());
     for t in (0..seq).rev() {

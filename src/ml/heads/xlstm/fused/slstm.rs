@@ -14,6 +14,7 @@ use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::scratch::Scratch;
 use crate::ml::heads::xlstm::XlstmConfig;
 use crate::ml::layers::Real;
 use crate::ml::layers::by_channel;
@@ -33,16 +34,16 @@ pub(in crate::ml::heads::xlstm) struct Slstm {
 }
 
 /// What the backward pass reads of one sequence.
-pub(in crate::ml::heads::xlstm) struct Trace<T> {
+pub(in crate::ml::heads::xlstm) struct Trace<T: Real> {
     heads: Vec<scan::Trace<T>>,
     /// `(seq, dim)`: outputs of the recurrence.
-    y: Vec<T>,
+    y: Scratch<T>,
     /// `(seq, dim)`: the input of the feed-forward part.
-    middle: Vec<T>,
+    middle: Scratch<T>,
     /// `(seq, inner)`: before the GELU.
-    gate: Vec<T>,
+    gate: Scratch<T>,
     /// `(seq, inner)`: what is gated.
-    up: Vec<T>,
+    up: Scratch<T>,
 }
 
 /// Weights of the recurrent half.
@@ -105,12 +106,12 @@ impl Slstm {
     }
 
     /// A head's part of each row, gathered.
-    fn gather<T: Real>(&self, rows: &[T], head: usize) -> Vec<T> {
+    fn gather<T: Real>(&self, rows: &[T], head: usize) -> Scratch<T> {
         let width = self.dim / self.heads;
         let parts = rows
             .chunks(self.dim)
             .map(|row| &row[head * width..][..width]);
-        parts.flatten().copied().collect()
+        Scratch::stacked([rows.len() / self.dim, width], parts)
     }
 
     /// Inputs of the gates with their bias, `(seq, 4, dim)`: i and f see the convolved input, z and o the plain one.
@@ -119,10 +120,10 @@ impl Slstm {
         [convolved, plain]: [&[T]; 2],
         gates: [&[T]; 4],
         bias: &[T],
-    ) -> Vec<T> {
+    ) -> Scratch<T> {
         let (dim, width) = (self.dim, self.dim / self.heads);
         let seq = plain.len() / dim;
-        let mut out = bias.repeat(seq);
+        let mut out = Scratch::stacked([seq, bias.len()], std::iter::repeat(bias));
         for (gate, weight) in gates.into_iter().enumerate() {
             let x = if gate < 2 { convolved } else { plain };
             for head in 0..self.heads {
@@ -170,14 +171,14 @@ impl Slstm {
         weights: [&[T]; 4],
         out: &mut [T],
         hands: Hands,
-    ) -> (Vec<T>, Vec<T>) {
+    ) -> (Scratch<T>, Scratch<T>) {
         let (dim, inner, one) = (self.dim, self.inner, T::one());
         let seq = out.len() / dim;
         let [norm, up_gate, up, down] = weights;
-        let mut normed = vec![T::zero(); out.len()];
+        let mut normed = Scratch::new(out.len());
         norm_rows(out, norm, 1, &mut normed);
         let raise = |weight: &[T]| {
-            let mut out = vec![T::zero(); seq * inner];
+            let mut out = Scratch::new(seq * inner);
             let operands = (Mat::rows(&normed, dim), Mat::rows(weight, dim).t());
             product(
                 (&mut out, inner, Put::Set),
@@ -189,7 +190,8 @@ impl Slstm {
             out
         };
         let (gate, up) = (raise(up_gate), raise(up));
-        let act: Vec<T> = gate.iter().zip(&up).map(|(&g, &u)| gelu(g).0 * u).collect();
+        let act = gate.iter().zip(&up[..]).map(|(&g, &u)| gelu(g).0 * u);
+        let act = Scratch::of(gate.len(), act);
         let operands = (Mat::rows(&act, inner), Mat::rows(down, inner).t());
         product(
             (out, dim, Put::Add),
@@ -212,7 +214,7 @@ impl Slstm {
     ) {
         let (dim, inner, one) = (self.dim, self.inner, T::one());
         let seq = grad_x.len() / dim;
-        let mut grad_act = vec![T::zero(); seq * inner];
+        let mut grad_act = Scratch::new(seq * inner);
         let g = Mat::rows(grad_x, dim);
         let to = (&mut grad_act[..], inner, Put::Set);
         product(
@@ -222,8 +224,8 @@ impl Slstm {
             one,
             hands,
         );
-        let mut grads = [vec![T::zero(); seq * inner], grad_act];
-        let mut act = vec![T::zero(); seq * inner];
+        let mut grads = [Scratch::new(seq * inner), grad_act];
+        let mut act = Scratch::new(seq * inner);
         {
             let [grad_gate, grad_up] = &mut grads;
             let (grad_gate, grad_up) = (&mut grad_gate[..], &mut grad_up[..]);
@@ -243,9 +245,9 @@ impl Slstm {
             one,
             hands,
         );
-        let mut normed = vec![T::zero(); grad_x.len()];
+        let mut normed = Scratch::new(grad_x.len());
         norm_rows(&trace.middle, norm, 1, &mut normed);
-        let mut grad_normed = vec![T::zero(); grad_x.len()];
+        let mut grad_normed = Scratch::filled(grad_x.len(), T::zero());
         let both = [(up_gate, grad_up_gate), (up, grad_up)];
         for (grad, (weight, grad_weight)) in grads.iter().zip(both) {
             let g = Mat::rows(grad, inner);
@@ -277,7 +279,7 @@ impl Slstm {
         grad_y: &[T],
         grad_recurrent: &mut [T],
         hands: Hands,
-    ) -> Vec<T> {
+    ) -> Scratch<T> {
         let width = self.dim / self.heads;
         let square = 4 * width * width;
         let heads = self.each_head(hands, |head| {
@@ -285,7 +287,7 @@ impl Slstm {
             let recurrent = &recurrent[head * square..][..square];
             scan::backward(&trace.heads[head], recurrent, &own, width)
         });
-        let mut grad = vec![T::zero(); grad_y.len() * 4];
+        let mut grad = Scratch::new(grad_y.len() * 4);
         for (head, raw) in heads.iter().enumerate() {
             for (row, values) in raw.chunks(width).enumerate() {
                 let at = self.place(head).gate(row / 4, row % 4);
@@ -345,11 +347,11 @@ impl Kernel for Slstm {
             bias,
             group_norm,
         ] = front;
-        let mut normed = vec![T::zero(); x.len()];
+        let mut normed = Scratch::new(x.len());
         norm_rows(x, norm, 1, &mut normed);
-        let mut convolved = vec![T::zero(); x.len()];
+        let mut convolved = Scratch::new(x.len());
         convolve(&normed, &by_tap(conv, self.dim), conv_bias, &mut convolved);
-        for a in &mut convolved {
+        for a in convolved.iter_mut() {
             *a *= a.sigmoid();
         }
         let wx = self.inputs([&convolved, &normed], [i, f, z, o], bias);
@@ -358,7 +360,7 @@ impl Kernel for Slstm {
         let heads = self.each_head(hands, |head| {
             scan::forward(&wx, &recurrent[head * square..][..square], self.place(head))
         });
-        let mut y = vec![T::zero(); x.len()];
+        let mut y = Scratch::new(x.len());
         for (head, trace) in heads.iter().enumerate() {
             for (row, values) in y.chunks_mut(self.dim).zip(trace.y.chunks(width)) {
                 row[head * width..][..width].copy_from_slice(values);
@@ -368,7 +370,7 @@ impl Kernel for Slstm {
         for (out, &x) in out.iter_mut().zip(x) {
             *out += x;
         }
-        let middle = out.to_vec();
+        let middle = Scratch::stacked([1, out.len()], std::iter::once(&*out));
         let (gate, up) = self.feed_forward(back, out, hands);
         Trace {
             heads,
@@ -410,7 +412,7 @@ impl Kernel for Slstm {
             grad_bias,
             grad_group,
         ] = parts_mut(grad_front, self.front_sizes());
-        let mut grad_y = vec![T::zero(); x.len()];
+        let mut grad_y = Scratch::filled(x.len(), T::zero());
         norm_rows_back(
             (&trace.y, group_norm),
             self.heads,
@@ -420,14 +422,15 @@ impl Kernel for Slstm {
         );
         let grad_wx = self.recurrence_back(trace, recurrent, &grad_y, grad_recurrent, hands);
         add_columns(&grad_wx, grad_bias);
-        let mut normed = vec![T::zero(); x.len()];
+        let mut normed = Scratch::new(x.len());
         norm_rows(x, norm, 1, &mut normed);
         let taps = by_tap(conv, self.dim);
-        let mut before = vec![T::zero(); x.len()];
+        let mut before = Scratch::new(x.len());
         convolve(&normed, &taps, conv_bias, &mut before);
-        let convolved: Vec<T> = before.iter().map(|&a| a * a.sigmoid()).collect();
-        let mut grad_convolved = vec![T::zero(); x.len()];
-        let mut grad_normed = vec![T::zero(); x.len()];
+        let convolved = before.iter().map(|&a| a * a.sigmoid());
+        let convolved = Scratch::of(before.len(), convolved);
+        let mut grad_convolved = Scratch::filled(x.len(), T::zero());
+        let mut grad_normed = Scratch::filled(x.len(), T::zero());
         self.inputs_back(
             &grad_wx,
             ([&convolved, &normed], [i, f, z, o]),
