@@ -1,111 +1,161 @@
-//! Causal attention for training, forward and back, one head at a time.
+//! Attention, forward and back, some queries of one head at a time.
 //!
-//! Made of plain operations, attention writes a dozen matrices of sequence by sequence for all heads of a batch; here one
-//! head's lie in the cache, and the way back computes its weights again.
+//! Made of plain operations, attention writes a dozen matrices of queries by keys for all heads of a batch; here those of
+//! some queries lie in the cache, and the way back computes their weights again.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{Matrix, multiply, values, with_values};
 
-/// `softmax(q k^T / sqrt(width)) v` where a position sees itself and what stands before it: `q (rows, heads, seq, width)`,
-/// `k` and `v (rows, kv_heads, seq, width)`, f32, contiguous; neighbouring query heads share a key head.
+/// Queries whose weights are there at once: enough for the products to run well, few enough for a cache of 2 MB to hold
+/// their weights against some thousand keys.
+pub const QUERIES: usize = 128;
+
+/// What a query sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sees {
+    /// All keys.
+    All,
+    /// The key of its own place and those before: there are as many keys as queries.
+    Before,
+}
+
+/// `softmax(q k^T / sqrt(width)) v`: `q (rows, heads, queries, width)`, `k` and `v (rows, kv_heads, keys, width)`, f32,
+/// contiguous; neighbouring query heads share a key head.
 ///
 /// # Errors
 /// Wrong ranks, types or sizes.
-pub fn causal_attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-    q.apply_op3(k, v, CausalAttention)
+pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, sees: Sees) -> Result<Tensor> {
+    q.apply_op3(k, v, Attention(sees))
 }
 
-struct CausalAttention;
+struct Attention(Sees);
 
-const NAME: &str = "causal-attention";
+const NAME: &str = "attention";
 
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
-    seq: usize,
+    sees: Sees,
+    keys: usize,
     width: usize,
-    /// Values of the query heads that share a key head, and of that key head.
+    /// Values of a query head, and of the query heads that share a key head.
+    query: usize,
     group: usize,
+    /// Values of a key head.
     key: usize,
 }
 
+/// Neighbouring queries, and how many keys they see at most.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    start: usize,
+    rows: usize,
+    cols: usize,
+}
+
 impl Sizes {
-    fn new(q: &[usize], k: &[usize], v: &[usize]) -> Result<Self> {
-        let (&[rows, heads, seq, width], &[.., kv_heads, keys, _]) = (q, k) else {
-            bail!("{NAME} expects (rows, heads, seq, width), got {q:?} and {k:?}")
+    fn new(sees: Sees, q: &[usize], k: &[usize], v: &[usize]) -> Result<Self> {
+        let (&[rows, heads, queries, width], &[.., kv_heads, keys, _]) = (q, k) else {
+            bail!("{NAME} expects (rows, heads, queries, width), got {q:?} and {k:?}")
         };
         if k != v
             || k != [rows, kv_heads, keys, width]
-            || keys != seq
             || !heads.is_multiple_of(kv_heads.max(1))
+            || (sees == Sees::Before && keys != queries)
         {
             bail!(
-                "{NAME} expects keys and values (rows, kv_heads, seq, width) for {q:?}, got {k:?} and {v:?}"
+                "{NAME} expects keys and values (rows, kv_heads, keys, width) for {q:?}, got {k:?} and {v:?}"
             )
         }
-        let key = seq * width;
-        let group = heads / kv_heads.max(1) * key;
+        let query = queries * width;
         Ok(Self {
-            seq,
+            sees,
+            keys,
             width,
-            group,
-            key,
+            query,
+            group: heads / kv_heads.max(1) * query,
+            key: keys * width,
         })
-    }
-
-    const fn product(self) -> [usize; 3] {
-        [self.seq, self.width, self.seq]
-    }
-
-    const fn sum(self) -> [usize; 3] {
-        [self.seq, self.seq, self.width]
     }
 
     fn scale(self) -> f32 {
         (self.width as f32).sqrt().recip()
     }
 
-    /// Weights of one head, zero above the diagonal.
-    fn weights(self, q: &[f32], k: &[f32], weights: &mut Vec<f32>) {
-        let Self { seq, width, .. } = self;
-        weights.resize(seq * seq, 0.0);
-        multiply(
-            weights,
-            Matrix::rows(q, width),
-            Matrix::transposed(k, width),
-            self.product(),
-            0.0,
-        );
-        let scale = self.scale();
-        for (row, weights) in weights.chunks_exact_mut(seq).enumerate() {
-            let (seen, unseen) = weights.split_at_mut(row + 1);
-            let most = seen.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0.0;
-            for weight in seen.iter_mut() {
-                *weight = exp((*weight - most) * scale);
+    fn blocks(self) -> impl Iterator<Item = Block> {
+        let queries = self.query / self.width;
+        (0..queries).step_by(QUERIES).map(move |start| {
+            let rows = QUERIES.min(queries - start);
+            let cols = match self.sees {
+                Sees::All => self.keys,
+                Sees::Before => start + rows,
+            };
+            Block { start, rows, cols }
+        })
+    }
+
+    /// A block's part of a query head.
+    fn part(self, block: Block) -> std::ops::Range<usize> {
+        block.start * self.width..(block.start + block.rows) * self.width
+    }
+
+    /// A key head `(keys, width)` turned to `(width, keys)`, once for all blocks: a product of its rows with queries would
+    /// turn it over for each of them.
+    fn turned(self, head: &[f32], out: &mut Vec<f32>) {
+        /// Keys whose rows lie in the nearest cache together.
+        const SIDE: usize = 16;
+        out.resize(self.key, 0.0);
+        for start in (0..self.keys).step_by(SIDE) {
+            let end = self.keys.min(start + SIDE);
+            for (column, out) in out.chunks_exact_mut(self.keys).enumerate() {
+                for (key, place) in (start..end).zip(&mut out[start..end]) {
+                    *place = head[key * self.width + column];
+                }
             }
-            for weight in seen.iter() {
-                sum += weight;
-            }
-            let part = 1.0 / sum;
-            for weight in seen.iter_mut() {
-                *weight *= part;
-            }
+        }
+    }
+
+    /// Weights `(rows, cols)` of a block of one head, zero where a query does not see; the keys are turned.
+    fn weights(self, block: Block, q: &[f32], turned: &[f32], weights: &mut [f32]) {
+        let Block { start, rows, cols } = block;
+        let (q, k) = (Matrix::rows(q, self.width), Matrix::rows(turned, self.keys));
+        multiply(weights, q, k, [rows, self.width, cols], 0.0);
+        for (row, weights) in weights.chunks_exact_mut(cols).take(rows).enumerate() {
+            let seen = match self.sees {
+                Sees::All => cols,
+                Sees::Before => start + row + 1,
+            };
+            let (seen, unseen) = weights.split_at_mut(seen);
+            soften(seen, self.scale());
             unseen.fill(0.0);
         }
     }
 
-    fn forward(self, (q, k, v): (&[f32], &[f32], &[f32]), out: &mut [f32], weights: &mut Vec<f32>) {
-        for (q, out) in q.chunks_exact(self.key).zip(out.chunks_exact_mut(self.key)) {
-            self.weights(q, k, weights);
-            multiply(
-                out,
-                Matrix::rows(weights, self.seq),
-                Matrix::rows(v, self.width),
-                self.sum(),
-                0.0,
-            );
+    /// The most weights of a block.
+    fn most(self) -> usize {
+        QUERIES.min(self.query / self.width) * self.keys
+    }
+
+    fn forward(
+        self,
+        (q, k, v): (&[f32], &[f32], &[f32]),
+        out: &mut [f32],
+        [turned, weights]: &mut [Vec<f32>; 2],
+    ) {
+        self.turned(k, turned);
+        weights.resize(self.most(), 0.0);
+        let heads = q.chunks_exact(self.query);
+        for (q, out) in heads.zip(out.chunks_exact_mut(self.query)) {
+            for block in self.blocks() {
+                self.weights(block, &q[self.part(block)], turned, weights);
+                let (weights, v) = (
+                    Matrix::rows(weights, block.cols),
+                    Matrix::rows(v, self.width),
+                );
+                let shape = [block.rows, block.cols, self.width];
+                multiply(&mut out[self.part(block)], weights, v, shape, 0.0);
+            }
         }
     }
 
@@ -113,55 +163,103 @@ impl Sizes {
     fn backward(
         self,
         (q, k, v): (&[f32], &[f32], &[f32]),
-        (out, grad): (&[f32], &[f32]),
-        into: [&mut [f32]; 3],
+        grad: &[f32],
+        [grad_q, grad_k, grad_v]: [&mut [f32]; 3],
     ) {
-        let Self {
-            seq, width, key, ..
-        } = self;
-        let [grad_q, grad_k, grad_v] = into;
-        let (mut weights, mut change) = (Vec::new(), vec![0.0; seq * seq]);
-        let heads = q.chunks_exact(key).zip(grad_q.chunks_exact_mut(key));
-        let behind = out.chunks_exact(key).zip(grad.chunks_exact(key));
-        for ((q, grad_q), (out, grad)) in heads.zip(behind) {
-            self.weights(q, k, &mut weights);
-            multiply(
-                grad_v,
-                Matrix::transposed(&weights, seq),
-                Matrix::rows(grad, width),
-                self.sum(),
-                1.0,
-            );
-            multiply(
-                &mut change,
-                Matrix::rows(grad, width),
-                Matrix::transposed(v, width),
-                self.product(),
-                0.0,
-            );
-            let rows = change.chunks_exact_mut(seq).zip(weights.chunks_exact(seq));
-            let behind = out.chunks_exact(width).zip(grad.chunks_exact(width));
-            for ((change, weights), (out, grad)) in rows.zip(behind) {
-                let mean: f32 = out.iter().zip(grad).map(|(out, grad)| out * grad).sum();
-                for (change, weight) in change.iter_mut().zip(weights) {
-                    *change = weight * (*change - mean) * self.scale();
-                }
+        let mut turned = [Vec::new(), Vec::new()];
+        self.turned(k, &mut turned[0]);
+        self.turned(v, &mut turned[1]);
+        let mut room = [vec![0.0; self.most()], vec![0.0; self.most()]];
+        let heads = q.chunks_exact(self.query);
+        let heads = heads.zip(grad_q.chunks_exact_mut(self.query));
+        for ((q, grad_q), grad) in heads.zip(grad.chunks_exact(self.query)) {
+            for block in self.blocks() {
+                let part = self.part(block);
+                let (q, grad_q) = (&q[part.clone()], &mut grad_q[part.clone()]);
+                let into = [grad_q, &mut *grad_k, &mut *grad_v];
+                self.block_back(block, (q, k, &turned), &grad[part], into, &mut room);
             }
-            multiply(
-                grad_q,
-                Matrix::rows(&change, seq),
-                Matrix::rows(k, width),
-                self.sum(),
-                0.0,
-            );
-            multiply(
-                grad_k,
-                Matrix::transposed(&change, seq),
-                Matrix::rows(q, width),
-                self.sum(),
-                1.0,
-            );
         }
+    }
+
+    /// Gradients of a block's queries, and what it adds to those of keys and values.
+    fn block_back(
+        self,
+        block: Block,
+        (q, k, [turned_k, turned_v]): (&[f32], &[f32], &[Vec<f32>; 2]),
+        grad: &[f32],
+        [grad_q, grad_k, grad_v]: [&mut [f32]; 3],
+        [weights, change]: &mut [Vec<f32>; 2],
+    ) {
+        let (Block { rows, cols, .. }, width) = (block, self.width);
+        self.weights(block, q, turned_k, weights);
+        let (across, along) = ([cols, rows, width], [rows, cols, width]);
+        let g = Matrix::rows(grad, width);
+        multiply(grad_v, Matrix::transposed(weights, cols), g, across, 1.0);
+        let v = Matrix::rows(turned_v, self.keys);
+        multiply(change, g, v, [rows, width, cols], 0.0);
+        let pairs = change
+            .chunks_exact_mut(cols)
+            .zip(weights.chunks_exact(cols));
+        for (change, weights) in pairs.take(rows) {
+            // The mean of these very numbers: the output's product with its gradient is the same, rounded another way, and
+            // where all changes are alike what is left of them would be that rounding.
+            let mean = dot(weights, change);
+            for (change, weight) in change.iter_mut().zip(weights) {
+                *change = weight * (*change - mean) * self.scale();
+            }
+        }
+        let rows_of_change = Matrix::rows(change, cols);
+        multiply(grad_q, rows_of_change, Matrix::rows(k, width), along, 0.0);
+        let columns_of_change = Matrix::transposed(change, cols);
+        multiply(
+            grad_k,
+            columns_of_change,
+            Matrix::rows(q, width),
+            across,
+            1.0,
+        );
+    }
+}
+
+/// Values that are folded side by side, so that none waits for the one before.
+const LANES: usize = 16;
+
+/// Folds a row of values into one.
+fn fold(row: &[f32], start: f32, add: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = add(*lane, value);
+        }
+    }
+    let all = lanes.into_iter().chain(rest.iter().copied());
+    all.fold(start, add)
+}
+
+/// Sum of the products of two rows.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane = a.mul_add(*b, *lane);
+        }
+    }
+    let rest = rest_a.iter().zip(rest_b).map(|(a, b)| a * b);
+    lanes.into_iter().chain(rest).sum()
+}
+
+/// A row of scores becomes `softmax(scale * scores)`.
+fn soften(row: &mut [f32], scale: f32) {
+    let most = fold(row, f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    for weight in row.iter_mut() {
+        *weight = exp((*weight - most) * scale);
+    }
+    let part = 1.0 / fold(row, 0.0, |a, b| a + b);
+    for weight in row.iter_mut() {
+        *weight *= part;
     }
 }
 
@@ -181,7 +279,7 @@ fn exp(x: f32) -> f32 {
             .fold(1.0 / 720.0, |sum: f32, term| sum.mul_add(rest, *term))
 }
 
-impl CustomOp3 for CausalAttention {
+impl CustomOp3 for Attention {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -195,7 +293,7 @@ impl CustomOp3 for CausalAttention {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let sizes = Sizes::new(l1.dims(), l2.dims(), l3.dims())?;
+        let sizes = Sizes::new(self.0, l1.dims(), l2.dims(), l3.dims())?;
         let (q, k, v) = (
             values(s1, l1, NAME)?,
             values(s2, l2, NAME)?,
@@ -206,8 +304,8 @@ impl CustomOp3 for CausalAttention {
         out.par_chunks_mut(sizes.group)
             .zip(q.par_chunks(sizes.group))
             .zip(keys)
-            .for_each_init(Vec::new, |weights, ((out, q), (k, v))| {
-                sizes.forward((q, k, v), out, weights);
+            .for_each_init(Default::default, |room, ((out, q), (k, v))| {
+                sizes.forward((q, k, v), out, room);
             });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
@@ -217,33 +315,30 @@ impl CustomOp3 for CausalAttention {
         q: &Tensor,
         k: &Tensor,
         v: &Tensor,
-        out: &Tensor,
+        _out: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let sizes = Sizes::new(q.dims(), k.dims(), v.dims())?;
+        let sizes = Sizes::new(self.0, q.dims(), k.dims(), v.dims())?;
         let grad = grad.contiguous()?;
-        let [of_q, of_k, of_v] =
-            with_values([q, k, v, out, &grad], NAME, |[q, k, v, out, grad]| {
-                let [mut of_q, mut of_k, mut of_v] =
-                    [q, k, v].map(|values| vec![0.0; values.len()]);
-                let grads = of_q.par_chunks_mut(sizes.group);
-                let grads = grads.zip(
-                    of_k.par_chunks_mut(sizes.key)
-                        .zip(of_v.par_chunks_mut(sizes.key)),
-                );
-                let given = q
-                    .par_chunks(sizes.group)
-                    .zip(k.par_chunks(sizes.key).zip(v.par_chunks(sizes.key)));
-                let behind = out
-                    .par_chunks(sizes.group)
-                    .zip(grad.par_chunks(sizes.group));
-                grads.zip(given).zip(behind).for_each(
-                    |(((of_q, (of_k, of_v)), (q, (k, v))), behind)| {
-                        sizes.backward((q, k, v), behind, [of_q, of_k, of_v]);
-                    },
-                );
-                [of_q, of_k, of_v]
-            })?;
+        let [of_q, of_k, of_v] = with_values([q, k, v, &grad], NAME, |[q, k, v, grad]| {
+            let [mut of_q, mut of_k, mut of_v] = [q, k, v].map(|values| vec![0.0; values.len()]);
+            let grads = of_q.par_chunks_mut(sizes.group);
+            let grads = grads.zip(
+                of_k.par_chunks_mut(sizes.key)
+                    .zip(of_v.par_chunks_mut(sizes.key)),
+            );
+            let given = q
+                .par_chunks(sizes.group)
+                .zip(k.par_chunks(sizes.key).zip(v.par_chunks(sizes.key)));
+            let grad = grad.par_chunks(sizes.group);
+            grads
+                .zip(given)
+                .zip(grad)
+                .for_each(|(((of_q, (of_k, of_v)), (q, (k, v))), grad)| {
+                    sizes.backward((q, k, v), grad, [of_q, of_k, of_v]);
+                });
+            [of_q, of_k, of_v]
+        })?;
         let tensor =
             |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device()).map(Some);
         Ok((tensor(of_q, q)?, tensor(of_k, k)?, tensor(of_v, v)?))
@@ -265,19 +360,20 @@ mod tests {
     }
 
     /// The same of plain operations.
-    fn plain(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    fn plain(q: &Tensor, k: &Tensor, v: &Tensor, sees: Sees) -> Result<Tensor> {
         let (rows, heads, seq, width) = q.dims4()?;
         let repeat = |x: &Tensor| {
-            let (_, kv, ..) = x.dims4()?;
+            let (_, kv, keys, _) = x.dims4()?;
             let x = x
                 .unsqueeze(2)?
-                .broadcast_as((rows, kv, heads / kv, seq, width))?;
-            x.reshape((rows, heads, seq, width))
+                .broadcast_as((rows, kv, heads / kv, keys, width))?;
+            x.reshape((rows, heads, keys, width))
         };
         let (k, v) = (repeat(k)?, repeat(v)?);
-        let mask: Vec<f32> = (0..seq * seq)
+        let keys = k.dim(2)?;
+        let mask: Vec<f32> = (0..seq * keys)
             .map(|at| {
-                if at % seq > at / seq {
+                if sees == Sees::Before && at % keys > at / keys {
                     f32::NEG_INFINITY
                 } else {
                     0.0
@@ -285,22 +381,21 @@ mod tests {
             })
             .collect();
         let scores = (q.matmul(&k.t()?)? / (width as f64).sqrt())?;
-        let scores = scores.broadcast_add(&Tensor::from_vec(mask, (seq, seq), &Device::Cpu)?)?;
+        let scores = scores.broadcast_add(&Tensor::from_vec(mask, (seq, keys), &Device::Cpu)?)?;
         let scores = (scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?).exp()?;
         scores
             .broadcast_div(&scores.sum_keepdim(D::Minus1)?)?
             .matmul(&v)
     }
 
-    #[test]
-    fn values_and_gradients_equal_those_of_plain_operations() -> Result<()> {
+    fn compare(sees: Sees, [queries, keys]: [usize; 2]) -> Result<()> {
         let (q, k, v) = (
-            random(&[2, 6, 37, 16], 1)?,
-            random(&[2, 3, 37, 16], 2)?,
-            random(&[2, 3, 37, 16], 3)?,
+            random(&[2, 6, queries, 16], 1)?,
+            random(&[2, 3, keys, 16], 2)?,
+            random(&[2, 3, keys, 16], 3)?,
         );
-        let mix = random(&[2, 6, 37, 16], 4)?;
-        let (ours, theirs) = (causal_attention(&q, &k, &v)?, plain(&q, &k, &v)?);
+        let mix = random(&[2, 6, queries, 16], 4)?;
+        let (ours, theirs) = (attention(&q, &k, &v, sees)?, plain(&q, &k, &v, sees)?);
         let grads = |out: &Tensor| (out * mix.as_tensor())?.sum_all()?.backward();
         let (a, b) = (grads(&ours)?, grads(&theirs)?);
         let mut pairs = vec![(ours, theirs)];
@@ -312,9 +407,20 @@ mod tests {
         }
         for (ours, theirs) in pairs {
             let error = (ours - theirs)?.abs()?.max_all()?.to_scalar::<f32>()?;
-            assert!(error < 2e-5, "{error}");
+            assert!(error < 2e-5, "{sees:?} {queries} {keys}: {error}");
         }
         Ok(())
+    }
+
+    #[test]
+    fn values_and_gradients_equal_those_of_plain_operations() -> Result<()> {
+        // Less than a block, whole blocks, and a block that is not full.
+        for queries in [37, 2 * QUERIES, 2 * QUERIES + 19] {
+            compare(Sees::Before, [queries, queries])?;
+            compare(Sees::All, [queries, queries])?;
+            compare(Sees::All, [queries, 50])?;
+        }
+        compare(Sees::All, [1, 300])
     }
 
     #[test]
@@ -328,7 +434,9 @@ mod tests {
     #[test]
     fn other_types_are_refused() -> Result<()> {
         let q = Tensor::zeros((1, 2, 4, 8), DType::F64, &Device::Cpu)?;
-        assert!(causal_attention(&q, &q, &q).is_err());
+        assert!(attention(&q, &q, &q, Sees::All).is_err());
+        let (q, k) = (random(&[1, 2, 4, 8], 1)?, random(&[1, 2, 5, 8], 2)?);
+        assert!(attention(&q, &k, &k, Sees::Before).is_err());
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ mod matmul;
 mod product;
 mod tiles;
 
-pub use attention::causal_attention;
+pub use attention::{QUERIES, Sees, attention};
 pub use batch_norm::{batch_norm_relu, channel_moments};
 pub use conv::{ConvSpec, conv2d, conv2d_rounded, linear_rounded};
 pub use matmul::{Matrix, multiply};

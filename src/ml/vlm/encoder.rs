@@ -73,6 +73,6 @@ impl EncoderLayer {
         let [q, k, v] = [&self.q_proj, &self.k_proj, &self.v_proj]
             .map(|p| split_heads(&p.forward(x)?, self.heads));
         self.out_proj
-            .forward(&merge_heads(&attention(mode, &q?, &k?, &v?, None)?)?)
+            .forward(&merge_heads(&attention(mode, &q?, &k?, &v?)?)?)
     }
 }

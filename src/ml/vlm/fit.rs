@@ -6,9 +6,9 @@ use std::num::NonZero;
 use candle_core::Device;
 
 use super::llama::LlmConfig;
-use super::ops::MAX_SCORES;
 use super::weights::{Form, PART_ELEMENTS, Slot, Wanted};
 use crate::compute::has_bf16;
+use crate::compute::kernels::QUERIES;
 use crate::domain::{Fit, FormNeed, MemoryNeed, TuneNeed};
 
 /// The sizes that activations depend on.
@@ -144,7 +144,7 @@ fn decoder(sizes: &Sizes, is_gpu: bool) -> u64 {
     let feed_forward = 2 * tokens * hidden + 4 * tokens * llm.intermediate_size as u64;
     // 2. queries in three stages, keys, values and what comes out of them
     let attention =
-        9 * tokens * hidden + 3 * scores(llm.num_attention_heads as u64 * tokens * tokens, is_gpu);
+        9 * tokens * hidden + scores([llm.num_attention_heads as u64, tokens, tokens], is_gpu);
     feed_forward.max(attention) + 4 * llm.vocab_size as u64
 }
 
@@ -154,15 +154,16 @@ fn tower(sizes: &Sizes, is_gpu: bool) -> u64 {
     let patches = sizes.patches as u64;
     let pictures = sizes.pictures[usize::from(is_gpu)] as u64;
     let tokens = pictures * patches;
-    let attention = 9 * tokens * width + 3 * scores(heads * tokens * patches, is_gpu);
+    let attention = 9 * tokens * width + scores([heads, tokens, patches], is_gpu);
     attention.max(3 * tokens * width + 3 * tokens * inner)
 }
 
-/// Scores of an attention that are there at once.
-fn scores(all: u64, is_gpu: bool) -> u64 {
+/// Values of an attention that are there at once: on a GPU all scores, the same softened, and one copy; on a CPU those of
+/// some queries of a head on every thread.
+fn scores([heads, queries, keys]: [u64; 3], is_gpu: bool) -> u64 {
     match is_gpu {
-        true => all,
-        false => all.min(MAX_SCORES as u64),
+        true => 3 * heads * queries * keys,
+        false => threads() as u64 * queries.min(QUERIES as u64) * keys,
     }
 }
 

@@ -13,7 +13,7 @@ use super::kv_cache::KvCache;
 use super::ops::{Linear, Mode, causal_mask, grouped_attention, merge_heads, split_heads};
 use super::tape::Tape;
 use super::weights::{Matrix, Weights};
-use crate::compute::kernels::causal_attention;
+use crate::compute::kernels::{Sees, attention};
 
 /// The decoder's sizes, under the names of a checkpoint's `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -378,9 +378,13 @@ impl Llama {
         // 2. Rotate
         let Rotary { cos, sin } = positions.rotary;
         let (q, k) = (self.mode.rope(&q, cos, sin)?, self.mode.rope(&k, cos, sin)?);
-        if self.mode == Mode::Training && cache.is_none() && is_single_on_cpu(&q) {
+        let is_first = cache.as_ref().is_none_or(|(_, cache)| cache.is_empty());
+        if is_first && is_single_on_cpu(&q) {
             let [q, k, v] = [q.contiguous()?, k.contiguous()?, v.contiguous()?];
-            let out = causal_attention(&q, &k, &v)?;
+            if let Some((index, cache)) = cache {
+                cache.extend(index, &k, &v)?;
+            }
+            let out = attention(&q, &k, &v, Sees::Before)?;
             return layer.o_proj.forward(&merge_heads(&out)?);
         }
         // 3. Join the past

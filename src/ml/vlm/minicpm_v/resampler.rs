@@ -92,7 +92,7 @@ impl Resampler {
             .map(|(part, input)| split_heads(&self.in_proj[part].forward(input)?, self.heads));
         let out = self
             .out_proj
-            .forward(&merge_heads(&attention(self.mode, &q?, &k?, &v?, None)?)?)?;
+            .forward(&merge_heads(&attention(self.mode, &q?, &k?, &v?)?)?)?;
         self.proj.forward(&self.ln_post.forward(self.mode, &out)?)
     }
 }

@@ -230,12 +230,15 @@ impl VisionTower {
         block.proj.forward(&merge_heads(&Tensor::cat(&parts, 2)?)?)
     }
 
-    /// Attention `(heads, windows, len, head_dim)`, some queries at a time.
+    /// Attention `(heads, windows, len, head_dim)`, some queries at a time where the scores of all would be there at once.
     fn windowed(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         let len = q.dim(2)?;
+        if q.device().is_cpu() {
+            return attention(self.mode, q, k, v);
+        }
         let parts = (0..len).step_by(QUERIES).map(|start| {
             let q = q.narrow(D::Minus2, start, QUERIES.min(len - start))?;
-            attention(self.mode, &q, k, v, None)
+            attention(self.mode, &q, k, v)
         });
         Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 2)
     }
