@@ -57,8 +57,8 @@ impl LabelNames {
             .filter_map(|lesson| lesson.generator.clone())
             .collect();
         let series: BTreeSet<_> = lessons.iter().filter_map(series_of).collect();
-        let tags: BTreeSet<_> = lessons
-            .iter()
+        let demo = lessons.iter().filter(|lesson| lesson.is_demo);
+        let tags: BTreeSet<_> = demo
             .flat_map(|lesson| lesson.tags.iter().cloned())
             .collect();
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();

@@ -70,7 +70,7 @@ pub fn train_look(
     settings: &LookSettings,
     figure: &mut dyn FnMut(LookEpoch<'_>) -> f64,
 ) -> Result<Vec<Vec<f32>>> {
-    let mut optimiser = pupil.weights.optimiser(settings.weight_decay)?;
+    let mut optimiser = pupil.weights.optimiser(settings.weight_decay, 1.0);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut order = data.train.to_vec();
     let all = settings.epochs * order.len().div_ceil(settings.batch_size);

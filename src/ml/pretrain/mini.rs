@@ -52,6 +52,9 @@ pub struct Recipe {
     pub look_epochs: usize,
     /// Passes of the second step.
     pub speak_epochs: usize,
+    /// Share of the second step's learning rate at which what makes image tokens goes on learning.
+    #[serde(default = "whole_rate")]
+    pub vision_rate: f64,
     /// Weight of the opinion scores' squared error beside the words' cross entropy in the second step.
     pub score_weight: f64,
     /// Weight beside them of what is known of the picture, foretold from the image tokens alone.
@@ -60,6 +63,10 @@ pub struct Recipe {
     pub vocab_size: usize,
     /// Seed of everything else.
     pub seed: u64,
+}
+
+const fn whole_rate() -> f64 {
+    1.0
 }
 
 /// Opinion-score columns that the stem learns: real quality and correspondence, then the demo's three aspects.
@@ -425,6 +432,7 @@ const fn speech_settings(recipe: &Recipe) -> SpeechSettings {
         epochs: recipe.speak_epochs,
         batch_size: 16,
         learning_rate: 1.5e-3,
+        vision_rate: recipe.vision_rate,
         weight_decay: 0.05,
         score_weight: recipe.score_weight,
         facts_weight: recipe.facts_weight,

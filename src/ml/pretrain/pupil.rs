@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::ParamsAdamW;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -114,28 +113,37 @@ impl Weights {
         images.mean(1)?.matmul(&weight.t()?)?.broadcast_add(bias)
     }
 
-    /// Everything that is trained, in the order of the names and then the heads.
-    fn trained(&self) -> Vec<Var> {
+    /// What is trained of the way from patches to image tokens and to what they foretell, in the order of the names, and
+    /// what is trained behind them.
+    fn halves(&self) -> [Vec<Var>; 2] {
         let mut named: Vec<_> = self.vars.iter().collect();
         named.sort_by(|a, b| a.0.cmp(b.0));
-        let vars = named.into_iter().map(|(_, var)| var.clone());
+        let (behind, before): (Vec<_>, Vec<_>) = named
+            .into_iter()
+            .partition(|(name, _)| name.starts_with("llm."));
+        let with = |named: Vec<(&String, &Var)>, heads: &[&Var]| {
+            let vars = named.into_iter().map(|(_, var)| var);
+            vars.chain(heads.iter().copied()).cloned().collect()
+        };
         let [weight, bias] = &self.facts_head;
-        let heads = [weight, &self.score_head, bias].map(Var::clone);
-        vars.chain(heads).collect()
+        [
+            with(before, &[weight, bias]),
+            with(behind, &[&self.score_head]),
+        ]
     }
 
-    /// AdamW over everything, with no memory of earlier steps; only matrices decay.
-    ///
-    /// # Errors
-    /// Failed tensor operations.
-    pub(super) fn optimiser(&self, weight_decay: f64) -> Result<Optimiser> {
-        let (matrices, vectors) = self.trained().into_iter().partition(|var| var.rank() > 1);
-        let params = ParamsAdamW {
-            beta2: 0.95,
+    fn trained(&self) -> Vec<Var> {
+        self.halves().concat()
+    }
+
+    /// AdamW over everything, with no memory of earlier steps; what makes image tokens moves at a share of the rate.
+    pub(super) fn optimiser(&self, weight_decay: f64, vision_rate: f64) -> Optimiser {
+        let [before, behind] = self.halves();
+        Optimiser::new(
+            vec![(before, vision_rate), (behind, 1.0)],
             weight_decay,
-            ..ParamsAdamW::default()
-        };
-        Optimiser::new(matrices, vectors, params)
+            0.95,
+        )
     }
 
     /// A copy of everything, for [`Weights::put_back`].

@@ -43,6 +43,8 @@ pub struct SpeechSettings {
     pub batch_size: usize,
     /// Peak learning rate; rises over the first twentieth, then falls as a cosine.
     pub learning_rate: f64,
+    /// Share of the learning rate at which what makes image tokens goes on learning.
+    pub vision_rate: f64,
     /// Decoupled weight decay of the matrices.
     pub weight_decay: f64,
     /// Weight of the score's squared error beside the words' cross entropy.
@@ -100,7 +102,7 @@ pub fn train_speech(
     on_step: &mut dyn FnMut(usize, usize, f64),
     on_epoch: &mut dyn FnMut(SpeechEpoch, &Weights) -> Result<()>,
 ) -> Result<()> {
-    let mut optimiser = weights.optimiser(settings.weight_decay)?;
+    let mut optimiser = weights.optimiser(settings.weight_decay, settings.vision_rate);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let steps = settings.epochs * data.train.len().div_ceil(settings.batch_size);
     let (mut step, mut late) = (0, None);

@@ -5,7 +5,6 @@
 //! of the teacher's description). Only the stem is kept.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use candle_nn::ParamsAdamW;
 use rand::Rng as _;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -113,19 +112,9 @@ impl Tower {
         })
     }
 
-    fn decayed(&self) -> Vec<Var> {
-        self.weights
-            .iter()
-            .cloned()
-            .chain([self.head[0].clone(), self.head[2].clone()])
-            .collect()
-    }
-
-    fn plain(&self) -> Vec<Var> {
-        let norms = self.scales.iter().chain(&self.shifts).cloned();
-        norms
-            .chain([self.head[1].clone(), self.head[3].clone()])
-            .collect()
+    fn trained(&self) -> Vec<Var> {
+        let layers = self.weights.iter().chain(&self.scales).chain(&self.shifts);
+        layers.chain(&self.head).cloned().collect()
     }
 
     /// `pixels (batch, crop, crop, 3)` to outputs `(batch, scores + labels)`, with batch statistics.
@@ -203,11 +192,7 @@ pub fn train_tower(
         .first()
         .map_or(0, |example| example.facts.labels.len());
     let tower = Tower::new(config, settings.hidden, &means, num_labels, &mut rng)?;
-    let params = ParamsAdamW {
-        weight_decay: settings.weight_decay,
-        ..ParamsAdamW::default()
-    };
-    let mut optimiser = Optimiser::new(tower.decayed(), tower.plain(), params)?;
+    let mut optimiser = Optimiser::new(vec![(tower.trained(), 1.0)], settings.weight_decay, 0.999);
     let mut order: Vec<usize> = (0..examples.len()).collect();
     let steps = examples.len() / settings.batch_size;
     for epoch in 1..=settings.epochs {

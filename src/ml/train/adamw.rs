@@ -167,7 +167,10 @@ impl AdamW {
     /// One step; a weight without a gradient stays as it is.
     pub fn step(&mut self, vars: &[Var], grads: &GradStore, learning_rate: f64) -> Result<()> {
         let gradients = gradients(vars, grads)?;
-        let square = squared_norm(&gradients)?;
+        let square = match self.max_norm {
+            Some(_) => squared_norm(&gradients)?,
+            None => 0.0,
+        };
         let step = self.begin(square, learning_rate);
         self.apply(vars, &gradients, step)
     }
