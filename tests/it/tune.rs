@@ -29,6 +29,7 @@ use assay::ml::vlm::weights::Form;
 use candle_core::Device;
 use candle_core::Tensor;
 use serde::Deserialize;
+use serde::Serialize;
 
 use crate::minicpm::SmallModel;
 use crate::minicpm::picture;
@@ -98,6 +99,13 @@ impl Golden {
         }
     }
 
+    fn asked(&self, lesson: &Lesson) -> Asked {
+        Asked {
+            messages: lesson.messages.clone(),
+            picture: self.picture(lesson.picture).expect("a picture"),
+        }
+    }
+
     #[expect(clippy::unnecessary_wraps, reason = "what a tuner calls may fail")]
     fn picture(&self, number: usize) -> Result<Picture, MlError> {
         let [width, height] = self.pictures[number];
@@ -107,12 +115,17 @@ impl Golden {
 
 /// A tuner of the small model whose changes are made by the fixture's formula.
 fn tuner(model: &SmallModel, settings: &TuneSettings) -> Tuner {
-    let files = ModelFiles::Folder(model.path().to_owned());
+    tuner_of((model.path(), Architecture::MiniCpmV), settings)
+}
+
+/// The same of a folder's model.
+fn tuner_of((model, architecture): (&Path, Architecture), settings: &TuneSettings) -> Tuner {
+    let files = ModelFiles::Folder(model.to_owned());
     let wish = LoadWish {
         form: Some(Form::F32),
         ..LoadWish::on(DeviceChoice::Cpu)
     };
-    let scope = scope(settings, Architecture::MiniCpmV);
+    let scope = scope(settings, architecture);
     let loaded = load_to_tune(&files, &wish, &scope, settings.max_len).expect("the small model");
     let mut tuner = Tuner::new(loaded, settings).expect("something to train");
     let changes: Vec<(String, Vec<usize>)> = tuner
@@ -260,47 +273,100 @@ fn what_was_trained_is_read_back_into_the_model() {
         }
         let folder = place.join(preset.name());
         write_adapter(&tuner, "openbmb/MiniCPM-Llama3-V-2_5", &folder).expect("an adapter");
-        let files = ModelFiles::Folder(model.path().to_owned());
-        let wish = LoadWish {
-            form: Some(Form::F32),
-            adapter: Some(folder.clone()),
-            ..LoadWish::on(DeviceChoice::Cpu)
-        };
-        let merged = LocalModel::open(&files, &wish).expect("the adapter is read");
+        let merged = merged(model.path(), &folder);
         // The merged model says of the same words what the trained one says.
         let trained = tuner
             .figures(&lessons, &mut pictures, &mut |_| Ok(()))
             .expect("figures");
-        let read = loss_of(&merged, &golden, preset == TunePreset::Published);
+        let asked: Vec<Asked> = lessons.iter().map(|lesson| golden.asked(lesson)).collect();
+        let read = loss_of(&merged, &asked, preset == TunePreset::Published);
         assert!(
-            (trained.loss - read).abs() < 1e-4 * read,
-            "{preset}: {} {read}",
-            trained.loss
+            (trained.loss - read.loss).abs() < 1e-4 * read.loss,
+            "{preset}: {} {}",
+            trained.loss,
+            read.loss
         );
-        std::fs::write(folder.join("loss.txt"), format!("{read}\n")).expect("a file");
+        std::fs::write(folder.join("loss.txt"), format!("{}\n", read.loss)).expect("a file");
     }
 }
 
+/// A base with an adapter merged into it, in the form for use.
+fn merged(base: &Path, adapter: &Path) -> LocalModel {
+    let wish = LoadWish {
+        form: Some(Form::F32),
+        adapter: Some(adapter.to_owned()),
+        ..LoadWish::on(DeviceChoice::Cpu)
+    };
+    LocalModel::open(&ModelFiles::Folder(base.to_owned()), &wish).expect("the adapter is read")
+}
+
+#[test]
+fn adapters_of_hub_models_are_read_back_too() {
+    let golden = golden();
+    let kept = std::env::var_os("ASSAY_KEEP_ADAPTERS").map(PathBuf::from);
+    let temporary = tempfile::tempdir().expect("a folder");
+    let place = kept.unwrap_or_else(|| temporary.path().to_owned());
+    let lesson = &golden.lessons()[1];
+    for (fixture, architecture) in [
+        ("llava", Architecture::Llava),
+        ("qwen2_5_vl", Architecture::Qwen2_5Vl),
+    ] {
+        let base =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{fixture}/model"));
+        for preset in [TunePreset::Light, TunePreset::Paper] {
+            let mut tuner = tuner_of((&base, architecture), &golden.settings(preset));
+            let mut pictures = |number| golden.picture(number);
+            let heard = tuner.step(&[lesson], 1e-3, &mut pictures, &mut go_on);
+            heard.expect("a step");
+            let folder = place.join(format!("{fixture}-{}", preset.name()));
+            write_adapter(&tuner, fixture, &folder).expect("an adapter");
+            let one = std::slice::from_ref(lesson);
+            let trained = tuner.figures(one, &mut pictures, &mut |_| Ok(()));
+            let trained = trained.expect("figures").loss;
+            let read = loss_of(&merged(&base, &folder), &[golden.asked(lesson)], false);
+            assert!(
+                (trained - read.loss).abs() < 1e-4 * read.loss,
+                "{fixture} {preset}: {trained} {}",
+                read.loss
+            );
+            let text = serde_json::to_string(&read).expect("JSON");
+            std::fs::write(folder.join("read.json"), text).expect("a file");
+            // The last of LLaVA's three vision layers is never read, so peft must not look for it.
+            let config = std::fs::read_to_string(folder.join("adapter_config.json")).expect("text");
+            let is_cut = (fixture, preset) == ("llava", TunePreset::Paper);
+            assert_eq!(config.contains("layers\\\\.(0|1)"), is_cut, "{config}");
+        }
+    }
+}
+
+/// A lesson with its picture.
+struct Asked {
+    messages: [String; 4],
+    picture: Picture,
+}
+
+/// What a model foretold.
+#[derive(Default, Serialize)]
+struct Read {
+    /// Mean cross entropy of the assistant's words.
+    loss: f64,
+    /// Tokens of the last conversation, and of its words the place from which each was foretold.
+    ids: Vec<u32>,
+    foretold: Vec<(usize, u32)>,
+    /// Width and height of the last picture.
+    picture: [u32; 2],
+}
+
 /// Mean cross entropy of the assistant's words, by the model in the form for use.
-fn loss_of(model: &LocalModel, golden: &Golden, ends_twice: bool) -> f64 {
-    let (mut sum, mut count) = (0.0, 0);
-    for lesson in golden.lessons() {
-        let picture = golden.picture(lesson.picture).expect("a picture");
+fn loss_of(model: &LocalModel, asked: &[Asked], ends_twice: bool) -> Read {
+    let (mut sum, mut count, mut read) = (0.0, 0, Read::default());
+    for Asked { messages, picture } in asked {
         let backbone = model.backbone();
-        let seen = backbone.look(&picture).expect("seen");
-        let messages: Vec<&str> = lesson.messages.iter().map(String::as_str).collect();
+        let seen = backbone.look(picture).expect("seen");
+        let messages: Vec<&str> = messages.iter().map(String::as_str).collect();
         let sequence = |messages: &[&str], ending| backbone.sequence(&seen, messages, ending);
         let whole = sequence(&messages, assay::ml::vlm::Ending::Bare).expect("tokens");
-        let mut cache = assay::ml::vlm::KvCache::default();
-        let states = backbone
-            .pass(&whole, whole.ids.len(), &seen, &mut cache)
-            .expect("states");
-        let logits = backbone
-            .logits(&states)
-            .expect("logits")
-            .squeeze(0)
-            .expect("one row");
-        let likely = candle_nn::ops::log_softmax(&logits, 1).expect("likelihoods");
+        let mut foretold = Vec::new();
         for answer in [1, 3] {
             let start = sequence(&messages[..answer], assay::ml::vlm::Ending::Generate);
             let start = start.expect("tokens").ids.len();
@@ -308,20 +374,31 @@ fn loss_of(model: &LocalModel, golden: &Golden, ends_twice: bool) -> f64 {
                 .iter()
                 .position(|id| backbone.ends().contains(id));
             let end = start + end.expect("an end");
-            let mut foretold: Vec<(usize, u32)> =
-                (start..=end).map(|at| (at - 1, whole.ids[at])).collect();
+            foretold.extend((start..=end).map(|at| (at - 1, whole.ids[at])));
             if ends_twice && answer == 1 {
                 foretold.push((end, whole.ids[end]));
             }
-            for (from, id) in foretold {
-                let row = likely.get(from).expect("a row");
-                let value = row
-                    .get(id as usize)
-                    .and_then(|value| value.to_scalar::<f32>());
-                sum -= f64::from(value.expect("a value"));
-                count += 1;
-            }
         }
+        let mut cache = assay::ml::vlm::KvCache::default();
+        let states = backbone.pass(&whole, whole.ids.len(), &seen, &mut cache);
+        let logits = backbone.logits(&states.expect("states")).expect("logits");
+        let likely = logits
+            .squeeze(0)
+            .and_then(|logits| candle_nn::ops::log_softmax(&logits, 1));
+        let likely: Vec<Vec<f32>> = likely.and_then(|l| l.to_vec2()).expect("likelihoods");
+        for &(from, id) in &foretold {
+            sum -= f64::from(likely[from][id as usize]);
+            count += 1;
+        }
+        read = Read {
+            loss: 0.0,
+            ids: whole.ids.clone(),
+            foretold,
+            picture: [picture.width, picture.height],
+        };
     }
-    sum / f64::from(count)
+    Read {
+        loss: sum / f64::from(count),
+        ..read
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! **Source** peft 0.21, `config.py`, `utils/save_and_load.py`.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -12,9 +13,29 @@ use super::checkpoint::Stored;
 use super::checkpoint::write_file;
 use super::tuner::Tuner;
 use crate::ml::MlError;
+use crate::ml::vlm::Architecture;
 
 /// What peft puts before the names of the base.
 const PREFIX: &str = "base_model.model.";
+
+/// The pattern of what was changed. `LLaVA` reads a layer before the tower's last one, and those behind it are not there to
+/// be trained: peft, which has them, would miss their tensors under a pattern that means every layer.
+fn target_of(tuner: &Tuner) -> Option<String> {
+    let target = tuner.model.tuned.scope().target.clone()?;
+    if tuner.model.architecture != Architecture::Llava || !target.contains("vision_tower") {
+        return Some(target);
+    }
+    let layer = |name: &str| {
+        let (_, behind) = name.split_once("vision_tower")?.1.split_once(".layers.")?;
+        behind.split('.').next()?.parse::<usize>().ok()
+    };
+    let layers: BTreeSet<usize> = tuner
+        .weights()
+        .filter_map(|(name, _)| layer(name))
+        .collect();
+    let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
+    Some(target.replace(r"layers\.\d+", &format!(r"layers\.({})", layers.join("|"))))
+}
 
 /// Writes what a tuner trained into a folder, which is made; `base` is the model's name for those who look for it.
 ///
@@ -30,7 +51,7 @@ pub fn write_adapter(tuner: &Tuner, base: &str, folder: &Path) -> Result<(), MlE
         "r": scope.rank,
         "lora_alpha": scope.alpha,
         "lora_dropout": scope.dropout,
-        "target_modules": scope.target,
+        "target_modules": target_of(tuner),
         "modules_to_save": (!scope.whole.is_empty()).then_some(&scope.whole),
         "bias": "none",
         "fan_in_fan_out": false,
