@@ -179,12 +179,14 @@ mod tests {
 
     #[test]
     fn memory_is_used_again_by_another_length_of_its_class() {
-        // A length that no other test takes.
-        let len = 777_777;
-        let one = Scratch::<f64>::new(len);
-        let at = one.as_ptr();
-        drop(one);
-        let other = Scratch::<f64>::new(len + 5);
-        assert_eq!(other.as_ptr(), at);
+        let shelf = Shelf::<f64>(Mutex::new(None));
+        assert!(shelf.take(rounded(1_000)).is_none());
+        shelf.put(vec![1.0; rounded(1_000)]);
+        assert!(shelf.take(rounded(2_000)).is_none());
+        let taken = shelf.take(rounded(1_005)).map(|values| values.len());
+        assert_eq!(taken, Some(rounded(1_000)));
+        assert!(shelf.take(rounded(1_000)).is_none());
+        let waiting = shelf.lock().as_ref().map(|waiting| waiting.bytes);
+        assert_eq!(waiting, Some(0));
     }
 }
