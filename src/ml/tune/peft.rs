@@ -2,7 +2,6 @@
 //!
 //! **Source** peft 0.21, `config.py`, `utils/save_and_load.py`.
 
-use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -13,28 +12,24 @@ use super::checkpoint::Stored;
 use super::checkpoint::write_file;
 use super::tuner::Tuner;
 use crate::ml::MlError;
-use crate::ml::vlm::Architecture;
 
 /// What peft puts before the names of the base.
 const PREFIX: &str = "base_model.model.";
 
-/// The pattern of what was changed. `LLaVA` reads a layer before the tower's last one, and those behind it are not there to
-/// be trained: peft, which has them, would miss their tensors under a pattern that means every layer.
-fn target_of(tuner: &Tuner) -> Option<String> {
-    let target = tuner.model.tuned.scope().target.clone()?;
-    if tuner.model.architecture != Architecture::Llava || !target.contains("vision_tower") {
-        return Some(target);
-    }
-    let layer = |name: &str| {
-        let (_, behind) = name.split_once("vision_tower")?.1.split_once(".layers.")?;
-        behind.split('.').next()?.parse::<usize>().ok()
+/// A trained tensor's name as peft knows it, without [`PREFIX`].
+fn name_in_memory(tuner: &Tuner, name: &str) -> String {
+    tuner.model.architecture.name_in_memory(name)
+}
+
+/// Names of the products that were changed, and not the pattern that found them: peft would apply a pattern to layers that
+/// it has and that are never read either, as the last of `LLaVA`'s tower, and would miss their tensors.
+fn targets(tuner: &Tuner) -> Option<Vec<String>> {
+    let product = |(name, _)| {
+        let name = name_in_memory(tuner, name);
+        Some(name.strip_suffix(".lora_A.weight")?.to_owned())
     };
-    let layers: BTreeSet<usize> = tuner
-        .weights()
-        .filter_map(|(name, _)| layer(name))
-        .collect();
-    let layers: Vec<String> = layers.iter().map(usize::to_string).collect();
-    Some(target.replace(r"layers\.\d+", &format!(r"layers\.({})", layers.join("|"))))
+    let names: Vec<String> = tuner.weights().filter_map(product).collect();
+    (!names.is_empty()).then_some(names)
 }
 
 /// Writes what a tuner trained into a folder, which is made; `base` is the model's name for those who look for it.
@@ -51,7 +46,7 @@ pub fn write_adapter(tuner: &Tuner, base: &str, folder: &Path) -> Result<(), MlE
         "r": scope.rank,
         "lora_alpha": scope.alpha,
         "lora_dropout": scope.dropout,
-        "target_modules": target_of(tuner),
+        "target_modules": targets(tuner),
         "modules_to_save": (!scope.whole.is_empty()).then_some(&scope.whole),
         "bias": "none",
         "fan_in_fan_out": false,
@@ -68,13 +63,10 @@ pub fn write_adapter(tuner: &Tuner, base: &str, folder: &Path) -> Result<(), MlE
                 path.display()
             ))
         })?;
-    let named = |name: &str| {
-        let name = tuner.model.architecture.name_in_memory(name);
-        format!("{PREFIX}{name}")
-    };
-    let tensors = tuner
-        .weights()
-        .map(|(name, value)| (named(name), Stored::tensor(value)));
+    let tensors = tuner.weights().map(|(name, value)| {
+        let name = format!("{PREFIX}{}", name_in_memory(tuner, name));
+        (name, Stored::tensor(value))
+    });
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     write_file(
         &folder.join("adapter_model.safetensors"),
