@@ -9,6 +9,7 @@ pub mod kernels;
 mod mapped;
 mod memory;
 pub mod packed;
+pub mod real;
 pub mod scratch;
 
 pub use device::{DeviceChoice, OpenDevice, settle_threads};

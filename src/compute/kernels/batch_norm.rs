@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::{values, with_values};
+use crate::compute::real::{contiguous, with_values};
 
 /// `relu((x - mean) / sqrt(var + eps) * scale + shift)` with mean and variance of each channel over all other
 /// dimensions of `x (..., channels)`; f32, contiguous.
@@ -20,9 +20,7 @@ pub fn batch_norm_relu(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Ten
 /// Wrong types.
 pub fn channel_moments(x: &Tensor) -> Result<(Vec<f32>, Vec<f32>)> {
     let channels = x.dim(candle_core::D::Minus1)?;
-    with_values([&x.contiguous()?], "channel moments", |[x]| {
-        moments(x, channels)
-    })
+    with_values([&x.contiguous()?], |[x]| Ok(moments(x, channels)))
 }
 
 /// Added to the variance.
@@ -106,16 +104,15 @@ impl CustomOp3 for BatchNormRelu {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let name = "batch-norm-relu";
         let (x, scale, shift) = (
-            values(s1, l1, name)?,
-            values(s2, l2, name)?,
-            values(s3, l3, name)?,
+            contiguous(s1, l1)?,
+            contiguous(s2, l2)?,
+            contiguous(s3, l3)?,
         );
         let channels = scale.len();
         if l1.dims().last() != Some(&channels) || shift.len() != channels {
             bail!(
-                "{name} expects {channels} channels last, got {:?}",
+                "batch-norm-relu expects {channels} channels last, got {:?}",
                 l1.dims()
             )
         }
@@ -146,8 +143,7 @@ impl CustomOp3 for BatchNormRelu {
         let grad = grad.contiguous()?;
         let grads = with_values(
             [x, out, &grad, scale, shift],
-            "batch-norm-relu",
-            |[x, out, grad, scale, shift]| backward(x, (out, grad), scale, shift),
+            |[x, out, grad, scale, shift]| Ok(backward(x, (out, grad), scale, shift)),
         )?;
         let device = x.device();
         Ok((

@@ -4,7 +4,8 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::conv_tiles::{Plan, Scratch};
-use super::{Matrix, multiply, values, with_values};
+use super::{Matrix, multiply};
+use crate::compute::real::{contiguous, with_values};
 
 /// Geometry of a convolution with a square kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -296,7 +297,7 @@ impl CustomOp2 for Conv {
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let shapes = Shapes::new(self.0, l1.dims(), l2.dims())?;
-        let (input, weight) = (values(s1, l1, "conv2d")?, values(s2, l2, "conv2d")?);
+        let (input, weight) = (contiguous(s1, l1)?, contiguous(s2, l2)?);
         let plan = self.1.plan(&shapes, weight);
         let mut out = vec![0.0; shapes.batch * shapes.out_len()];
         out.par_chunks_mut(shapes.out_len())
@@ -336,7 +337,7 @@ impl Shapes {
     ) -> Result<(Option<Tensor>, Tensor)> {
         let wanted = self.spec.input_gradient;
         let mut grad_input = vec![0.0; if wanted { input.elem_count() } else { 0 }];
-        let grad_weight = with_values([input, weight, grad], "conv2d", |[input, weight, grad]| {
+        let grad_weight = with_values([input, weight, grad], |[input, weight, grad]| {
             let plan = precision.plan(self, weight);
             let weight = (weight, plan.as_ref());
             let parts = self.gradient_parts((input, grad), weight, &mut grad_input);
@@ -347,7 +348,7 @@ impl Shapes {
                     *sum += value;
                 }
             }
-            sum
+            Ok(sum)
         })?;
         let grad_input = wanted
             .then(|| Tensor::from_vec(grad_input, input.shape(), input.device()))

@@ -1,4 +1,4 @@
-//! Many vectors: rows become bf16, 32 at a time, and go through the matrix unit.
+//! Many vectors: rows become bf16, some hundred at a time, and go through the matrix unit.
 //!
 //! The unit multiplies tiles of 16 x 32 by 32 x 16 in bf16 and adds up in single precision. Rows of the matrix are its
 //! first operand as they lie in memory; vectors are its second, put into its order once for all rows.
@@ -10,11 +10,16 @@
     )
 )]
 
+use rayon::prelude::*;
+
 use super::Layout;
 
 /// Side of a tile, and values that it takes of a row at once.
 const SIDE: usize = 16;
 const DEEP: usize = 32;
+/// Rows, and vectors, that one pass through the unit multiplies.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+const GROUP: usize = 2 * SIDE;
 
 /// Vectors in the unit's order: tiles of 16 vectors by 32 values, pairs of a vector's values beside each other.
 pub(super) struct Ready {
@@ -41,15 +46,19 @@ impl Ready {
         let steps = width.div_ceil(DEEP);
         let pairs_of_tiles = count.div_ceil(2 * SIDE);
         let mut tiles = vec![0_u16; pairs_of_tiles * 2 * steps * SIDE * DEEP];
-        for (vector, values) in x.chunks_exact(width).enumerate() {
-            let tile = vector / SIDE * steps * SIDE * DEEP + vector % SIDE * 2;
-            for (at, pair) in values.chunks(2).enumerate() {
-                let place = tile + at * DEEP;
-                for (place, value) in tiles[place..].iter_mut().zip(pair) {
-                    *place = half::bf16::from_f32(*value).to_bits();
+        tiles
+            .par_chunks_mut(steps * SIDE * DEEP)
+            .zip(x.par_chunks(SIDE * width))
+            .for_each(|(tiles, x)| {
+                for (vector, values) in x.chunks_exact(width).enumerate() {
+                    for (at, pair) in values.chunks(2).enumerate() {
+                        let place = 2 * vector + at * DEEP;
+                        for (place, value) in tiles[place..].iter_mut().zip(pair) {
+                            *place = half::bf16::from_f32(*value).to_bits();
+                        }
+                    }
                 }
-            }
-        }
+            });
         Self {
             width,
             count,
@@ -70,33 +79,50 @@ impl Ready {
             "rows and results belong to the vectors"
         );
         let stride = self.steps * DEEP;
-        let mut narrow = vec![0_u16; 2 * SIDE * stride];
-        let mut result = [0_f32; 4 * SIDE * SIDE];
+        let block = rows_of_block(stride).min(num_rows.next_multiple_of(GROUP));
+        let mut narrow = vec![0_u16; block * stride];
         let unit = unit::Configured::new();
-        for (group, rows) in rows.chunks(2 * SIDE * row_bytes).enumerate() {
-            for (row, narrow) in rows
-                .chunks_exact(row_bytes)
-                .zip(narrow.chunks_exact_mut(stride))
-            {
+        for (at, rows) in rows.chunks(block * row_bytes).enumerate() {
+            let places = narrow.chunks_exact_mut(stride);
+            for (row, narrow) in rows.chunks_exact(row_bytes).zip(places) {
                 // SAFETY: `is_there` asked for the instructions; the target is as long as the row is wide.
                 unsafe { unit::narrowed(layout, row, &mut narrow[..self.width]) };
             }
-            let first_row = group * 2 * SIDE;
-            let some_rows = rows.len() / row_bytes;
-            for (pair, tiles) in self
-                .tiles
-                .chunks_exact(2 * self.steps * SIDE * DEEP)
-                .enumerate()
-            {
-                unit::Configured::product(&unit, &narrow, tiles, self.steps, &mut result);
-                let first = pair * 2 * SIDE;
-                for vector in first..self.count.min(first + 2 * SIDE) {
-                    let out = &mut out[vector * num_rows + first_row..][..some_rows];
-                    take_column(&result, vector - first, out);
+            let place = (at * block, rows.len() / row_bytes, num_rows);
+            self.block_times(&unit, &narrow, place, out);
+        }
+    }
+
+    /// Products of a block of rows with all vectors: `some` rows from `first` on, of `num`.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn block_times(
+        &self,
+        unit: &unit::Configured,
+        narrow: &[u16],
+        (first, some, num): (usize, usize, usize),
+        out: &mut [f32],
+    ) {
+        let mut result = [0_f32; 4 * SIDE * SIDE];
+        let pair = 2 * self.steps * SIDE * DEEP;
+        for (pair, tiles) in self.tiles.chunks_exact(pair).enumerate() {
+            let groups = narrow.chunks_exact(GROUP * self.steps * DEEP);
+            for (group, narrow) in groups.take(some.div_ceil(GROUP)).enumerate() {
+                unit::Configured::product(unit, narrow, tiles, self.steps, &mut result);
+                let start = group * GROUP;
+                for vector in pair * GROUP..self.count.min((pair + 1) * GROUP) {
+                    let out = &mut out[vector * num + first + start..][..GROUP.min(some - start)];
+                    take_column(&result, vector % GROUP, out);
                 }
             }
         }
     }
+}
+
+/// Rows that are brought into bf16 at once: as many as half a cache of 2 MB holds, so that the vectors, which may be more
+/// than it holds, are read once for all of them.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn rows_of_block(stride: usize) -> usize {
+    ((1 << 19) / stride / GROUP).max(1) * GROUP
 }
 
 /// What the rows of a group give for one of its 32 vectors.

@@ -11,10 +11,10 @@ use candle_core::Shape;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::Real;
 use super::norm::sum_rows;
-use super::real::contiguous;
-use super::real::with_values;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::with_values;
 
 /// `silu(b + sum_k w[:, k] x[t - K + 1 + k])`: every channel sees its own past only, zeros before the start.
 ///

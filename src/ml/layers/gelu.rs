@@ -13,9 +13,9 @@ use candle_core::Shape;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::Real;
-use super::real::contiguous;
-use super::real::with_values;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::with_values;
 
 /// Values that one task takes.
 const CHUNK: usize = 1 << 14;

@@ -11,11 +11,11 @@ use candle_core::Shape;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::Real;
 use super::norm::sum_rows;
-use super::real::contiguous;
-use super::real::dot;
-use super::real::with_values;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::dot;
+use crate::compute::real::with_values;
 
 /// Rows that one task takes.
 const ROWS: usize = 128;

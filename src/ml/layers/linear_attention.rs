@@ -11,12 +11,12 @@
 //! **Source** the chunkwise forms of T. Dao, A. Gu, arXiv 2405.21060, section 6, and M. Beck et al., arXiv 2405.04517,
 //! appendix A, derived anew with one stabiliser for both.
 
-use super::Real;
-use super::dot;
 use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::real::Real;
+use crate::compute::real::dot;
 
 /// Rows of a tile.
 const TILE: usize = 64;

@@ -13,7 +13,6 @@ pub(crate) mod linear_attention;
 mod norm;
 mod panels;
 mod project;
-mod real;
 mod rms;
 pub(crate) mod scan;
 mod softmax;
@@ -25,8 +24,6 @@ pub use headwise::headwise_linear;
 pub use norm::{layer_norm, layer_norm_eps, residual_group_norm};
 pub(crate) use norm::{norm_rows, norm_rows_back};
 pub use project::project;
-pub use real::Real;
-pub(crate) use real::{add_scaled4, contiguous, dot, parts, parts_mut, total, values, with_values};
 pub use rms::{rms_norm, rms_norm_eps};
 pub use softmax::{silu_times, softmax};
 

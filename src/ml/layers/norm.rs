@@ -11,11 +11,11 @@ use candle_core::Shape;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::Real;
-use super::real::contiguous;
-use super::real::sum_of;
-use super::real::total;
-use super::real::with_values;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::sum_of;
+use crate::compute::real::total;
+use crate::compute::real::with_values;
 
 /// Epsilon of every norm of xLSTM.
 const EPS: f64 = 1e-5;

@@ -4,7 +4,7 @@
 //! are only a few rows. Here the matrix is packed once, and up to eight rows are multiplied while a panel of it is in
 //! registers.
 
-use super::Real;
+use crate::compute::real::Real;
 
 /// Columns of a panel.
 const LANES: usize = 16;

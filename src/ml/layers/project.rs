@@ -12,13 +12,13 @@ use candle_core::Shape;
 use candle_core::Tensor;
 use candle_core::bail;
 
-use super::Real;
-use super::real::contiguous;
-use super::real::with_values;
 use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::with_values;
 
 /// `x W^T + b` over the last dimension: `x (..., in)`, `weight (out, in)`, `bias (out)` to `(..., out)`. No gradient reaches
 /// `x`.

@@ -11,11 +11,11 @@ use candle_core::Shape;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::Real;
-use super::dot;
 use super::norm::sum_rows;
-use super::real::contiguous;
-use super::real::values;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::dot;
+use crate::compute::real::values;
 
 /// Epsilon of Mamba2's norm.
 const EPS: f64 = 1e-5;

@@ -19,15 +19,15 @@ use candle_core::Tensor;
 use candle_core::bail;
 use rayon::prelude::*;
 
-use super::Real;
 use super::panels::Panels;
 use super::panels::ROWS;
-use super::real::contiguous;
-use super::real::values;
 use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::values;
 
 /// One step of one head of one sequence, forward.
 pub(crate) struct Step<'a, T> {

@@ -12,15 +12,14 @@ use candle_core::Shape;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::Real;
-use super::dot;
-use super::real::contiguous;
-use super::real::with_values;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::dot;
+use crate::compute::real::softmax_row;
+use crate::compute::real::with_values;
 
 /// Values that one task takes.
 const CHUNK: usize = 1 << 14;
-/// Exponent below which nothing is left: smaller ones would be numbers that processors are slow with.
-const LEAST: f64 = -80.0;
 
 /// `exp(x) / sum(exp(x))` over the last dimension; infinitely small values get nothing.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
@@ -60,8 +59,9 @@ impl<T: Real> CustomOp1 for Softmax<T> {
         out.par_chunks_mut(size)
             .zip(x.par_chunks(size))
             .for_each(|(out, x)| {
-                for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
-                    row(x, out);
+                out.copy_from_slice(x);
+                for row in out.chunks_mut(width) {
+                    softmax_row(row, T::one());
                 }
             });
         Ok((T::to_cpu_storage_owned(out), layout.shape().clone()))
@@ -88,25 +88,6 @@ impl<T: Real> CustomOp1 for Softmax<T> {
             Ok(out)
         })?;
         Ok(Some(Tensor::from_vec(out, arg.shape(), arg.device())?))
-    }
-}
-
-fn row<T: Real>(x: &[T], out: &mut [T]) {
-    let infinity = T::from_f64(f64::NEG_INFINITY);
-    let largest = x.iter().fold(infinity, |most, x| most.at_least(*x));
-    let least = T::from_f64(LEAST);
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = (*x - largest).at_least(least).exp();
-    }
-    let mut sum = T::zero();
-    for (out, x) in out.iter_mut().zip(x) {
-        // What a mask hides has no part in the sum at all.
-        *out = if *x == infinity { T::zero() } else { *out };
-        sum += *out;
-    }
-    let scale = T::one() / sum;
-    for out in out {
-        *out *= scale;
     }
 }
 

@@ -12,8 +12,8 @@ use candle_core::backprop::GradStore;
 use candle_core::bail;
 use rayon::prelude::*;
 
-use crate::ml::layers::contiguous;
-use crate::ml::layers::with_values;
+use crate::compute::real::contiguous;
+use crate::compute::real::with_values;
 
 /// Decay of the mean of gradients.
 const BETA1: f32 = 0.9;

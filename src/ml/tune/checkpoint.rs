@@ -15,10 +15,10 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use super::tuner::Tuner;
+use crate::compute::real::with_values;
 use crate::domain::TuneEpoch;
 use crate::domain::TuneSettings;
 use crate::ml::MlError;
-use crate::ml::layers::with_values;
 use crate::ml::vlm::weights::SafetensorsFiles;
 use crate::ml::vlm::weights::Source as _;
 

@@ -246,7 +246,7 @@ pub fn tune_need(
         model: MemoryNeed {
             weights: load.weights(form, is_gpu).now,
             cache: inputs * bytes,
-            activations: decoder_graph(sizes).max(seeing) * bytes
+            activations: decoder_graph(sizes, is_gpu).max(seeing) * bytes
                 + widened(form, is_gpu)
                 + beside(is_gpu)
                 + LOGITS_AT_ONCE * 8 * 4 * llm.vocab_size as u64,
@@ -268,21 +268,31 @@ pub const LOGITS_AT_ONCE: u64 = 64;
 /// What stands in the names of the vision towers' weights.
 const TOWERS: [&str; 3] = ["vpm.", "vision_tower.", "visual."];
 
-/// Values of a tower layer's graph with the gradients on the way back: its attention is computed whole.
+/// Values of a tower layer's graph with the gradients on the way back.
 fn tower_graph(sizes: &Sizes, is_gpu: bool) -> u64 {
     let [width, inner, heads] = sizes.vision.map(|size| size as u64);
     let patches = sizes.patches as u64;
     let tokens = sizes.pictures[usize::from(is_gpu)] as u64 * patches;
-    16 * tokens * width + 5 * tokens * inner + 5 * heads * tokens * patches
+    let attention = graph_scores([heads, tokens, patches], is_gpu);
+    16 * tokens * width + 5 * tokens * inner + attention
+}
+
+/// Scores of an attention that are there on the way back: on a GPU those of the graph; on a CPU the weights of some queries
+/// of a head, which are computed again, and their change, on every thread.
+fn graph_scores([heads, queries, keys]: [u64; 3], is_gpu: bool) -> u64 {
+    match is_gpu {
+        true => 5 * heads * queries * keys,
+        false => 2 * scores([heads, queries, keys], is_gpu),
+    }
 }
 
 /// Values of a decoder layer's graph with the gradients on the way back.
-fn decoder_graph(sizes: &Sizes) -> u64 {
+fn decoder_graph(sizes: &Sizes, is_gpu: bool) -> u64 {
     let llm = &sizes.llm;
     let (tokens, hidden) = (sizes.max_len as u64, llm.hidden_size as u64);
     let stream = 16 * tokens * hidden;
     let feed_forward = 5 * tokens * llm.intermediate_size as u64;
-    let attention = 5 * llm.num_attention_heads as u64 * tokens * tokens;
+    let attention = graph_scores([llm.num_attention_heads as u64, tokens, tokens], is_gpu);
     stream + feed_forward + attention
 }
 

@@ -53,6 +53,11 @@ impl KvCache {
         self.rows.iter().map(|row| row.next_position).collect()
     }
 
+    /// Each row's first column; those before it are padding.
+    pub fn firsts(&self) -> Vec<usize> {
+        self.rows.iter().map(|row| row.first).collect()
+    }
+
     /// Writes the new keys and values `(rows, kv_heads, seq, head_dim)` of a layer behind what is there, and answers
     /// all of them as views. The columns count as read only after [`KvCache::advance`].
     ///
@@ -71,7 +76,7 @@ impl KvCache {
         let (all_keys, all_values) = match self.layers[layer].take() {
             Some((keys, values)) if keys.dim(2)? >= wanted => (keys, values),
             Some((keys, values)) => {
-                let grow = |old: &Tensor| moved(&old.narrow(2, 0, self.len)?, 0, wanted);
+                let grow = |old: &Tensor| moved(&old.narrow(2, 0, self.len)?, wanted);
                 (grow(&keys)?, grow(&values)?)
             }
             None => (room(keys, wanted)?, room(values, wanted)?),
@@ -112,10 +117,9 @@ impl KvCache {
         if seq == 1 && !is_padded {
             return Ok(None);
         }
-        let firsts: Vec<usize> = if is_padded {
-            self.rows.iter().map(|row| row.first).collect()
-        } else {
-            vec![0]
+        let firsts = match is_padded {
+            true => self.firsts(),
+            false => vec![0],
         };
         let (past, columns) = (self.len, self.len + seq);
         let mut values = Vec::with_capacity(firsts.len() * seq * columns);
@@ -153,8 +157,7 @@ impl KvCache {
             candle_core::bail!("a cache of {} rows has no row {index}", self.rows.len())
         };
         let len = self.len - row.first;
-        let copy =
-            |all: &Tensor| moved(&all.narrow(0, index, 1)?.narrow(2, row.first, len)?, 0, len);
+        let copy = |all: &Tensor| moved(&all.narrow(0, index, 1)?.narrow(2, row.first, len)?, len);
         Ok(Self {
             layers: self.each_layer(copy)?,
             len,
@@ -187,7 +190,7 @@ impl KvCache {
             if unused < CHUNK {
                 return all.index_select(&ids, 0);
             }
-            moved(&all.narrow(2, unused, len)?.index_select(&ids, 0)?, 0, len)
+            moved(&all.narrow(2, unused, len)?.index_select(&ids, 0)?, len)
         })?;
         self.rows = picked;
         if unused >= CHUNK {
@@ -209,19 +212,20 @@ impl KvCache {
             return Ok(());
         }
         let len = self.len.max(other.len);
-        let (mine, theirs) = (self.aligned(len)?, other.aligned(len)?);
-        let layers = mine.layers.iter().zip(&theirs.layers);
+        let both =
+            |mine: &Tensor, theirs: &Tensor| aligned(&[(mine, self.len), (theirs, other.len)], len);
+        let layers = self.layers.iter().zip(&other.layers);
         self.layers = layers
             .map(|pair| match pair {
-                (Some((keys, values)), Some((other_keys, other_values))) => Ok(Some((
-                    Tensor::cat(&[keys, other_keys], 0)?,
-                    Tensor::cat(&[values, other_values], 0)?,
-                ))),
+                (Some((keys, values)), Some((other_keys, other_values))) => {
+                    let joined = (both(keys, other_keys)?, both(values, other_values)?);
+                    Ok(Some(joined))
+                }
                 _ => Ok(None),
             })
             .collect::<Result<_>>()?;
-        self.rows = mine.rows;
-        self.rows.extend(theirs.rows);
+        let (mine, theirs) = (self.rows_of(len), other.rows_of(len));
+        self.rows = mine.chain(theirs).collect();
         self.len = len;
         Ok(())
     }
@@ -237,17 +241,19 @@ impl KvCache {
 
     /// A copy whose last column is column `len - 1`, with room for a chunk more.
     fn aligned(&self, len: usize) -> Result<Self> {
+        Ok(Self {
+            layers: self.each_layer(|all| aligned(&[(all, self.len)], len))?,
+            len,
+            rows: self.rows_of(len).collect(),
+        })
+    }
+
+    /// The rows as they are where the last column is column `len - 1`.
+    fn rows_of(&self, len: usize) -> impl Iterator<Item = Row> + '_ {
         let shift = len - self.len;
-        let layers =
-            self.each_layer(|all| moved(&all.narrow(2, 0, self.len)?, shift, len + CHUNK / 2))?;
-        let rows = self.rows.iter().map(|row| Row {
+        self.rows.iter().map(move |row| Row {
             first: row.first + shift,
             ..*row
-        });
-        Ok(Self {
-            layers,
-            len,
-            rows: rows.collect(),
         })
     }
 
@@ -272,9 +278,33 @@ fn room(sample: &Tensor, columns: usize) -> Result<Tensor> {
     Tensor::zeros(shape, sample.dtype(), sample.device())
 }
 
-/// A copy of `part` that begins at column `shift` of a tensor with at least `columns` columns.
-fn moved(part: &Tensor, shift: usize, columns: usize) -> Result<Tensor> {
-    let all = room(part, columns.max(shift + part.dim(2)?))?;
-    all.slice_set(&part.contiguous()?, 2, shift)?;
+/// The rows of tensors of which so many columns are used, so that the last of those is column `len - 1`, with room for a
+/// chunk more.
+fn aligned(parts: &[(&Tensor, usize)], len: usize) -> Result<Tensor> {
+    let (_, heads, _, width) = parts[0].0.dims4()?;
+    let rows = |part: &(&Tensor, usize)| part.0.dims()[0];
+    let columns = (len + CHUNK / 2).next_multiple_of(CHUNK);
+    let shape = (parts.iter().map(rows).sum(), heads, columns, width);
+    let all = Tensor::zeros(shape, parts[0].0.dtype(), parts[0].0.device())?;
+    let mut row = 0;
+    for part in parts {
+        let (tensor, used) = *part;
+        let shift = len - used;
+        // Columns that nobody has written yet come along where there is room: to leave them out would be a copy more.
+        let tensor = match shift + tensor.dim(2)? <= columns {
+            true => tensor.clone(),
+            false => tensor.narrow(2, 0, used)?.contiguous()?,
+        };
+        let place = all.narrow(0, row, rows(part))?;
+        place.slice_set(&tensor, 2, shift)?;
+        row += rows(part);
+    }
+    Ok(all)
+}
+
+/// A copy of `part` in a tensor with at least `columns` columns.
+fn moved(part: &Tensor, columns: usize) -> Result<Tensor> {
+    let all = room(part, columns.max(part.dim(2)?))?;
+    all.slice_set(&part.contiguous()?, 2, 0)?;
     Ok(all)
 }

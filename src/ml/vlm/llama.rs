@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::backbone::Sequence;
 use super::kv_cache::KvCache;
-use super::ops::{Linear, Mode, causal_mask, grouped_attention, merge_heads, split_heads};
+use super::ops::{
+    Linear, Mode, causal_mask, grouped_attention, is_ours, merge_heads, silu_times, split_heads,
+};
 use super::tape::Tape;
 use super::weights::{Matrix, Weights};
-use crate::compute::kernels::{Sees, attention};
+use crate::compute::kernels::{Sees, attention, attention_behind};
 
 /// The decoder's sizes, under the names of a checkpoint's `config.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,9 +117,9 @@ impl Layer {
         })
     }
 
-    fn mlp(&self, mode: Mode, x: &Tensor) -> Result<Tensor> {
+    fn mlp(&self, x: &Tensor) -> Result<Tensor> {
         let (gate, up) = (self.gate_proj.forward(x)?, self.up_proj.forward(x)?);
-        self.down_proj.forward(&mode.silu_times(&gate, &up)?)
+        self.down_proj.forward(&silu_times(&gate, &up)?)
     }
 }
 
@@ -132,15 +134,46 @@ pub struct Llama {
     mode: Mode,
 }
 
-/// Whether the fused attention takes it: it has a CPU form in single precision only.
-fn is_single_on_cpu(x: &Tensor) -> bool {
-    x.device().is_cpu() && x.dtype() == DType::F32
+/// Where new tokens stand and what they see.
+#[derive(Clone)]
+struct Positions {
+    rotary: Rotary,
+    seen: Seen,
 }
 
-/// Where new tokens stand and what they see.
-struct Positions<'a> {
-    rotary: &'a Rotary,
-    mask: Option<&'a Tensor>,
+/// What a token sees: always itself and those before it. The fused forms are the CPU's and need no mask.
+#[derive(Clone)]
+enum Seen {
+    /// There is nothing but the new tokens.
+    Fused,
+    /// Each row's columns from its first on, and the new tokens.
+    FusedBehind(Vec<usize>),
+    /// All, or what an additive mask leaves of them.
+    Masked(Option<Tensor>),
+}
+
+impl Seen {
+    /// Of a first message `embeds (rows, seq, hidden)`.
+    fn first(embeds: &Tensor) -> Result<Self> {
+        if is_ours(embeds) {
+            return Ok(Self::Fused);
+        }
+        let seq = embeds.dim(1)?;
+        let mask = (seq > 1).then(|| causal_mask(seq, 0, embeds.dtype(), embeds.device()));
+        Ok(Self::Masked(mask.transpose()?))
+    }
+
+    /// Of one that follows what a cache holds.
+    fn behind(cache: &KvCache, embeds: &Tensor) -> Result<Self> {
+        if cache.is_empty() {
+            return Self::first(embeds);
+        }
+        if is_ours(embeds) {
+            return Ok(Self::FusedBehind(cache.firsts()));
+        }
+        let mask = cache.mask(embeds.dim(1)?, embeds.dtype(), embeds.device())?;
+        Ok(Self::Masked(mask))
+    }
 }
 
 impl Llama {
@@ -251,10 +284,9 @@ impl Llama {
         cache: &mut KvCache,
     ) -> Result<Tensor> {
         let seq = embeds.dim(1)?;
-        let mask = cache.mask(seq, embeds.dtype(), embeds.device())?;
         let positions = Positions {
-            rotary,
-            mask: mask.as_ref(),
+            rotary: rotary.clone(),
+            seen: Seen::behind(cache, embeds)?,
         };
         let mut x = embeds.clone();
         for (index, layer) in self.layers.iter().enumerate() {
@@ -328,20 +360,15 @@ impl Llama {
         tape: &mut Tape<'a>,
         watch: &mut dyn FnMut(&Tensor),
     ) -> Result<Tensor> {
-        let seq = embeds.dim(1)?;
-        let mask = causal_mask(seq, 0, embeds.dtype(), embeds.device())?;
-        let mask = (seq > 1).then_some(mask);
+        let positions = Positions {
+            rotary: rotary.clone(),
+            seen: Seen::first(embeds)?,
+        };
         let mut x = embeds.clone();
         watch(&x);
         for layer in &self.layers {
-            let (rotary, mask) = (rotary.clone(), mask.clone());
-            x = tape.layer(&x, move |x| {
-                let positions = Positions {
-                    rotary: &rotary,
-                    mask: mask.as_ref(),
-                };
-                self.layer(layer, x, &positions, None)
-            })?;
+            let positions = positions.clone();
+            x = tape.layer(&x, move |x| self.layer(layer, x, &positions, None))?;
             watch(&x);
         }
         self.mode.rms_norm(&x, &self.norm, self.cfg.rms_norm_eps)
@@ -351,7 +378,7 @@ impl Llama {
         &self,
         layer: &Layer,
         x: &Tensor,
-        positions: &Positions<'_>,
+        positions: &Positions,
         cache: Option<(usize, &mut KvCache)>,
     ) -> Result<Tensor> {
         let eps = self.cfg.rms_norm_eps;
@@ -360,14 +387,14 @@ impl Llama {
         let normed = self
             .mode
             .rms_norm(&x, &layer.post_attention_layernorm, eps)?;
-        layer.mlp(self.mode, &normed)? + x
+        layer.mlp(&normed)? + x
     }
 
     fn attend(
         &self,
         layer: &Layer,
         x: &Tensor,
-        positions: &Positions<'_>,
+        positions: &Positions,
         cache: Option<(usize, &mut KvCache)>,
     ) -> Result<Tensor> {
         // 1. Project: (rows, seq, hidden) -> (rows, heads, seq, head_dim)
@@ -376,24 +403,21 @@ impl Llama {
         let k = split_heads(&layer.k_proj.forward(x)?, kv_heads)?;
         let v = split_heads(&layer.v_proj.forward(x)?, kv_heads)?;
         // 2. Rotate
-        let Rotary { cos, sin } = positions.rotary;
+        let Rotary { cos, sin } = &positions.rotary;
         let (q, k) = (self.mode.rope(&q, cos, sin)?, self.mode.rope(&k, cos, sin)?);
-        let is_first = cache.as_ref().is_none_or(|(_, cache)| cache.is_empty());
-        if is_first && is_single_on_cpu(&q) {
-            let [q, k, v] = [q.contiguous()?, k.contiguous()?, v.contiguous()?];
-            if let Some((index, cache)) = cache {
-                cache.extend(index, &k, &v)?;
-            }
-            let out = attention(&q, &k, &v, Sees::Before)?;
-            return layer.o_proj.forward(&merge_heads(&out)?);
-        }
+        let [k, v] = [k.contiguous()?, v.contiguous()?];
         // 3. Join the past
-        let (k, v) = match cache {
+        let (all_k, all_v) = match cache {
             Some((index, cache)) => cache.extend(index, &k, &v)?,
-            None => (k.contiguous()?, v.contiguous()?),
+            None => (k.clone(), v.clone()),
         };
         // 4. Each group of query heads shares a key head
-        let out = grouped_attention(self.mode, &q, &k, &v, positions.mask)?;
+        let q = q.contiguous()?;
+        let out = match &positions.seen {
+            Seen::Fused => attention(&q, &k, &v, Sees::Before)?,
+            Seen::FusedBehind(firsts) => attention_behind(&q, &all_k, &all_v, firsts)?,
+            Seen::Masked(mask) => grouped_attention(self.mode, &q, &all_k, &all_v, mask.as_ref())?,
+        };
         layer.o_proj.forward(&merge_heads(&out)?)
     }
 

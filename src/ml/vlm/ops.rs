@@ -18,8 +18,9 @@ pub enum Mode {
     Training,
 }
 
-/// Whether operations of our own that have a way back can be taken: they are for the CPU.
-fn is_ours(x: &Tensor) -> bool {
+/// Whether operations of our own that have a way back can be taken: they are for the CPU. They are one form for both modes,
+/// so that a layer that is computed again for its gradient is the same to the last bit.
+pub(super) fn is_ours(x: &Tensor) -> bool {
     x.device().is_cpu() && x.dtype() == DType::F32
 }
 
@@ -29,17 +30,6 @@ impl Mode {
         match operands.iter().any(|operand| operand.track_op()) {
             true => self,
             false => Self::Inference,
-        }
-    }
-
-    /// `silu(gate) * up`.
-    ///
-    /// # Errors
-    /// Failed tensor operations.
-    pub fn silu_times(self, gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-        match self.of(&[gate, up]) {
-            Self::Training if is_ours(gate) => layers::silu_times(gate, up),
-            _ => gate.silu()? * up,
         }
     }
 
@@ -62,8 +52,8 @@ impl Mode {
     /// Failed tensor operations.
     pub fn rms_norm(self, x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
         match self.of(&[x, weight]) {
+            _ if is_ours(x) => layers::rms_norm_eps(x, weight, eps),
             Self::Inference => candle_nn::ops::rms_norm(&x.contiguous()?, weight, eps as f32),
-            Self::Training if is_ours(x) => layers::rms_norm_eps(x, weight, eps),
             Self::Training => {
                 let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
                 x.broadcast_div(&(variance + eps)?.sqrt()?)?
@@ -84,7 +74,6 @@ impl Mode {
         eps: f64,
     ) -> Result<Tensor> {
         match self.of(&[x, weight, bias]) {
-            // One form for both, so that a layer that is computed again for its gradient is the same to the last bit.
             _ if is_ours(x) => layers::layer_norm_eps(x, weight, bias, eps),
             Self::Inference => {
                 candle_nn::ops::layer_norm(&x.contiguous()?, weight, bias, eps as f32)
@@ -118,6 +107,17 @@ impl Mode {
                 Tensor::cat(&[left, right], D::Minus1)
             }
         }
+    }
+}
+
+/// `silu(gate) * up`, with a way back on every device.
+///
+/// # Errors
+/// Failed tensor operations.
+pub fn silu_times(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    match is_ours(gate) {
+        true => layers::silu_times(gate, up),
+        false => gate.silu()? * up,
     }
 }
 
@@ -158,52 +158,12 @@ pub fn attention(mode: Mode, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tenso
     mode.softmax(&scores)?.matmul(&v.contiguous()?)
 }
 
-/// Most scores of an attention that are there at once on a CPU (64 MB): more are computed for some queries after the
-/// others, so that memory grows with a sequence's length and not with its square.
-pub const MAX_SCORES: usize = 1 << 24;
-
-/// Attends for as many queries at once as scores may be there. A query's result depends on no other query.
-fn by_queries(
-    mode: Mode,
-    q: &Tensor,
-    keys: usize,
-    mask: Option<&Tensor>,
-    attend: &dyn Fn(&Tensor, Option<&Tensor>) -> Result<Tensor>,
-) -> Result<Tensor> {
-    let (rows, heads, seq, _) = q.dims4()?;
-    let most = (MAX_SCORES / (rows * heads * keys).max(1)).max(1);
-    if mode == Mode::Training || !q.device().is_cpu() || seq <= most {
-        return attend(q, mask);
-    }
-    let parts = (0..seq).step_by(most).map(|start| {
-        let len = most.min(seq - start);
-        let mask = match mask {
-            Some(mask) if mask.dim(2)? == seq => Some(mask.narrow(2, start, len)?),
-            other => other.cloned(),
-        };
-        attend(&q.narrow(2, start, len)?, mask.as_ref())
-    });
-    Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 2)
-}
-
 /// The same where `q (rows, heads, seq, head_dim)` has more heads than `k` and `v (rows, kv_heads, keys, head_dim)`:
 /// neighbouring query heads share a key head. Keys and values are read where they lie, never repeated.
 ///
 /// # Errors
 /// Shapes that do not fit.
 pub fn grouped_attention(
-    mode: Mode,
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    mask: Option<&Tensor>,
-) -> Result<Tensor> {
-    by_queries(mode, q, k.dim(2)?, mask, &|q, mask| {
-        grouped_attention_at_once(mode, q, k, v, mask)
-    })
-}
-
-fn grouped_attention_at_once(
     mode: Mode,
     q: &Tensor,
     k: &Tensor,
@@ -360,21 +320,6 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-
-    /// Attention of so many queries that they do not fit at once, against the same in the plain form, which is never cut.
-    #[test]
-    fn attention_in_parts_equals_attention_at_once() -> Result<()> {
-        let (heads, kv_heads, seq) = (32, 8, 900);
-        assert!(heads * seq * seq > MAX_SCORES);
-        let values = |heads: usize| Tensor::randn(0f32, 1.0, (1, heads, seq, 4), &Device::Cpu);
-        let (q, k, v) = (values(heads)?, values(kv_heads)?, values(kv_heads)?);
-        let mask = causal_mask(seq, 0, DType::F32, &Device::Cpu)?;
-        let [parts, whole] = [Mode::Inference, Mode::Training]
-            .map(|mode| grouped_attention(mode, &q, &k, &v, Some(&mask)));
-        let apart = (parts? - whole?)?.abs()?.max_all()?.to_scalar::<f32>()?;
-        assert!(apart < 1e-5, "{apart}");
-        Ok(())
-    }
 
     #[test]
     fn our_attention_equals_the_plain_one() -> Result<()> {

@@ -15,14 +15,14 @@ use candle_core::Tensor;
 use candle_core::bail;
 use rayon::prelude::*;
 
-use crate::ml::layers::Real;
-use crate::ml::layers::contiguous;
-use crate::ml::layers::dot;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::dot;
+use crate::compute::real::values;
 use crate::ml::layers::linear_attention::Gradients;
 use crate::ml::layers::linear_attention::Inputs;
 use crate::ml::layers::linear_attention::backward;
 use crate::ml::layers::linear_attention::forward;
-use crate::ml::layers::values;
 
 /// Steps of a chunk: states are small, so short chunks do the least work.
 const CHUNK: usize = 64;

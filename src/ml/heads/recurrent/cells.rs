@@ -1,8 +1,8 @@
 //! One step of an LSTM and of a GRU, forward and back.
 
-use crate::ml::layers::Real;
-use crate::ml::layers::parts;
-use crate::ml::layers::parts_mut;
+use crate::compute::real::Real;
+use crate::compute::real::parts;
+use crate::compute::real::parts_mut;
 use crate::ml::layers::scan::Cell;
 use crate::ml::layers::scan::Step;
 use crate::ml::layers::scan::StepBack;

@@ -19,13 +19,13 @@ use candle_core::Tensor;
 use candle_core::bail;
 use rayon::prelude::*;
 
-use crate::ml::layers::Real;
-use crate::ml::layers::contiguous;
-use crate::ml::layers::dot;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::dot;
+use crate::compute::real::values;
 use crate::ml::layers::linear_attention::Inputs;
 use crate::ml::layers::linear_attention::backward;
 use crate::ml::layers::linear_attention::forward;
-use crate::ml::layers::values;
 
 /// Added to the normaliser, as in the reference.
 const EPS: f64 = 1e-6;

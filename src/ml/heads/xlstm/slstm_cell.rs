@@ -8,9 +8,9 @@
 use candle_core::Result;
 use candle_core::Tensor;
 
-use crate::ml::layers::Real;
-use crate::ml::layers::parts;
-use crate::ml::layers::parts_mut;
+use crate::compute::real::Real;
+use crate::compute::real::parts;
+use crate::compute::real::parts_mut;
 use crate::ml::layers::scan::Cell;
 use crate::ml::layers::scan::Course;
 use crate::ml::layers::scan::Step;

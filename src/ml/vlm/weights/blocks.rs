@@ -13,7 +13,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, T
 use rayon::prelude::*;
 
 use super::matrix::{PART_ELEMENTS, quantised};
-use super::packed_product::product;
+use crate::compute::kernels::by_columns;
 use crate::compute::packed::{self, Vectors};
 
 /// Segments of a matrix: enough that the threads of a desktop share them evenly.
@@ -257,7 +257,7 @@ impl CustomOp1 for Blocks {
             Some(Segment::Packed(layout, _)) => Vectors::new(*layout, x, width),
             _ => None,
         };
-        let out = product(rows, self.out, self.rows, &|at, part| match (
+        let out = by_columns((rows, self.out), self.rows, &|at, part| match (
             &self.segments[at],
             &vectors,
         ) {

@@ -8,10 +8,10 @@ use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::real::Real;
+use crate::compute::real::dot;
+use crate::compute::real::total;
 use crate::compute::scratch::Scratch;
-use crate::ml::layers::Real;
-use crate::ml::layers::dot;
-use crate::ml::layers::total;
 
 /// Rows of a block: enough for the products to run well, few enough to waste little above the diagonal.
 const ROWS: usize = 64;

@@ -1,7 +1,7 @@
 //! Block-diagonal maps of strided rows, in blocks of a few values.
 
 use crate::compute::kernels::Put;
-use crate::ml::layers::Real;
+use crate::compute::real::Real;
 
 /// Rows inside a slice: where the first begins, and how far apart they are.
 #[derive(Clone, Copy)]

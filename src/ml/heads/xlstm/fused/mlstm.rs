@@ -13,13 +13,14 @@ use super::headwise;
 use super::headwise::Rows;
 use super::parts;
 use super::parts_mut;
+use super::silu;
 use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::real::Real;
 use crate::compute::scratch::Scratch;
 use crate::ml::heads::xlstm::XlstmConfig;
-use crate::ml::layers::Real;
 use crate::ml::layers::by_channel;
 use crate::ml::layers::by_tap;
 use crate::ml::layers::conv_silu_back;
@@ -189,11 +190,6 @@ impl Mlstm {
             }
         }
     }
-}
-
-/// `x sigmoid(x)` of each.
-fn silu<T: Real>(x: &[T]) -> Scratch<T> {
-    Scratch::of(x.len(), x.iter().map(|&a| a * a.sigmoid()))
 }
 
 /// `y = (normed + skip * convolved) * silu(gate)`, row by row.

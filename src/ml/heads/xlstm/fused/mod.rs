@@ -26,9 +26,10 @@ use candle_core::bail;
 use rayon::prelude::*;
 
 use crate::compute::kernels::Hands;
-use crate::ml::layers::Real;
-use crate::ml::layers::contiguous;
-use crate::ml::layers::with_values;
+use crate::compute::real::Real;
+use crate::compute::real::contiguous;
+use crate::compute::real::with_values;
+use crate::compute::scratch::Scratch;
 
 pub(super) use mlstm::Mlstm;
 pub(super) use slstm::Slstm;
@@ -261,6 +262,11 @@ fn parts_mut<T, const N: usize>(values: &mut [T], sizes: [usize; N]) -> [&mut [T
         values = rest;
         part
     })
+}
+
+/// `x sigmoid(x)` of each.
+fn silu<T: Real>(x: &[T]) -> Scratch<T> {
+    Scratch::of(x.len(), x.iter().map(|&a| a * a.sigmoid()))
 }
 
 /// Adds the rows of `rows` to `out`.

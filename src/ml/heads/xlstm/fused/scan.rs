@@ -2,9 +2,9 @@
 
 use super::parts;
 use super::parts_mut;
+use crate::compute::real::Real;
+use crate::compute::real::add_scaled4;
 use crate::compute::scratch::Scratch;
-use crate::ml::layers::Real;
-use crate::ml::layers::add_scaled4;
 
 /// Values that the backward pass reads, for each element of a step: i', f', z, o, c, n, and the forget gate's slope.
 const SAVED: usize = 7;

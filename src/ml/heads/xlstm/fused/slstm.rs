@@ -10,13 +10,14 @@ use super::parts;
 use super::parts_mut;
 use super::scan;
 use super::scan::Place;
+use super::silu;
 use crate::compute::kernels::Hands;
 use crate::compute::kernels::Mat;
 use crate::compute::kernels::Put;
 use crate::compute::kernels::product;
+use crate::compute::real::Real;
 use crate::compute::scratch::Scratch;
 use crate::ml::heads::xlstm::XlstmConfig;
-use crate::ml::layers::Real;
 use crate::ml::layers::by_channel;
 use crate::ml::layers::by_tap;
 use crate::ml::layers::conv_silu_back;
@@ -349,11 +350,9 @@ impl Kernel for Slstm {
         ] = front;
         let mut normed = Scratch::new(x.len());
         norm_rows(x, norm, 1, &mut normed);
-        let mut convolved = Scratch::new(x.len());
-        convolve(&normed, &by_tap(conv, self.dim), conv_bias, &mut convolved);
-        for a in convolved.iter_mut() {
-            *a *= a.sigmoid();
-        }
+        let mut before = Scratch::new(x.len());
+        convolve(&normed, &by_tap(conv, self.dim), conv_bias, &mut before);
+        let convolved = silu(&before);
         let wx = self.inputs([&convolved, &normed], [i, f, z, o], bias);
         let width = self.dim / self.heads;
         let square = 4 * width * width;
@@ -427,8 +426,7 @@ impl Kernel for Slstm {
         let taps = by_tap(conv, self.dim);
         let mut before = Scratch::new(x.len());
         convolve(&normed, &taps, conv_bias, &mut before);
-        let convolved = before.iter().map(|&a| a * a.sigmoid());
-        let convolved = Scratch::of(before.len(), convolved);
+        let convolved = silu(&before);
         let mut grad_convolved = Scratch::filled(x.len(), T::zero());
         let mut grad_normed = Scratch::filled(x.len(), T::zero());
         self.inputs_back(

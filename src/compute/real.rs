@@ -228,7 +228,10 @@ fn erf(x: f32) -> f32 {
 }
 
 /// The values of a contiguous storage.
-pub(crate) fn contiguous<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+pub(crate) fn contiguous<'a, T: WithDType>(
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> Result<&'a [T]> {
     let values = storage.as_slice::<T>()?;
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&values[start..end]),
@@ -322,6 +325,42 @@ pub(crate) fn sum_of<T: Real>(a: &[T], b: &[T], add: impl Fn(T, T, T) -> T) -> T
         lanes /= 2;
     }
     sums[0] + rest
+}
+
+/// Exponent below which nothing is left: smaller results would be numbers that processors are slow with.
+const LEAST: f64 = -80.0;
+
+/// A row of scores becomes `softmax(scale * scores)`; infinitely small ones get nothing.
+pub(crate) fn softmax_row<T: Real>(row: &mut [T], scale: T) {
+    let (most, least) = (largest(row), T::from_f64(LEAST));
+    for share in row.iter_mut() {
+        let exponent = (*share - most) * scale;
+        let share_of = exponent.at_least(least).exp();
+        *share = if exponent < least {
+            T::zero()
+        } else {
+            share_of
+        };
+    }
+    let part = T::one() / total(row);
+    for share in row.iter_mut() {
+        *share *= part;
+    }
+}
+
+/// The largest value of a row that is a number.
+#[inline]
+fn largest<T: Real>(row: &[T]) -> T {
+    let larger = |a, b| if b > a { b } else { a };
+    let mut lanes = [T::from_f64(f64::NEG_INFINITY); LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, value);
+        }
+    }
+    let all = lanes.into_iter().chain(rest.iter().copied());
+    all.fold(T::from_f64(f64::NEG_INFINITY), larger)
 }
 
 /// `N` equal parts of a slice, `width` values each.

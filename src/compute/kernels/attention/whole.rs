@@ -1,4 +1,4 @@
-//! Attention, forward and back, some queries of one head at a time.
+//! Attention of whole sequences, forward and back, some queries of one head at a time.
 //!
 //! Made of plain operations, attention writes a dozen matrices of queries by keys for all heads of a batch; here those of
 //! some queries lie in the cache, and the way back computes their weights again.
@@ -6,7 +6,8 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use super::{Matrix, multiply, values, with_values};
+use crate::compute::kernels::{Matrix, multiply};
+use crate::compute::real::{contiguous, dot, softmax_row, with_values};
 
 /// Queries whose weights are there at once: enough for the products to run well, few enough for a cache of 2 MB to hold
 /// their weights against some thousand keys.
@@ -127,7 +128,7 @@ impl Sizes {
                 Sees::Before => start + row + 1,
             };
             let (seen, unseen) = weights.split_at_mut(seen);
-            soften(seen, self.scale());
+            softmax_row(seen, self.scale());
             unseen.fill(0.0);
         }
     }
@@ -222,63 +223,6 @@ impl Sizes {
     }
 }
 
-/// Values that are folded side by side, so that none waits for the one before.
-const LANES: usize = 16;
-
-/// Folds a row of values into one.
-fn fold(row: &[f32], start: f32, add: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [start; LANES];
-    let (chunks, rest) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = add(*lane, value);
-        }
-    }
-    let all = lanes.into_iter().chain(rest.iter().copied());
-    all.fold(start, add)
-}
-
-/// Sum of the products of two rows.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane = a.mul_add(*b, *lane);
-        }
-    }
-    let rest = rest_a.iter().zip(rest_b).map(|(a, b)| a * b);
-    lanes.into_iter().chain(rest).sum()
-}
-
-/// A row of scores becomes `softmax(scale * scores)`.
-fn soften(row: &mut [f32], scale: f32) {
-    let most = fold(row, f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
-    for weight in row.iter_mut() {
-        *weight = exp((*weight - most) * scale);
-    }
-    let part = 1.0 / fold(row, 0.0, |a, b| a + b);
-    for weight in row.iter_mut() {
-        *weight *= part;
-    }
-}
-
-/// The exponential of a number that is not above 0, to six digits; without a call, so that loops are vectorised.
-fn exp(x: f32) -> f32 {
-    // The logarithm of 2 in two parts, of which the first has few digits: its multiples are exact (Cody and Waite 1980).
-    const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
-    const ROUND: f32 = 12_582_912.0;
-    let x = x.max(-87.0);
-    let whole = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
-    let rest = (x - whole * LN_2[0]) - whole * LN_2[1];
-    let power = f32::from_bits(((whole as i32 + 127) << 23) as u32);
-    let series = [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
-    power
-        * series
-            .iter()
-            .fold(1.0 / 720.0, |sum: f32, term| sum.mul_add(rest, *term))
-}
-
 impl CustomOp3 for Attention {
     fn name(&self) -> &'static str {
         NAME
@@ -295,9 +239,9 @@ impl CustomOp3 for Attention {
     ) -> Result<(CpuStorage, Shape)> {
         let sizes = Sizes::new(self.0, l1.dims(), l2.dims(), l3.dims())?;
         let (q, k, v) = (
-            values(s1, l1, NAME)?,
-            values(s2, l2, NAME)?,
-            values(s3, l3, NAME)?,
+            contiguous(s1, l1)?,
+            contiguous(s2, l2)?,
+            contiguous(s3, l3)?,
         );
         let mut out = vec![0.0; q.len()];
         let keys = k.par_chunks(sizes.key).zip(v.par_chunks(sizes.key));
@@ -320,7 +264,7 @@ impl CustomOp3 for Attention {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let sizes = Sizes::new(self.0, q.dims(), k.dims(), v.dims())?;
         let grad = grad.contiguous()?;
-        let [of_q, of_k, of_v] = with_values([q, k, v, &grad], NAME, |[q, k, v, grad]| {
+        let [of_q, of_k, of_v] = with_values([q, k, v, &grad], |[q, k, v, grad]: [&[f32]; 4]| {
             let [mut of_q, mut of_k, mut of_v] = [q, k, v].map(|values| vec![0.0; values.len()]);
             let grads = of_q.par_chunks_mut(sizes.group);
             let grads = grads.zip(
@@ -337,7 +281,7 @@ impl CustomOp3 for Attention {
                 .for_each(|(((of_q, (of_k, of_v)), (q, (k, v))), grad)| {
                     sizes.backward((q, k, v), grad, [of_q, of_k, of_v]);
                 });
-            [of_q, of_k, of_v]
+            Ok([of_q, of_k, of_v])
         })?;
         let tensor =
             |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device()).map(Some);
@@ -421,14 +365,6 @@ mod tests {
             compare(Sees::All, [queries, 50])?;
         }
         compare(Sees::All, [1, 300])
-    }
-
-    #[test]
-    fn the_exponential_has_six_digits() {
-        for step in 0..4_000 {
-            let x = -(step as f32) * 0.02;
-            assert!((exp(x) - x.exp()).abs() <= 1e-6 * x.exp() + 2e-38, "{x}");
-        }
     }
 
     #[test]
