@@ -1,8 +1,15 @@
-//! Help for tests: what a gradient is held against.
+//! Help for tests: numbers of any kind, and what a gradient is held against.
 
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
+
+/// Numbers from -1 to 1; equal seeds give equal ones.
+pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let angle = |at: usize| at as f64 * 12.9898 + seed as f64 * 78.233;
+    let number = |at| (angle(at).sin() * 43_758.547).fract() as f32;
+    (0..count).map(number).collect()
+}
 
 /// How much `loss` changes with one value of a tensor of singles: its central difference over `step` to either side.
 pub(crate) fn central_difference(

@@ -376,6 +376,8 @@ pub(crate) fn parts_mut<const N: usize, T>(values: &mut [T], width: usize) -> [&
 
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
 
     /// Largest error of `ours` on a fine grid, relative to the exact value or to `floor`, whichever is larger.
@@ -395,6 +397,21 @@ mod tests {
         assert!(error(Real::erf, candle_core::cpu::erf::erf_f64, 1.0) < 5e-7);
         assert!(error(Real::log_sigmoid, Real::log_sigmoid, 1e-30) < 3e-7);
         assert!(error(Real::sigmoid, Real::sigmoid, 1e-30) < 3e-7);
+    }
+
+    #[test]
+    fn softmax_is_candles_own_and_masks_hide() -> Result<()> {
+        let row: [f64; 7] = std::array::from_fn(|at| 9.0 * (at as f64 * 12.9).sin());
+        let theirs = candle_nn::ops::softmax(&Tensor::new(&row, &Device::Cpu)?, 0)?;
+        let mut ours = row;
+        softmax_row(&mut ours, 1.0);
+        for (ours, theirs) in ours.iter().zip(theirs.to_vec1::<f64>()?) {
+            assert!((ours - theirs).abs() < 1e-12);
+        }
+        let mut masked = [0.5_f32, f32::NEG_INFINITY, -200.0, 0.5];
+        softmax_row(&mut masked, 1.0);
+        assert!((masked[0] - 0.5).abs() < 1e-6 && masked[1] == 0.0 && masked[2] < 1e-30);
+        Ok(())
     }
 
     #[test]

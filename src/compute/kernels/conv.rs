@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::conv_tiles::{Plan, Scratch};
-use super::{Matrix, multiply};
+use super::{Mat, Put, multiply};
 use crate::compute::real::{contiguous, with_values};
 
 /// Geometry of a convolution with a square kernel.
@@ -218,13 +218,9 @@ impl Shapes {
             self.unfold(picture, tile, patches);
             let shape = [tile.1 * self.out_size[1], self.patch(), self.out_channels];
             let out = &mut out[self.tile_range(tile)];
-            multiply(
-                out,
-                Matrix::rows(patches, self.patch()),
-                Matrix::transposed(weight, self.patch()),
-                shape,
-                0.0,
-            );
+            let patches = Mat::rows(patches, self.patch());
+            let weight = Mat::rows(weight, self.patch()).t();
+            multiply(out, Put::Set, (patches, weight), shape);
         }
     }
 
@@ -246,23 +242,12 @@ impl Shapes {
             let positions = tile.1 * self.out_size[1];
             let grad_out = &grad_out[self.tile_range(tile)];
             self.unfold(picture, tile, patches);
-            let transposed = Matrix::transposed(grad_out, out);
-            multiply(
-                grad_weight,
-                transposed,
-                Matrix::rows(patches, patch),
-                [out, positions, patch],
-                1.0,
-            );
+            let grad_out = Mat::rows(grad_out, out);
+            let operands = (grad_out.t(), Mat::rows(patches, patch));
+            multiply(grad_weight, Put::Add, operands, [out, positions, patch]);
             if let Some(grad_picture) = grad_picture.as_deref_mut() {
-                let shape = [positions, out, patch];
-                multiply(
-                    patches,
-                    Matrix::rows(grad_out, out),
-                    Matrix::rows(weight, patch),
-                    shape,
-                    0.0,
-                );
+                let operands = (grad_out, Mat::rows(weight, patch));
+                multiply(patches, Put::Set, operands, [positions, out, patch]);
                 self.fold(patches, tile, grad_picture);
             }
         }

@@ -119,16 +119,12 @@ mod x86 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(count: usize, seed: f64) -> Vec<f32> {
-        let value = |at: usize| ((at as f64 * 12.9898 + seed).sin() * 43_758.547).fract() as f32;
-        (0..count).map(value).collect()
-    }
+    use crate::compute::check::numbers;
 
     #[test]
     fn products_are_sums_of_products() {
         for (n, count, width) in [(1, 1, 1), (3, 2, 16), (9, 5, 37), (8, 12, 64), (5, FEW, 19)] {
-            let (rows, x) = (numbers(n * width, 1.0), numbers(count * width, 2.0));
+            let (rows, x) = (numbers(n * width, 1), numbers(count * width, 2));
             let mut out = vec![f32::NAN; count * n];
             few(&x, &rows, width, &mut out);
             for (vector, out) in out.chunks_exact(n).enumerate() {

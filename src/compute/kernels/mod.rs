@@ -10,7 +10,6 @@ mod columns;
 mod conv;
 mod conv_tiles;
 mod few;
-mod matmul;
 mod product;
 mod tiles;
 
@@ -19,5 +18,4 @@ pub use batch_norm::{batch_norm_relu, channel_moments};
 pub use columns::by_columns;
 pub use conv::{ConvSpec, conv2d, conv2d_rounded, linear_rounded};
 pub use few::{FEW, few};
-pub use matmul::{Matrix, multiply};
-pub use product::{Hands, Mat, Put, product};
+pub use product::{Hands, Mat, Put, multiply, product};

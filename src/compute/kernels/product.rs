@@ -102,6 +102,19 @@ pub fn product<T: WithDType>(
     }
 }
 
+/// The same in single precision by the calling thread, into rows that lie one behind the other.
+///
+/// # Panics
+/// Where a slice is too short for its shape.
+pub fn multiply(
+    out: &mut [f32],
+    into: Put,
+    operands: (Mat<'_, f32>, Mat<'_, f32>),
+    shape: [usize; 3],
+) {
+    product((out, shape[2], into), operands, shape, 1.0, Hands::One);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

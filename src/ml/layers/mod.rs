@@ -15,7 +15,7 @@ mod panels;
 mod project;
 mod rms;
 pub(crate) mod scan;
-mod softmax;
+mod silu;
 
 pub use conv::causal_conv_silu;
 pub(crate) use conv::{by_channel, by_tap, conv_silu_back, convolve};
@@ -25,7 +25,7 @@ pub use norm::{layer_norm, layer_norm_eps, residual_group_norm};
 pub(crate) use norm::{norm_rows, norm_rows_back};
 pub use project::project;
 pub use rms::{rms_norm, rms_norm_eps};
-pub use softmax::{silu_times, softmax};
+pub use silu::silu_times;
 
 use candle_core::Result;
 use candle_core::Tensor;

@@ -79,7 +79,10 @@ impl KvCache {
                 let grow = |old: &Tensor| moved(&old.narrow(2, 0, self.len)?, wanted);
                 (grow(&keys)?, grow(&values)?)
             }
-            None => (room(keys, wanted)?, room(values, wanted)?),
+            None => (
+                room(keys, keys.dim(0)?, wanted)?,
+                room(values, values.dim(0)?, wanted)?,
+            ),
         };
         all_keys.slice_set(&keys.contiguous()?, 2, self.len)?;
         all_values.slice_set(&values.contiguous()?, 2, self.len)?;
@@ -271,9 +274,9 @@ impl KvCache {
     }
 }
 
-/// Empty columns for tensors like `sample`, at least `columns`.
-fn room(sample: &Tensor, columns: usize) -> Result<Tensor> {
-    let (rows, heads, _, width) = sample.dims4()?;
+/// Empty columns of so many rows for tensors like `sample`, at least `columns`.
+fn room(sample: &Tensor, rows: usize, columns: usize) -> Result<Tensor> {
+    let (_, heads, _, width) = sample.dims4()?;
     let shape = (rows, heads, columns.next_multiple_of(CHUNK), width);
     Tensor::zeros(shape, sample.dtype(), sample.device())
 }
@@ -281,30 +284,27 @@ fn room(sample: &Tensor, columns: usize) -> Result<Tensor> {
 /// The rows of tensors of which so many columns are used, so that the last of those is column `len - 1`, with room for a
 /// chunk more.
 fn aligned(parts: &[(&Tensor, usize)], len: usize) -> Result<Tensor> {
-    let (_, heads, _, width) = parts[0].0.dims4()?;
-    let rows = |part: &(&Tensor, usize)| part.0.dims()[0];
-    let columns = (len + CHUNK / 2).next_multiple_of(CHUNK);
-    let shape = (parts.iter().map(rows).sum(), heads, columns, width);
-    let all = Tensor::zeros(shape, parts[0].0.dtype(), parts[0].0.device())?;
+    let num_rows = |tensor: &Tensor| tensor.dims()[0];
+    let rows = parts.iter().map(|(tensor, _)| num_rows(tensor)).sum();
+    let all = room(parts[0].0, rows, len + CHUNK / 2)?;
     let mut row = 0;
-    for part in parts {
-        let (tensor, used) = *part;
+    for &(tensor, used) in parts {
         let shift = len - used;
         // Columns that nobody has written yet come along where there is room: to leave them out would be a copy more.
-        let tensor = match shift + tensor.dim(2)? <= columns {
+        let columns = match shift + tensor.dim(2)? <= all.dim(2)? {
             true => tensor.clone(),
             false => tensor.narrow(2, 0, used)?.contiguous()?,
         };
-        let place = all.narrow(0, row, rows(part))?;
-        place.slice_set(&tensor, 2, shift)?;
-        row += rows(part);
+        let place = all.narrow(0, row, num_rows(tensor))?;
+        place.slice_set(&columns, 2, shift)?;
+        row += num_rows(tensor);
     }
     Ok(all)
 }
 
 /// A copy of `part` in a tensor with at least `columns` columns.
 fn moved(part: &Tensor, columns: usize) -> Result<Tensor> {
-    let all = room(part, columns.max(part.dim(2)?))?;
+    let all = room(part, part.dim(0)?, columns.max(part.dim(2)?))?;
     all.slice_set(&part.contiguous()?, 2, 0)?;
     Ok(all)
 }

@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::backbone::Sequence;
 use super::kv_cache::KvCache;
-use super::ops::{
-    Linear, Mode, causal_mask, grouped_attention, is_ours, merge_heads, silu_times, split_heads,
-};
+use super::ops::{Linear, Mode, grouped_attention, is_ours, merge_heads, silu_times, split_heads};
 use super::tape::Tape;
 use super::weights::{Matrix, Weights};
 use crate::compute::kernels::{Sees, attention, attention_behind};
@@ -153,26 +151,16 @@ enum Seen {
 }
 
 impl Seen {
-    /// Of a first message `embeds (rows, seq, hidden)`.
-    fn first(embeds: &Tensor) -> Result<Self> {
-        if is_ours(embeds) {
-            return Ok(Self::Fused);
-        }
-        let seq = embeds.dim(1)?;
-        let mask = (seq > 1).then(|| causal_mask(seq, 0, embeds.dtype(), embeds.device()));
-        Ok(Self::Masked(mask.transpose()?))
-    }
-
-    /// Of one that follows what a cache holds.
+    /// Of tokens `embeds (rows, seq, hidden)` that follow what a cache holds.
     fn behind(cache: &KvCache, embeds: &Tensor) -> Result<Self> {
-        if cache.is_empty() {
-            return Self::first(embeds);
+        if !is_ours(embeds) {
+            let mask = cache.mask(embeds.dim(1)?, embeds.dtype(), embeds.device())?;
+            return Ok(Self::Masked(mask));
         }
-        if is_ours(embeds) {
-            return Ok(Self::FusedBehind(cache.firsts()));
-        }
-        let mask = cache.mask(embeds.dim(1)?, embeds.dtype(), embeds.device())?;
-        Ok(Self::Masked(mask))
+        Ok(match cache.is_empty() {
+            true => Self::Fused,
+            false => Self::FusedBehind(cache.firsts()),
+        })
     }
 }
 
@@ -362,7 +350,7 @@ impl Llama {
     ) -> Result<Tensor> {
         let positions = Positions {
             rotary: rotary.clone(),
-            seen: Seen::first(embeds)?,
+            seen: Seen::behind(&KvCache::default(), embeds)?,
         };
         let mut x = embeds.clone();
         watch(&x);

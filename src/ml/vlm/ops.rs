@@ -39,8 +39,6 @@ impl Mode {
     /// Failed tensor operations.
     pub fn softmax(self, x: &Tensor) -> Result<Tensor> {
         match self.of(&[x]) {
-            // candle's takes the C library's exponential of every score.
-            _ if is_ours(x) => layers::softmax(x),
             Self::Inference => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
             Self::Training => candle_nn::ops::softmax(x, D::Minus1),
         }
@@ -206,31 +204,6 @@ pub fn split_heads(x: &Tensor, heads: usize) -> Result<Tensor> {
 pub fn merge_heads(x: &Tensor) -> Result<Tensor> {
     let (batch, heads, seq, width) = x.dims4()?;
     x.transpose(1, 2)?.reshape((batch, seq, heads * width))
-}
-
-/// The additive causal mask of `seq` new positions behind `past` cached ones, `(1, 1, seq, past + seq)`: the one
-/// place where it is made.
-///
-/// # Errors
-/// Failed tensor operations.
-pub fn causal_mask(
-    seq: usize,
-    past: usize,
-    dtype: DType,
-    device: &candle_core::Device,
-) -> Result<Tensor> {
-    let values: Vec<f32> = (0..seq)
-        .flat_map(|query| {
-            (0..past + seq).map(move |key| {
-                if key > past + query {
-                    f32::NEG_INFINITY
-                } else {
-                    0.0
-                }
-            })
-        })
-        .collect();
-    Tensor::from_vec(values, (1, 1, seq, past + seq), device)?.to_dtype(dtype)
 }
 
 /// A matrix `(out, in)` with or without a bias: the one form in which layers hold their weights.

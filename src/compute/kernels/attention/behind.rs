@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::QUERIES;
-use crate::compute::kernels::{Matrix, few, multiply};
+use crate::compute::kernels::{Mat, Put, few, multiply};
 use crate::compute::real::{contiguous, softmax_row};
 
 /// `softmax(q k^T / sqrt(width)) v` of the last `seq` keys' tokens: `q (rows, heads, seq, width)`, contiguous; `k` and
@@ -90,8 +90,8 @@ impl Sizes {
                 softmax_row(seen, (self.width as f32).sqrt().recip());
                 unseen.fill(0.0);
             }
-            let (weights, values) = (Matrix::rows(weights, n), Matrix::rows(values, self.width));
-            multiply(out, weights, values, [count, n, self.width], 0.0);
+            let operands = (Mat::rows(weights, n), Mat::rows(values, self.width));
+            multiply(out, Put::Set, operands, [count, n, self.width]);
         }
     }
 }

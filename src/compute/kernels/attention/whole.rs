@@ -6,7 +6,7 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use crate::compute::kernels::{Matrix, multiply};
+use crate::compute::kernels::{Mat, Put, multiply};
 use crate::compute::real::{contiguous, dot, softmax_row, with_values};
 
 /// Queries whose weights are there at once: enough for the products to run well, few enough for a cache of 2 MB to hold
@@ -120,8 +120,8 @@ impl Sizes {
     /// Weights `(rows, cols)` of a block of one head, zero where a query does not see; the keys are turned.
     fn weights(self, block: Block, q: &[f32], turned: &[f32], weights: &mut [f32]) {
         let Block { start, rows, cols } = block;
-        let (q, k) = (Matrix::rows(q, self.width), Matrix::rows(turned, self.keys));
-        multiply(weights, q, k, [rows, self.width, cols], 0.0);
+        let operands = (Mat::rows(q, self.width), Mat::rows(turned, self.keys));
+        multiply(weights, Put::Set, operands, [rows, self.width, cols]);
         for (row, weights) in weights.chunks_exact_mut(cols).take(rows).enumerate() {
             let seen = match self.sees {
                 Sees::All => cols,
@@ -150,12 +150,9 @@ impl Sizes {
         for (q, out) in heads.zip(out.chunks_exact_mut(self.query)) {
             for block in self.blocks() {
                 self.weights(block, &q[self.part(block)], turned, weights);
-                let (weights, v) = (
-                    Matrix::rows(weights, block.cols),
-                    Matrix::rows(v, self.width),
-                );
+                let operands = (Mat::rows(weights, block.cols), Mat::rows(v, self.width));
                 let shape = [block.rows, block.cols, self.width];
-                multiply(&mut out[self.part(block)], weights, v, shape, 0.0);
+                multiply(&mut out[self.part(block)], Put::Set, operands, shape);
             }
         }
     }
@@ -195,10 +192,10 @@ impl Sizes {
         let (Block { rows, cols, .. }, width) = (block, self.width);
         self.weights(block, q, turned_k, weights);
         let (across, along) = ([cols, rows, width], [rows, cols, width]);
-        let g = Matrix::rows(grad, width);
-        multiply(grad_v, Matrix::transposed(weights, cols), g, across, 1.0);
-        let v = Matrix::rows(turned_v, self.keys);
-        multiply(change, g, v, [rows, width, cols], 0.0);
+        let g = Mat::rows(grad, width);
+        multiply(grad_v, Put::Add, (Mat::rows(weights, cols).t(), g), across);
+        let v = Mat::rows(turned_v, self.keys);
+        multiply(change, Put::Set, (g, v), [rows, width, cols]);
         let pairs = change
             .chunks_exact_mut(cols)
             .zip(weights.chunks_exact(cols));
@@ -210,16 +207,13 @@ impl Sizes {
                 *change = weight * (*change - mean) * self.scale();
             }
         }
-        let rows_of_change = Matrix::rows(change, cols);
-        multiply(grad_q, rows_of_change, Matrix::rows(k, width), along, 0.0);
-        let columns_of_change = Matrix::transposed(change, cols);
-        multiply(
-            grad_k,
-            columns_of_change,
-            Matrix::rows(q, width),
-            across,
-            1.0,
+        let (change, q, k) = (
+            Mat::rows(change, cols),
+            Mat::rows(q, width),
+            Mat::rows(k, width),
         );
+        multiply(grad_q, Put::Set, (change, k), along);
+        multiply(grad_k, Put::Add, (change.t(), q), across);
     }
 }
 
@@ -294,13 +288,11 @@ mod tests {
     use candle_core::{D, DType, Device, Var};
 
     use super::*;
+    use crate::compute::check::numbers;
 
     fn random(shape: &[usize], seed: u64) -> Result<Var> {
-        let count: usize = shape.iter().product();
-        let value = |at: usize| {
-            ((at as f64 * 12.9898 + seed as f64 * 78.233).sin() * 43_758.547).fract() as f32
-        };
-        Var::from_vec((0..count).map(value).collect(), shape, &Device::Cpu)
+        let count = shape.iter().product();
+        Var::from_vec(numbers(count, seed), shape, &Device::Cpu)
     }
 
     /// The same of plain operations.

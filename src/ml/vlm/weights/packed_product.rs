@@ -1,7 +1,5 @@
 //! Products with matrices that are multiplied by `compute::packed` or by candle, some rows a thread.
 
-use std::ops::Range;
-
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Storage, Tensor, bail};
 use half::{bf16, f16};
 
@@ -14,7 +12,11 @@ const ROWS: usize = 128;
 
 /// `x (count, width)` times a matrix of a half type; `None` where this CPU has no kernel for so many.
 pub(super) fn narrow(x: &Tensor, weight: &Tensor) -> Option<Result<Tensor>> {
-    let layout = layout_of(weight.dtype())?;
+    let layout = match weight.dtype() {
+        DType::BF16 => packed::Layout::Bf16,
+        DType::F16 => packed::Layout::F16,
+        _ => return None,
+    };
     let is_fit = x.device().is_cpu() && x.dtype() == DType::F32 && weight.is_contiguous();
     let count = x.dim(0).ok()?;
     (is_fit && Vectors::has_kernel(layout, count))
@@ -27,14 +29,6 @@ pub(super) fn few(x: &Tensor, weight: &Tensor) -> Option<Result<Tensor>> {
     let is_few = x.dim(0).ok()? <= FEW;
     (is_few && is_plain(x) && is_plain(weight) && weight.is_contiguous())
         .then(|| x.contiguous()?.apply_op1_no_bwd(&AsItLies(weight)))
-}
-
-const fn layout_of(dtype: DType) -> Option<packed::Layout> {
-    match dtype {
-        DType::BF16 => Some(packed::Layout::Bf16),
-        DType::F16 => Some(packed::Layout::F16),
-        _ => None,
-    }
 }
 
 /// The product with a matrix `(out, width)` on the CPU that is neither packed nor widened first.
@@ -56,36 +50,49 @@ impl CustomOp1 for AsItLies<'_> {
             bail!("vectors of {width} do not fit a matrix of width {expected}")
         }
         let x = contiguous::<f32>(storage, layout)?;
-        let some = |at: usize| at * ROWS..out.min((at + 1) * ROWS);
-        let bytes = match weight {
-            CpuStorage::BF16(_) => bytes_of(contiguous::<bf16>(weight, place)?),
-            CpuStorage::F16(_) => bytes_of(contiguous::<f16>(weight, place)?),
+        let values = match weight {
+            CpuStorage::BF16(_) => {
+                let bytes = bytes_of(contiguous::<bf16>(weight, place)?);
+                of_bytes(packed::Layout::Bf16, bytes, (x, width), out)
+            }
+            CpuStorage::F16(_) => {
+                let bytes = bytes_of(contiguous::<f16>(weight, place)?);
+                of_bytes(packed::Layout::F16, bytes, (x, width), out)
+            }
             _ => {
-                let weight = contiguous::<f32>(weight, place)?;
-                let values = by_columns((count, out), ROWS, &|at, part| {
-                    let Range { start, end } = some(at);
-                    kernels::few(x, &weight[start * width..end * width], width, part);
+                let rows = contiguous::<f32>(weight, place)?;
+                by_columns((count, out), ROWS, &|at, part| {
+                    kernels::few(x, some_rows(rows, at, width), width, part);
                     Ok(())
-                })?;
-                return Ok((CpuStorage::F32(values), Shape::from((count, out))));
+                })
             }
         };
-        let vectors = layout_of(self.0.dtype())
-            .and_then(|layout| Some((layout, Vectors::new(layout, x, width)?)));
-        let Some((layout, vectors)) = vectors else {
-            bail!(
-                "there is no product of {count} vectors with {:?}",
-                self.0.dtype()
-            )
-        };
-        let row = layout.row_bytes(width);
-        let values = by_columns((count, out), ROWS, &|at, part| {
-            let Range { start, end } = some(at);
-            vectors.times(layout, &bytes[start * row..end * row], part);
-            Ok(())
-        })?;
-        Ok((CpuStorage::F32(values), Shape::from((count, out))))
+        Ok((CpuStorage::F32(values?), Shape::from((count, out))))
     }
+}
+
+/// Vectors `x (count, width)` times rows of a half type.
+fn of_bytes(
+    layout: packed::Layout,
+    rows: &[u8],
+    (x, width): (&[f32], usize),
+    out: usize,
+) -> Result<Vec<f32>> {
+    let count = x.len() / width;
+    let Some(vectors) = Vectors::new(layout, x, width) else {
+        bail!("there is no product of {count} vectors with {layout:?}")
+    };
+    by_columns((count, out), ROWS, &|at, part| {
+        let rows = some_rows(rows, at, layout.row_bytes(width));
+        vectors.times(layout, rows, part);
+        Ok(())
+    })
+}
+
+/// The rows of a part, `row` values each.
+fn some_rows<T>(rows: &[T], at: usize, row: usize) -> &[T] {
+    let some = &rows[at * ROWS * row..];
+    &some[..some.len().min(ROWS * row)]
 }
 
 #[cfg(test)]
