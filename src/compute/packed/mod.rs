@@ -2,18 +2,21 @@
 //!
 //! Few vectors (a decoding step) are bound by the memory that the matrix is read from: blocks are multiplied as they are,
 //! with vectors in 8 bits (`few`, AVX-512 VNNI). Many vectors (a prompt) are bound by arithmetic: blocks become bf16 some
-//! rows at a time, and go through the CPU's matrix unit (`many`, AMX). Where a CPU lacks these instructions, [`Vectors::new`]
-//! answers `None` and the caller has another way.
+//! rows at a time, and go through the CPU's matrix unit (`many`, AMX), or, where there is none, bytes, which meet vectors in
+//! 8 bits (`bytes`, AVX-512 VNNI). Where a CPU lacks these instructions, [`Vectors::new`] answers `None` and the caller has
+//! another way.
 //!
 //! **Source** of the layouts: ggml, `ggml-common.h` (`block_q8_0`, `block_q4_K`, `block_q6_K`) and `ggml-quants.c`.
 
+mod bytes;
 mod few;
 mod layout;
 mod many;
 
 pub use layout::{Half, Layout, bytes_of, widen};
 
-/// Vectors up to which a matrix is multiplied block by block: beyond, the matrix unit is quicker. Measured at 4096 x 4096.
+/// Vectors up to which a matrix is multiplied block by block: beyond, what puts rows in order first is quicker. Measured at
+/// 4096 x 4096.
 const FEW: usize = 8;
 
 /// Vectors that are made ready for products with matrices of one layout.
@@ -22,6 +25,7 @@ pub struct Vectors(Ready);
 enum Ready {
     Few(few::Ready),
     Many(many::Ready),
+    Bytes(bytes::Ready),
 }
 
 impl Vectors {
@@ -29,8 +33,7 @@ impl Vectors {
     pub fn has_kernel(layout: Layout, count: usize) -> bool {
         match count <= FEW {
             true => few::is_there(),
-            // What is finer than bf16 is not made coarser.
-            false => layout != Layout::F16 && many::is_there(),
+            false => has_unit(layout) || bytes::is_there(layout),
         }
     }
 
@@ -41,9 +44,12 @@ impl Vectors {
         if !is_fit || count == 0 || !Self::has_kernel(layout, count) {
             return None;
         }
-        Some(Self(match count <= FEW {
-            true => Ready::Few(few::Ready::new(layout, x, width)),
-            false => Ready::Many(many::Ready::new(x, width)),
+        Some(Self(if count <= FEW {
+            Ready::Few(few::Ready::new(layout, x, width))
+        } else if has_unit(layout) {
+            Ready::Many(many::Ready::new(x, width))
+        } else {
+            Ready::Bytes(bytes::Ready::new(layout, x, width)?)
         }))
     }
 
@@ -55,8 +61,14 @@ impl Vectors {
         match &self.0 {
             Ready::Few(ready) => ready.times(layout, rows, out),
             Ready::Many(ready) => ready.times(layout, rows, out),
+            Ready::Bytes(ready) => ready.times(layout, rows, out),
         }
     }
+}
+
+/// Whether a matrix unit multiplies this layout: what is finer than bf16 is not made coarser.
+fn has_unit(layout: Layout) -> bool {
+    layout != Layout::F16 && many::is_there()
 }
 
 #[cfg(test)]
@@ -96,6 +108,30 @@ mod tests {
         bytes
     }
 
+    /// Vectors of unlike size, a row each.
+    fn vectors_of(count: usize, width: usize) -> Vec<f32> {
+        (0..count * width)
+            .map(|at| ((at * 37 % 101) as f32 / 50.0 - 1.0) * (1.0 + (at / width) as f32))
+            .collect()
+    }
+
+    /// Holds products against those with the widened rows, summed in double precision.
+    fn check(what: &str, out: &[f32], (x, wide): (&[f32], &[f32]), width: usize) {
+        let rows = wide.len() / width;
+        for (x, out) in x.chunks_exact(width).zip(out.chunks_exact(rows)) {
+            let expected = wide.chunks_exact(width).map(|row| {
+                let pairs = x.iter().zip(row);
+                pairs.map(|(a, b)| f64::from(a * b)).sum::<f64>()
+            });
+            let expected: Vec<f64> = expected.collect();
+            let largest = expected.iter().fold(0_f64, |most, x| most.max(x.abs()));
+            for (got, expected) in out.iter().zip(expected) {
+                let apart = (f64::from(*got) - expected).abs() / largest;
+                assert!(apart < 1.2e-2, "{what}: {got} for {expected}");
+            }
+        }
+    }
+
     #[test]
     fn kernels_agree_with_what_is_widened() {
         let (rows, width) = (53, 768);
@@ -104,28 +140,24 @@ mod tests {
             let mut wide = vec![0_f32; rows * width];
             widen(layout, &bytes, &mut wide);
             for count in [1, 3, 8, 9, 41] {
-                let x: Vec<f32> = (0..count * width)
-                    .map(|at| ((at * 37 % 101) as f32 / 50.0 - 1.0) * (1.0 + (at / width) as f32))
-                    .collect();
-                let Some(vectors) = Vectors::new(layout, &x, width) else {
-                    eprintln!("{layout:?}, {count} vectors: no kernel on this CPU");
-                    continue;
-                };
-                let mut out = vec![f32::NAN; count * rows];
-                vectors.times(layout, &bytes, &mut out);
-                for vector in 0..count {
-                    let x = &x[vector * width..][..width];
-                    let expected = (0..rows).map(|row| {
-                        let pairs = x.iter().zip(&wide[row * width..][..width]);
-                        pairs.map(|(a, b)| f64::from(a * b)).sum::<f64>()
-                    });
-                    let expected: Vec<f64> = expected.collect();
-                    let largest = expected.iter().fold(0_f64, |most, x| most.max(x.abs()));
-                    for (row, expected) in expected.into_iter().enumerate() {
-                        let got = f64::from(out[vector * rows + row]);
-                        let apart = (got - expected).abs() / largest;
-                        assert!(apart < 1.2e-2, "{layout:?} {count}: {got} for {expected}");
-                    }
+                let what = format!("{layout:?}, {count} vectors");
+                let x = vectors_of(count, width);
+                let mut ready = Vec::from_iter(Vectors::new(layout, &x, width));
+                // Also where the CPU's matrix unit goes before it.
+                if bytes::is_there(layout) {
+                    ready.extend(
+                        bytes::Ready::new(layout, &x, width)
+                            .map(Ready::Bytes)
+                            .map(Vectors),
+                    );
+                }
+                if ready.is_empty() {
+                    eprintln!("{what}: no kernel on this CPU");
+                }
+                for vectors in ready {
+                    let mut out = vec![f32::NAN; count * rows];
+                    vectors.times(layout, &bytes, &mut out);
+                    check(&what, &out, (&x, &wide), width);
                 }
             }
         }
