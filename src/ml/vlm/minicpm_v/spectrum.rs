@@ -7,10 +7,10 @@
 
 use std::f64::consts::PI;
 
-use candle_core::{D, Device, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 use super::stem::{Convolution, convolve};
-use crate::compute::kernels::{ConvSpec, conv2d};
+use crate::compute::kernels::{ConvSpec, DCT_BLOCK, Dct, conv2d, mean_strengths};
 use crate::ml::vlm::weights::Weights;
 
 /// Luma and two colour differences of red, green and blue (ITU-R BT.601, as JPEG has them).
@@ -74,6 +74,43 @@ pub fn raw_patches(pixels: &Tensor, block: usize, patch: usize) -> Result<Tensor
 
 /// `ln(mean |coefficient| + floor)` over all blocks of a patch, taken every half block so that no grid is preferred.
 fn strengths(pixels: &Tensor, basis: &Tensor, block: usize, patch: usize) -> Result<Tensor> {
+    let is_usual = pixels.device().is_cpu() && pixels.dtype() == DType::F32 && block == DCT_BLOCK;
+    let means = match is_usual {
+        true => means_by_transform(pixels, patch)?,
+        false => means_by_convolution(pixels, basis, block, patch)?,
+    };
+    (means + FLOOR)?.log()
+}
+
+/// Means of the absolute coefficients, `(batch, rows, cols, values)`.
+fn means_by_transform(pixels: &Tensor, patch: usize) -> Result<Tensor> {
+    let (batch, height, width, _) = pixels.dims4()?;
+    let is_cut = |side: usize| side.is_multiple_of(patch) && side >= DCT_BLOCK;
+    if !patch.is_multiple_of(DCT_BLOCK / 2) || !is_cut(height) || !is_cut(width) {
+        bail!("{width} x {height} pixels are not cut into whole patches of {patch}")
+    }
+    let dct = Dct {
+        colours: YCBCR.map(|channel| channel.map(|share| (share * GREY_LEVELS) as f32)),
+        waves: std::array::from_fn(|frequency| {
+            std::array::from_fn(|x| wave(DCT_BLOCK, frequency, x) as f32)
+        }),
+    };
+    let pixels: Vec<f32> = pixels.flatten_all()?.to_vec1()?;
+    let pictures = pixels.chunks_exact(height * width * 3);
+    let means: Vec<f32> = pictures
+        .flat_map(|picture| mean_strengths(&dct, picture, [height, width], patch))
+        .collect();
+    let shape = (batch, height / patch, width / patch, values(DCT_BLOCK));
+    Tensor::from_vec(means, shape, &Device::Cpu)
+}
+
+/// The same by a convolution with the basis pictures, where there is no kernel for it.
+fn means_by_convolution(
+    pixels: &Tensor,
+    basis: &Tensor,
+    block: usize,
+    patch: usize,
+) -> Result<Tensor> {
     let spec = ConvSpec {
         kernel: block,
         stride: block / 2,
@@ -89,21 +126,26 @@ fn strengths(pixels: &Tensor, basis: &Tensor, block: usize, patch: usize) -> Res
     let (rows, cols) = (height / cell, width / cell);
     let cells = map.reshape((batch * rows, cell, width, values))?.mean(1)?;
     let cells = cells.reshape((batch * rows, cols, cell, values))?.mean(2)?;
-    (cells + FLOOR)?.log()?.reshape((batch, rows, cols, values))
+    cells.reshape((batch, rows, cols, values))
+}
+
+/// Grey levels of half the range of pixels.
+const GREY_LEVELS: f64 = 127.5;
+
+/// The orthonormal DCT's wave of a frequency over a side of `block` pixels.
+fn wave(block: usize, frequency: usize, x: usize) -> f64 {
+    let norm = if frequency == 0 { 1.0 } else { 2.0 } / block as f64;
+    let phase = PI * (2 * x + 1) as f64 * frequency as f64 / (2 * block) as f64;
+    norm.sqrt() * phase.cos()
 }
 
 /// The DCT's basis pictures as convolution weights `(values, block * block * 3)` that answer in grey levels.
 fn basis(block: usize, device: &Device) -> Result<Tensor> {
-    let wave = |frequency: usize, x: usize| {
-        let norm = if frequency == 0 { 1.0 } else { 2.0 } / block as f64;
-        let phase = PI * (2 * x + 1) as f64 * frequency as f64 / (2 * block) as f64;
-        norm.sqrt() * phase.cos()
-    };
     let mut weight = Vec::with_capacity(values(block) * values(block));
     for colour in YCBCR {
         for (v, u) in (0..block).flat_map(|v| (0..block).map(move |u| (v, u))) {
             for (y, x) in (0..block).flat_map(|y| (0..block).map(move |x| (y, x))) {
-                let at = 127.5 * wave(v, y) * wave(u, x);
+                let at = GREY_LEVELS * wave(block, v, y) * wave(block, u, x);
                 weight.extend(colour.map(|share| (share * at) as f32));
             }
         }
@@ -163,6 +205,22 @@ mod tests {
         let turned = strength(&picture(|y, _| wave(y)));
         let strongest = (0..192).max_by(|a, b| turned[*a].total_cmp(&turned[*b]));
         assert_eq!(strongest, Some(6 * 8));
+    }
+
+    #[test]
+    fn the_transform_gives_what_the_convolution_with_its_basis_gives() -> Result<()> {
+        let values: Vec<f32> = (0..2 * 96 * 64 * 3)
+            .map(|at: usize| ((at * at) % 251) as f32 / 125.0 - 1.0)
+            .collect();
+        let pixels = Tensor::from_vec(values, (2, 96, 64, 3), &Device::Cpu)?;
+        let ours = means_by_transform(&pixels, 32)?;
+        let basis = basis(DCT_BLOCK, &Device::Cpu)?;
+        let theirs = means_by_convolution(&pixels, &basis, DCT_BLOCK, 32)?;
+        assert_eq!(ours.dims(), [2, 3, 2, 192]);
+        assert_eq!(ours.dims(), theirs.dims());
+        let apart = ((ours - &theirs)? / theirs)?.abs()?.max_all()?;
+        assert!(apart.to_scalar::<f32>()? < 1e-5);
+        Ok(())
     }
 
     #[test]
