@@ -1,7 +1,7 @@
 //! Steps of fine-tuning on a model folder: seconds and tokens a conversation, and peak memory. Its other half is
 //! `side_by_side/tune.py`; `side_by_side/tune.sh` runs both.
 //!
-//! cargo bench --bench tune -- FOLDER PRESET STEPS
+//! cargo bench --bench tune -- FOLDER PRESET STEPS [BYTES], BYTES for layers that are kept whole
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -49,8 +49,14 @@ fn main() {
     let architecture = files.architecture().expect("a model");
     let scope = scope(&settings, architecture);
     let model = load_to_tune(&files, &wish, &scope, settings.max_len).expect("a model");
-    let need = model.plan.need.total();
-    let mut tuner = Tuner::new(model, &settings).expect("something to train");
+    let need = model.plan.need;
+    // Bytes for layers that are kept whole; what the plan has room for if not given.
+    let room: Option<u64> = arguments
+        .next()
+        .map(|room| room.parse().expect("a number of bytes"));
+    let room = room.unwrap_or(need.kept);
+    let tuner = Tuner::new(model, &settings).expect("something to train");
+    let mut tuner = tuner.with_room(room);
     let side = 512_u32;
     let byte = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
     let rgb: Vec<u8> = (0..side * side * 3).map(byte).collect();
@@ -98,6 +104,6 @@ fn main() {
     println!(
         "Assay {preset}: {seconds:.2} s a conversation, {:.0} tokens/s, {peak}, estimated {:.2} GB",
         tokens as f64 / seconds,
-        need as f64 / 1e9
+        (need.total() + room) as f64 / 1e9
     );
 }

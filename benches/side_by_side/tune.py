@@ -1,7 +1,7 @@
 """Steps of fine-tuning the same model in torch + peft with gradient checkpointing, in single precision on the CPU: the
 other half of ../tune.rs, which reads the same folder.
 
-python tune.py FOLDER PRESET [STEPS]   with torch, transformers 5.23, peft 0.21
+python tune.py FOLDER PRESET [STEPS [whole]]   with torch, transformers 5.23, peft 0.21; `whole`: without checkpoints
 """
 import json
 import os
@@ -23,6 +23,7 @@ import make  # noqa: E402
 
 folder, preset = pathlib.Path(sys.argv[1]), sys.argv[2]
 steps = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+is_whole = sys.argv[4:] == ["whole"]
 torch.set_num_threads(os.cpu_count() or 1)
 config = json.loads((folder / "config.json").read_text())
 vision = config["vision_config"]
@@ -51,7 +52,7 @@ model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, lora_dropout=0.0, b
                                          modules_to_save=whole)).train()
 for part in [model.base_model.model.llm, model.base_model.model.vpm]:
     for module in part.modules():
-        if hasattr(module, "gradient_checkpointing"):
+        if hasattr(module, "gradient_checkpointing") and not is_whole:
             module.gradient_checkpointing = True
             module._gradient_checkpointing_func = lambda f, *a, **k: torch.utils.checkpoint.checkpoint(
                 f, *a, use_reentrant=False, **k)
@@ -77,4 +78,5 @@ for step in range(steps + 1):
     taken += [seconds] * (step > 0)
 mean = sum(taken) / len(taken)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(f"torch + peft {preset}: {mean:.2f} s a conversation, {tokens / mean:.0f} tokens/s, peak {peak} kB")
+way = "whole graphs" if is_whole else "checkpoints"
+print(f"torch + peft {preset}, {way}: {mean:.2f} s a conversation, {tokens / mean:.0f} tokens/s, peak {peak} kB")

@@ -1,11 +1,7 @@
 //! File dialogs of the desktop and the reading of a table's header, each on a thread of its own.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
-use std::io::BufRead as _;
-use std::io::BufReader;
-use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::mpsc::SyncSender;
@@ -13,14 +9,12 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::jobs;
 use crate::state::Command;
 use crate::state::command::Pick;
 
 /// Nobody sees a dialog and cancels it in less.
 const SOONEST_CANCEL: Duration = Duration::from_millis(250);
-
-/// Longest header that is looked at.
-const MAX_HEADER: u64 = 64 * 1024;
 
 /// Runs `answer` on a thread; a command that comes out goes to the window, which `wake` brings to draw.
 pub(super) fn in_background(
@@ -94,23 +88,8 @@ fn ask(pick: Pick) -> Option<PathBuf> {
 /// Reads the column names of a table.
 pub(super) fn table_columns(path: PathBuf) -> Command {
     // A file that cannot be read has no columns here; the reader of the table says why.
-    let columns = header(&path).unwrap_or_default();
+    let columns = jobs::table_columns(&path);
     Command::TableColumns { path, columns }
-}
-
-fn header(path: &Path) -> io::Result<Vec<String>> {
-    let mut line = Vec::new();
-    BufReader::new(File::open(path)?)
-        .take(MAX_HEADER)
-        .read_until(b'\n', &mut line)?;
-    let line = String::from_utf8_lossy(&line);
-    let line = line.trim_start_matches('\u{feff}').trim_end();
-    let separator = if line.contains('\t') { '\t' } else { ',' };
-    Ok(line
-        .split(separator)
-        .map(|column| column.trim().trim_matches('"').to_owned())
-        .filter(|column| !column.is_empty())
-        .collect())
 }
 
 #[cfg(test)]
@@ -118,11 +97,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_loses_its_mark_and_quotes() -> io::Result<()> {
+    fn a_header_is_read_as_the_import_reads_it() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("table.csv");
-        std::fs::write(&path, "\u{feff}\"picture\",words\r\na.png,x\r\n")?;
-        assert_eq!(header(&path)?, ["picture", "words"]);
+        for text in [
+            "\u{feff}\"picture\",words\r\na.png,x\r\n",
+            "picture;words\r\na.png;x, y\r\n",
+        ] {
+            std::fs::write(&path, text)?;
+            let Command::TableColumns { columns, .. } = table_columns(path.clone()) else {
+                panic!("expected the columns");
+            };
+            assert_eq!(columns, ["picture", "words"]);
+        }
         Ok(())
     }
 

@@ -111,8 +111,11 @@ impl Window {
 
     fn take_in(&mut self, ctx: &egui::Context, event: Event) {
         match event {
+            // What comes late for the project before has the numbers of this one's rows.
+            Event::Thumbnail { hash, image, .. } | Event::FullPicture { hash, image, .. }
+                if !self.state.has_file(image, hash) => {}
             Event::Thumbnail { image, picture, .. } => self.textures.add_thumbnail(image, picture),
-            Event::FullPicture { image, picture } => {
+            Event::FullPicture { image, picture, .. } => {
                 self.textures.add_picture(ctx, image, &picture);
             }
             Event::Strip {
@@ -130,7 +133,10 @@ impl Window {
                 state::apply(&mut self.state, event);
             }
             Event::ProjectOpened(catalog) => {
-                self.textures.clear();
+                // A sitting holds on to pictures that were made ready once; what it shows has not changed.
+                if self.state.rate.sitting.is_none() {
+                    self.textures.clear();
+                }
                 let before = models::choice(&self.state);
                 state::apply(&mut self.state, Event::ProjectOpened(catalog));
                 self.remember_project();

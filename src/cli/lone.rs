@@ -149,29 +149,75 @@ fn score_table(
     json: bool,
 ) -> anyhow::Result<Exit> {
     let started = Instant::now();
-    let mut report = JobReport::default();
-    let mut rows = Vec::new();
-    let mut words = Vec::new();
     let mut bar = Bar::new();
-    for (done, picture) in pictures.iter().enumerate() {
+    let mut table = score_rows(pictures, aspects, &mut |done, picture, aspect| {
         bar.show(&Progress {
             done: done as u64,
             total: pictures.len() as u64,
             stage: "Scoring".to_owned(),
             ..Progress::default()
         });
+        let assessed = assess(loner, picture, aspect, stop)?;
+        let words = format!(
+            "{}: {} {:.3} on {}",
+            picture.name, aspect, assessed.score, assessed.predictor.scale
+        );
+        Ok((assessed_json(&picture.name, &assessed, loner), words))
+    });
+    bar.clear();
+    let report = &mut table.report;
+    report.seconds = started.elapsed().as_secs_f64();
+    output::list_failures(&report.failed);
+    let mut value = report_json(report);
+    if let Some(value) = value.as_object_mut() {
+        value.insert("lacking".to_owned(), table.lacking.into());
+        value.insert("rows".to_owned(), Value::Array(table.rows));
+    }
+    output::answer(json, &value, &table.words.join("\n"));
+    if report.cancelled {
+        output::say(&format!(
+            "Stopped on request: {} scores are lacking",
+            table.lacking
+        ));
+        return Ok(Exit::Failed);
+    }
+    Ok(Exit::of_batch(report.failed.len()))
+}
+
+/// What came of a table.
+#[derive(Default)]
+struct ScoredTable {
+    report: JobReport,
+    rows: Vec<Value>,
+    words: Vec<String>,
+    /// Scores that were not tried, because somebody asked to stop.
+    lacking: usize,
+}
+
+/// Goes through a table until somebody asks to stop: what was scored by then took its time, and is kept.
+fn score_rows(
+    pictures: &[Picture],
+    aspects: &[Aspect],
+    score: &mut dyn FnMut(usize, &Picture, Aspect) -> Result<(Value, String), JobError>,
+) -> ScoredTable {
+    let mut table = ScoredTable::default();
+    for (done, picture) in pictures.iter().enumerate() {
         for aspect in aspects.iter().copied() {
-            match assess(loner, picture, aspect, stop) {
-                Ok(assessed) => {
-                    report.done += 1;
-                    rows.push(assessed_json(&picture.name, &assessed, loner));
-                    words.push(format!(
-                        "{}: {} {:.3} on {}",
-                        picture.name, aspect, assessed.score, assessed.predictor.scale
-                    ));
+            if table.report.cancelled {
+                table.lacking += 1;
+                continue;
+            }
+            match score(done, picture, aspect) {
+                Ok((row, words)) => {
+                    table.report.done += 1;
+                    table.rows.push(row);
+                    table.words.push(words);
                 }
-                Err(JobError::Interrupted(stop)) => return Err(stop.into()),
-                Err(error) => report.failed.push(FailedItem {
+                Err(JobError::Interrupted(_)) => {
+                    table.report.cancelled = true;
+                    table.lacking += 1;
+                }
+                Err(error) => table.report.failed.push(FailedItem {
                     image: None,
                     path: picture.name.clone(),
                     reason: error.to_string(),
@@ -179,15 +225,7 @@ fn score_table(
             }
         }
     }
-    bar.clear();
-    report.seconds = started.elapsed().as_secs_f64();
-    output::list_failures(&report.failed);
-    let mut value = report_json(&report);
-    if let Some(value) = value.as_object_mut() {
-        value.insert("rows".to_owned(), Value::Array(rows));
-    }
-    output::answer(json, &value, &words.join("\n"));
-    Ok(Exit::of_batch(report.failed.len()))
+    table
 }
 
 fn assess(
@@ -244,4 +282,34 @@ fn assessed_words(assessed: &Assessed) -> String {
         card.dataset,
         assessed.description
     ) + &cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_keeps_what_was_scored_and_counts_what_is_lacking() {
+        let picture = |number: usize| Picture {
+            name: format!("{number}.png"),
+            file: PathBuf::new(),
+            prompt: None,
+            absent: None,
+        };
+        let pictures: Vec<Picture> = (0..4).map(picture).collect();
+        let aspects = [Aspect::Quality, Aspect::Correspondence];
+        let mut tried = 0;
+        let table = score_rows(&pictures, &aspects, &mut |_, picture, aspect| {
+            tried += 1;
+            match tried {
+                3 => Err(JobError::NoPicture("it is away".to_owned())),
+                6.. => Err(JobError::Interrupted(Interrupted)),
+                _ => Ok((json!(picture.name), aspect.to_string())),
+            }
+        });
+        assert_eq!(tried, 6, "nothing is tried after the stop");
+        assert!(table.report.cancelled);
+        assert_eq!((table.rows.len(), table.words.len()), (4, 4));
+        assert_eq!((table.report.failed.len(), table.lacking), (1, 3));
+    }
 }

@@ -145,13 +145,18 @@ impl Session {
     ) -> anyhow::Result<T> {
         let id = self.workers.submit(job);
         loop {
-            match self.workers.events().recv() {
+            if self.stop.is_set() {
+                self.workers.stop_all();
+                bail!("stopped on request");
+            }
+            match self.workers.events().recv_timeout(STOP_LOOK) {
                 Ok(Event::JobFailed(failed, reason)) if failed == id => bail!(reason),
                 Ok(event) => {
                     if let Some(answer) = pick(event) {
                         return Ok(answer);
                     }
                 }
+                Err(error) if error.is_timeout() => {}
                 Err(_) => bail!("the workers have stopped"),
             }
         }
@@ -207,4 +212,21 @@ pub(super) fn worker_options(
         seed: common.seed(),
         ..WorkerOptions::new(Home::find()?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_given_up_on_ctrl_c() {
+        let home = tempfile::tempdir().unwrap();
+        let options = WorkerOptions::new(Home::at(home.path().to_path_buf()));
+        let session = Session {
+            workers: Workers::start(options, Arc::new(|| {})).unwrap(),
+            stop: Stop(Arc::new(AtomicBool::new(true))),
+        };
+        let asked = session.ask(Job::ListTunings, |_| None::<()>);
+        assert_eq!(asked.unwrap_err().to_string(), "stopped on request");
+    }
 }

@@ -31,10 +31,10 @@ use crate::jobs::message::JobReport;
 #[derive(Debug, Args)]
 pub(super) struct TuneArgs {
     /// Project whose teacher descriptions are learned from
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "forget"])]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["list", "forget", "take"])]
     project: Option<PathBuf>,
     /// Name of the adapter that comes out: a folder among the program's models
-    #[arg(long, value_name = "NAME", required_unless_present_any = ["list", "forget"])]
+    #[arg(long, value_name = "NAME", required_unless_present_any = ["list", "forget", "take"])]
     out: Option<String>,
     /// Aspect: quality, correspondence, authenticity, several with commas between, or all
     #[arg(long, default_value = "quality", value_name = "ASPECT", value_parser = several_aspects)]
@@ -61,11 +61,14 @@ pub(super) struct TuneArgs {
     #[arg(long)]
     estimate: bool,
     /// List fine-tunings, and say which can go on
-    #[arg(long, conflicts_with_all = ["project", "out", "forget"])]
+    #[arg(long, conflicts_with_all = ["project", "out", "forget", "take"])]
     list: bool,
     /// Take away what is left of a fine-tuning; an adapter that came out of it stays
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["project", "out"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["project", "out", "take"])]
     forget: Option<String>,
+    /// End a fine-tuning that was cut off with its best epoch so far, which becomes the adapter
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["project", "out"])]
+    take: Option<String>,
 }
 
 /// What to train.
@@ -159,7 +162,7 @@ impl TuneArgs {
     }
 }
 
-/// Trains, estimates, lists or forgets.
+/// Trains, estimates, lists, forgets or takes.
 pub(super) fn tune(args: &TuneArgs, common: &Common) -> anyhow::Result<Exit> {
     if args.list {
         return list(&Session::start(common, None)?, common);
@@ -173,6 +176,10 @@ pub(super) fn tune(args: &TuneArgs, common: &Common) -> anyhow::Result<Exit> {
             &report.summary,
         );
         return Ok(Exit::Done);
+    }
+    if let Some(name) = &args.take {
+        let session = Session::start(common, None)?;
+        return work(&session, Job::TakeTuning(TuneId(name.clone())), common);
     }
     let settings = args.settings(common);
     let faults = settings.faults();
@@ -196,12 +203,13 @@ pub(super) fn tune(args: &TuneArgs, common: &Common) -> anyhow::Result<Exit> {
         output::answer(common.json, &estimate_json(&estimate), "");
         return Ok(Exit::Done);
     }
-    train(&session, settings, common)
+    work(&session, Job::Tune(settings), common)
 }
 
-fn train(session: &Session, settings: TuneSettings, common: &Common) -> anyhow::Result<Exit> {
+/// Does what ends a run, and answers what came out of it.
+fn work(session: &Session, job: Job, common: &Common) -> anyhow::Result<Exit> {
     let (mut last, mut told) = (None, 0);
-    let report = session.run(Job::Tune(settings), &mut |event| match event {
+    let report = session.run(job, &mut |event| match event {
         Event::TuneStepped(_, step) => {
             // A line every hundredth part of the run, so that a log of hours can be read.
             let part = step.step * 100 / step.steps.max(1);
@@ -247,7 +255,7 @@ fn answer(run: &TuneRun, report: &JobReport, common: &Common) -> Exit {
         "epochs": run.epochs,
         "conversations": { "train": run.num_conversations[0], "val": run.num_conversations[1] },
         "trained_parameters": run.num_trained,
-        "estimated_bytes": run.estimated.map(|need| need.total()),
+        "estimated_bytes": run.estimated.map(|need| need.roomy()),
         "measured_bytes": run.measured_bytes,
         "failed": failed,
         "seconds": run.seconds,
@@ -259,7 +267,7 @@ fn answer(run: &TuneRun, report: &JobReport, common: &Common) -> Exit {
             format!(
                 "\nmemory: {:.2} GB at the peak, {:.2} GB estimated",
                 gigabytes(bytes),
-                gigabytes(need.total())
+                gigabytes(need.roomy())
             )
         }
         _ => String::new(),
@@ -332,7 +340,7 @@ fn estimate_words(estimate: &TuneEstimate) -> String {
     });
     format!(
         "{} conversations to learn from and {} to validate with, {} steps; {} parameters of {} are trained; about {:.1} GB{free} \
-         (weights as {} {:.1}, layers {:.1}, what is trained {:.1})",
+         (weights as {} {:.1}, layers {:.1}, what is trained {:.1}), and {:.1} GB more so that layers need not run twice",
         estimate.num_conversations[0],
         estimate.num_conversations[1],
         estimate.steps,
@@ -343,6 +351,7 @@ fn estimate_words(estimate: &TuneEstimate) -> String {
         gigabytes(need.model.weights),
         gigabytes(need.model.cache + need.model.activations),
         gigabytes(need.trained),
+        gigabytes(need.kept),
     )
 }
 
@@ -355,6 +364,7 @@ fn estimate_json(estimate: &TuneEstimate) -> Value {
         "form": estimate.form,
         "need": estimate.need,
         "bytes": estimate.need.total(),
+        "bytes_with_kept": estimate.need.roomy(),
         "free": estimate.free,
         "fits": estimate.fits(),
     })

@@ -80,6 +80,8 @@ pub(super) struct Columns {
     pub(super) names: Vec<String>,
     /// What each holds.
     pub(super) fields: Vec<Field>,
+    /// Whether a comma in a score may be its decimal sign.
+    pub(super) has_decimal_comma: bool,
 }
 
 impl Columns {
@@ -116,7 +118,11 @@ impl Columns {
                 fields[column] = field;
             }
         }
-        let columns = Self { names, fields };
+        let columns = Self {
+            names,
+            fields,
+            has_decimal_comma: false,
+        };
         if columns.has(Field::Path) {
             Ok(columns)
         } else {

@@ -31,3 +31,4 @@ pub use ratings::read_ratings;
 pub use read::LAYOUTS;
 pub use read::Source;
 pub use read::read;
+pub use table::header as table_header;

@@ -127,6 +127,7 @@ mod tests {
     fn the_presets_in_the_program_are_whole() {
         let presets = presets();
         assert_eq!(presets[0], default_preset());
+        assert_eq!(presets[0].name, Preset::DEFAULT);
         for preset in presets {
             for aspect in Aspect::ALL {
                 assert!(preset.aspect(aspect).request.contains("{prompt}"));

@@ -1,5 +1,6 @@
 //! One table, row by row: what is good comes in, what is not becomes a problem with its line.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -41,8 +42,8 @@ pub(super) struct Table {
     pub(super) problems: Vec<Problem>,
 }
 
-/// Reads only the names of a table's columns.
-pub(super) fn header(path: &Path) -> Result<Vec<String>, DatasetError> {
+/// Reads only the names of a table's columns, whatever its encoding and delimiter.
+pub fn header(path: &Path) -> Result<Vec<String>, DatasetError> {
     header_of(path, &read_text(path)?.text)
 }
 
@@ -177,7 +178,8 @@ fn parse(
     text: &str,
     mapping: &[(String, String)],
 ) -> Result<Table, DatasetError> {
-    let columns = Columns::resolve(header_of(path, text)?, mapping, path)?;
+    let mut columns = Columns::resolve(header_of(path, text)?, mapping, path)?;
+    columns.has_decimal_comma = delimiter(text) == b';';
     let mut table = Table {
         columns,
         rows: Vec::new(),
@@ -281,7 +283,8 @@ fn parse_record(columns: &Columns, record: &StringRecord, line: u64) -> Result<T
     for ((field, name), value) in cells {
         let value = value.trim();
         if !value.is_empty() {
-            take_cell(&mut row, &mut numbers, own, (*field, name), value)?;
+            let value = with_point(columns, *field, value);
+            take_cell(&mut row, &mut numbers, own, (*field, name), &value)?;
         }
     }
     if row.name.is_empty() {
@@ -385,6 +388,18 @@ const fn one_or_all(aspect: Option<Aspect>) -> &'static [Aspect] {
     }
 }
 
+/// A score with its decimal comma as a point. A spreadsheet parts columns by semicolons where its country writes numbers
+/// with a comma; in other tables a comma in a number is a slip that is told.
+fn with_point<'a>(columns: &Columns, field: Field, value: &'a str) -> Cow<'a, str> {
+    if columns.has_decimal_comma && matches!(field, Field::Mos(_) | Field::Std(_)) {
+        let pointed = value.replacen(',', ".", 1);
+        if pointed.parse::<f64>().is_ok() {
+            return Cow::Owned(pointed);
+        }
+    }
+    Cow::Borrowed(value)
+}
+
 fn number(column: &str, value: &str) -> Result<f64, String> {
     match value.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
@@ -471,6 +486,30 @@ mod tests {
             table("name;prompt;mos\na.png;x, y;3.5\n").rows[0].prompt,
             "x, y"
         );
+    }
+
+    #[test]
+    fn where_semicolons_separate_a_comma_may_be_the_decimal_sign() {
+        let table = table("name;prompt;mos\na.png;x, y;3,5\nb.png;x;4.5\nc.png;x;1.234,5\n");
+        let scores = table.rows.iter().map(|row| row.truth.get(Aspect::Quality));
+        let scores: Vec<_> = scores.map(|truth| truth.map(|truth| truth.mos)).collect();
+        assert_eq!(scores, [Some(3.5), Some(4.5)]);
+        assert_eq!(table.rows[0].prompt, "x, y");
+        assert!(messages(&table)[0].1.contains("\"1.234,5\""));
+    }
+
+    #[test]
+    fn a_header_is_read_in_any_encoding_and_with_any_delimiter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        let utf16: Vec<u8> = "\u{feff}picture;words\r\na.png;x\r\n"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        std::fs::write(&path, utf16).unwrap();
+        assert_eq!(header(&path).unwrap(), ["picture", "words"]);
+        std::fs::write(&path, "\"picture, as shown\",words\na.png,x\n").unwrap();
+        assert_eq!(header(&path).unwrap(), ["picture, as shown", "words"]);
     }
 
     #[test]

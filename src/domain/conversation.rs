@@ -171,6 +171,9 @@ pub struct PresetAspect {
 }
 
 impl Preset {
+    /// Name of the wording of a project that chose none.
+    pub const DEFAULT: &str = "assay";
+
     /// The wording of one aspect.
     pub const fn aspect(&self, aspect: Aspect) -> &PresetAspect {
         match aspect {

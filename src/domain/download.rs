@@ -147,6 +147,9 @@ pub struct HalfDownload {
     pub repository: String,
     /// Revision that was asked for.
     pub revision: String,
+    /// The commit that the files here are of; `None` where that is not known, or they may be of several.
+    #[serde(default)]
+    pub commit: Option<String>,
     /// Patterns that were asked for.
     pub include: Vec<String>,
     /// Its licence, which was accepted.

@@ -367,6 +367,11 @@ impl TuneRun {
     pub const fn can_resume(&self) -> bool {
         matches!(self.status, RunStatus::Running)
     }
+
+    /// Whether it could end here, with the best epoch so far.
+    pub const fn can_take(&self) -> bool {
+        self.can_resume() && self.best_epoch.is_some()
+    }
 }
 
 /// Memory that a fine-tuning takes, in bytes.
@@ -377,12 +382,20 @@ pub struct TuneNeed {
     pub model: MemoryNeed,
     /// What is trained: weights in single precision, gradient, two moments, and the best epoch's copy.
     pub trained: u64,
+    /// What is kept of layers beside that because there is room for it, so that they run once a step and not twice.
+    #[serde(default)]
+    pub kept: u64,
 }
 
 impl TuneNeed {
-    /// All of it.
+    /// The least that it goes with: all but what is kept for speed.
     pub const fn total(&self) -> u64 {
         self.model.total() + self.trained
+    }
+
+    /// What it will take on this machine as it is.
+    pub const fn roomy(&self) -> u64 {
+        self.total() + self.kept
     }
 }
 

@@ -42,9 +42,10 @@ pub(super) fn use_predictor(
 ) -> Result<JobReport, JobError> {
     let (catalog, pinned) = store.snapshot()?;
     let name = predictor_name(&catalog, aspect, predictor)?;
-    let mut settings = catalog.settings.clone();
-    *settings.predictor.get_mut(aspect) = predictor;
-    save_settings(&pinned, settings, format!("Use {name} for {aspect}"))?;
+    let words = format!("Use {name} for {aspect}");
+    change_settings(&pinned, words, move |settings| {
+        *settings.predictor.get_mut(aspect) = predictor;
+    })?;
     let tag = ModelChoice::tag_of(host.options(), &catalog.settings, aspect)?;
     let preset = preset_in_use(&catalog)?;
     let read = descriptions_of(&catalog, predictor.unwrap_or(EMBEDDED));
@@ -127,9 +128,9 @@ pub(super) fn use_preset(store: &StoreHandle, wanted: Option<&str>) -> Result<Jo
         Some(wanted) => presets::find(&catalog, wanted)?.name,
         None => default.clone(),
     };
-    let mut settings = catalog.settings;
-    settings.preset = Some(name.clone()).filter(|name| *name != default);
-    save_settings(&pinned, settings, format!("Use the wording {name}"))?;
+    let preset = Some(name.clone()).filter(|name| *name != default);
+    let words = format!("Use the wording {name}");
+    change_settings(&pinned, words, |settings| settings.preset = preset)?;
     Ok(JobReport::done(format!("The wording {name} is in use")))
 }
 
@@ -142,16 +143,17 @@ pub(super) fn use_model(
     let (catalog, pinned) = store.snapshot()?;
     let mut settings = catalog.settings;
     let model = folder.map(|folder| folder.to_string_lossy().into_owned());
-    if settings.model != model {
-        settings.adapter = AspectMap::default();
-    }
-    settings.model = model;
+    let put = move |settings: &mut Settings| {
+        if settings.model != model {
+            settings.adapter = AspectMap::default();
+        }
+        settings.model = model;
+    };
+    put.clone()(&mut settings);
+    // Hashing a large folder takes a while, in which other choices may be made.
     let card = ModelChoice::of(host.options(), &settings)?.card()?;
-    save_settings(
-        &pinned,
-        settings,
-        format!("Use the model {}", card.tag.name),
-    )?;
+    let words = format!("Use the model {}", card.tag.name);
+    change_settings(&pinned, words, put)?;
     announce_models(store, host.options())?;
     Ok(JobReport::done(format!("{} is in use", card.tag.name)))
 }
@@ -168,13 +170,16 @@ pub(super) fn use_adapter(
     if let Some(folder) = adapter {
         ModelChoice::of(host.options(), &settings)?.accepts(folder, host.options())?;
     }
-    *settings.adapter.get_mut(aspect) = adapter.map(|folder| folder.to_string_lossy().into_owned());
+    let folder = adapter.map(|folder| folder.to_string_lossy().into_owned());
+    settings.adapter.get_mut(aspect).clone_from(&folder);
     let tag = ModelChoice::tag_of(host.options(), &settings, aspect)?;
     let words = match adapter.and_then(Path::file_name) {
         Some(name) => format!("Use the adapter {} for {aspect}", name.to_string_lossy()),
         None => format!("Use no adapter for {aspect}"),
     };
-    save_settings(&pinned, settings, words)?;
+    change_settings(&pinned, words, move |settings| {
+        *settings.adapter.get_mut(aspect) = folder;
+    })?;
     announce_models(store, host.options())?;
     Ok(JobReport::done(format!("{} describes {aspect}", tag.name)))
 }
@@ -198,14 +203,15 @@ fn predictor_name(
         })
 }
 
-/// Saves changed choices as one operation of the user's, then says so.
-pub(super) fn save_settings(
+/// Changes choices as they are now, as one operation of the user's, then says so. What was chosen while a job was at work
+/// stays.
+pub(super) fn change_settings(
     pinned: &Pinned,
-    settings: Settings,
     words: String,
+    change: impl FnOnce(&mut Settings) + Send + 'static,
 ) -> Result<(), JobError> {
     pinned.call(move |project, events| {
-        project.set_settings(&settings, &Operation(words))?;
+        let settings = project.change_settings(&Operation(words), change)?;
         events.send(Event::SettingsChanged(settings));
         let (undo, redo) = project.undo_state()?;
         events.send(Event::UndoChanged { undo, redo });

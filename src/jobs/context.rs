@@ -161,6 +161,7 @@ pub(super) struct JobContext {
     events: EventSender,
     meter: Meter,
     started: Option<Instant>,
+    project: Option<u64>,
 }
 
 /// How a worker left a job.
@@ -180,7 +181,18 @@ impl JobContext {
             events,
             meter: Meter::default(),
             started: None,
+            project: None,
         }
+    }
+
+    /// Notes which project was open when the job was handed out.
+    pub(super) const fn hold_to(&mut self, project: Option<u64>) {
+        self.project = project;
+    }
+
+    /// The project that the job is about, for `StoreHandle::held_to`.
+    pub(super) const fn project(&self) -> Option<u64> {
+        self.project
     }
 
     /// The job's number.

@@ -21,6 +21,7 @@ use crossbeam_channel::Sender;
 use crossbeam_channel::bounded;
 
 use crate::domain::Aspect;
+use crate::domain::ContentHash;
 use crate::domain::ImageId;
 use crate::domain::Interrupted;
 use crate::jobs::context::EventSender;
@@ -48,6 +49,8 @@ const LOOK_AFTER: Duration = Duration::from_millis(100);
 /// A picture, and what is asked about it.
 pub(super) struct Task {
     pub(super) image: ImageId,
+    /// The picture that the project knows: no other one is described in its place.
+    pub(super) hash: ContentHash,
     pub(super) path: PathBuf,
     pub(super) asks: Vec<(Aspect, Ask)>,
 }
@@ -240,7 +243,7 @@ impl<'a> Worker<'a> {
             };
             let task = &self.shared.tasks[number];
             let asks: Vec<Ask> = due.iter().map(|at| task.asks[*at].1.clone()).collect();
-            let joined = decode::load_for_model(&task.path)
+            let joined = decode::load_known_for_model(&task.path, task.hash)
                 .and_then(|picture| Ok(self.batch.join(&picture, &asks)?));
             match joined {
                 Ok(tickets) => {
@@ -379,9 +382,11 @@ mod tests {
                 rgb: rgb.into(),
             };
             let path = folder.join(format!("{number}.png"));
-            std::fs::write(&path, media::encode_png(&picture).unwrap()).unwrap();
+            let bytes = media::encode_png(&picture).unwrap();
+            std::fs::write(&path, &bytes).unwrap();
             Task {
                 image: ImageId(number as i64),
+                hash: media::hash_bytes(&bytes),
                 path,
                 asks: asks.to_vec(),
             }
@@ -459,6 +464,21 @@ mod tests {
         let all = describe(&cramped(usize::MAX), &tasks)?;
         for ((task, _), described) in all {
             assert_eq!(described.is_err(), task == 1);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_picture_that_is_another_one_by_now_fails_alone() -> Result<(), JobError> {
+        let folder = tempfile::tempdir().unwrap();
+        let tasks = tasks(folder.path(), 3);
+        // Made anew behind the open project: a whole picture, and not the one that was imported.
+        std::fs::copy(&tasks[0].path, &tasks[1].path).unwrap();
+        let all = describe(&cramped(usize::MAX), &tasks)?;
+        for ((task, _), described) in all {
+            let error = described.err().map(|error| error.to_string());
+            let is_told = |words: &String| words.contains("changed since it was imported");
+            assert_eq!(error.as_ref().is_some_and(is_told), task == 1, "{error:?}");
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::Receiver;
 
+use crate::domain::ContentHash;
 use crate::domain::ImageId;
 use crate::domain::Picture;
 use crate::jobs::context::EventSender;
@@ -187,6 +188,7 @@ fn serve_strips(wanted: &Receiver<Vec<PathBuf>>, events: &EventSender) {
 fn whole(place: &Place) -> Event {
     match load(&place.path) {
         Ok(picture) => Event::FullPicture {
+            hash: place.hash,
             image: place.image,
             picture,
         },
@@ -196,6 +198,7 @@ fn whole(place: &Place) -> Event {
 
 fn failed(place: &Place, error: &JobError) -> Event {
     Event::PictureFailed {
+        hash: place.hash,
         image: place.image,
         reason: error.to_string(),
     }
@@ -217,6 +220,16 @@ fn thumbnail(place: &Place, cache: Option<&ThumbnailCache>) -> Result<Picture, J
 /// Decodes a picture.
 pub(super) fn load(path: &Path) -> Result<Picture, JobError> {
     Ok(media::load(path)?)
+}
+
+/// As [`load_for_model`], of a picture that the project knows by its hash: what is said of other bytes would be laid to
+/// the imported picture's charge.
+pub(super) fn load_known_for_model(path: &Path, known: ContentHash) -> Result<Picture, JobError> {
+    let (picture, held) = media::load_and_hash_for_model(path)?;
+    match held == known {
+        true => Ok(picture),
+        false => Err(JobError::Changed),
+    }
 }
 
 /// Decodes a picture as models were taught to see it.

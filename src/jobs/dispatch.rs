@@ -61,6 +61,7 @@ pub(super) const fn place(job: &Job) -> Place {
         | Job::ResumeTraining(_)
         | Job::Tune(_)
         | Job::ResumeTuning(_)
+        | Job::TakeTuning(_)
         | Job::UsePredictor { .. }
         | Job::UsePreset { .. }
         | Job::UseModel { .. }
@@ -94,24 +95,6 @@ pub(super) const fn can_pause(job: &Job) -> bool {
     )
 }
 
-/// Whether nobody is told that the job began and ended, but of its result: what people do many times a minute.
-pub(super) const fn is_quiet(job: &Job) -> bool {
-    matches!(
-        job,
-        Job::Vote(_)
-            | Job::QuickVotes(_)
-            | Job::TakeBackVote(_)
-            | Job::ReportRuns(_)
-            | Job::EstimateTuning(_)
-            | Job::ListTunings
-            | Job::Review { .. }
-            | Job::EstimateTeaching(_)
-            | Job::LookForKey(_)
-            | Job::EvaluateModels { .. }
-            | Job::MeasureFeatures
-    )
-}
-
 /// The job's name for people.
 pub(super) fn title(job: &Job) -> String {
     match job {
@@ -127,6 +110,7 @@ pub(super) fn title(job: &Job) -> String {
         Job::ResumeTraining(run) => format!("Resume training run {}", run.0),
         Job::Tune(settings) => format!("Fine-tune {}", settings.name),
         Job::ResumeTuning(run) => format!("Resume fine-tuning {run}"),
+        Job::TakeTuning(run) => format!("Take the best epoch of {run}"),
         Job::EstimateTuning(_) => "Estimate a fine-tuning".to_owned(),
         Job::ListTunings => "List fine-tunings".to_owned(),
         Job::ForgetTuning(run) => format!("Forget fine-tuning {run}"),

@@ -25,7 +25,7 @@ pub enum JobError {
     NoProject,
     /// Another project was opened while the job ran.
     #[error(
-        "the project was closed while the job ran: what it saved is there, start it again to go on"
+        "the project was closed while the job waited or ran: what it saved is there, open it and start the job again to go on"
     )]
     ProjectClosed,
     /// A file of features is of one model.
@@ -131,6 +131,9 @@ pub enum JobError {
     /// The row has no picture that can be used.
     #[error("{0}")]
     NoPicture(String),
+    /// The file holds other bytes than those that were imported.
+    #[error("the picture changed since it was imported: import the dataset again")]
+    Changed,
     /// No such device.
     #[error("{0}")]
     Device(String),
@@ -239,6 +242,19 @@ pub enum JobError {
         /// What it began with.
         wants: String,
     },
+    /// A run was to go on with other images than it began with.
+    #[error(
+        "run {run} began with {} training and {} validation images, and now there are {} and {}: bring back those that went missing (put the files back and import again, or relocate) to go on with it, or start a new run with another seed",
+        had[0], had[1], has[0], has[1]
+    )]
+    RunOfOtherImages {
+        /// Number of the run.
+        run: i64,
+        /// Training and validation images that it began with.
+        had: [usize; 2],
+        /// Those that there are now.
+        has: [usize; 2],
+    },
     /// No run of that number was cut off.
     #[error("run {run} is not one that was cut off: start a new run")]
     NothingToResume {
@@ -252,6 +268,18 @@ pub enum JobError {
     NoTruth {
         /// What was to be learned.
         aspect: Aspect,
+    },
+    /// The dataset has no split, and none with a test list can be cut.
+    #[error(
+        "there is no {aspect} split, and no test list can be cut: the {num_images} images with a score have {num_prompts} different prompts, and images of one prompt, or of none, stay together: import a table with their prompts, or one with a column split (train, val or test)"
+    )]
+    NoSplit {
+        /// What was to be learned.
+        aspect: Aspect,
+        /// Images with a picture and a score.
+        num_images: usize,
+        /// Different prompts that they have.
+        num_prompts: usize,
     },
     /// Too little to learn from.
     #[error(
@@ -326,6 +354,8 @@ impl JobError {
             self,
             Self::Media(_)
                 | Self::Ml(_)
+                | Self::Changed
+                | Self::Store(StoreError::Changed { .. } | StoreError::NoFile { .. })
                 | Self::NoPicture(_)
                 | Self::NoDescription { .. }
                 | Self::Picture(_)

@@ -113,7 +113,7 @@ pub(super) fn fetch(
             ..JobReport::default()
         });
     }
-    shelf::write_note(&plan.note())?;
+    plan.begin(context)?;
     plan.carry(context)?;
     shelf::finish(home, &plan)?;
     Ok(JobReport {
@@ -144,8 +144,14 @@ impl Plan {
         let hub = Hub::from_env(seed)?;
         let asking = hub.clone().with_patience(SHORT_PATIENCE);
         let lane = Lane::new(context.flags());
-        let revision = request.revision.as_deref().unwrap_or(USUAL_REVISION);
-        let repository = asking.repository(&repository, revision, &lane)?;
+        let name = known
+            .as_ref()
+            .map_or_else(|| plain_name(&request.source), |known| known.name.clone());
+        let folder = request
+            .to
+            .clone()
+            .unwrap_or_else(|| home.models_folder().join(&name));
+        let repository = listed(&asking, &repository, request, &folder, &lane)?;
         let include = match (&known, request.include.is_empty()) {
             (Some(known), true) => &known.include,
             _ => &request.include,
@@ -154,16 +160,9 @@ impl Plan {
         if files.is_empty() {
             return Err(nothing_wanted(&repository, include).into());
         }
-        let name = known
-            .as_ref()
-            .map_or_else(|| plain_name(&request.source), |known| known.name.clone());
         let kind = known
             .as_ref()
             .map_or_else(|| kind_of(&files), |known| known.kind);
-        let folder = request
-            .to
-            .clone()
-            .unwrap_or_else(|| home.models_folder().join(&name));
         Ok(Self {
             hub,
             request: request.clone(),
@@ -231,7 +230,47 @@ impl Plan {
         told.or_else(|| self.known.as_ref()?.licence.clone())
     }
 
-    fn note(&self) -> HalfDownload {
+    /// Notes the download, and lets nothing stay that is of another commit.
+    fn begin(&self, context: &mut JobContext) -> Result<(), JobError> {
+        let commit = Some(self.repository.commit.clone());
+        if !shelf::is_of_commit(&self.folder, &self.repository.commit) {
+            // Until all is looked through, what is here may be of two commits.
+            shelf::write_note(&self.note(None))?;
+            self.sift(context)?;
+        }
+        shelf::write_note(&self.note(commit))
+    }
+
+    /// Takes away what an earlier download left of other bytes. Files without a sum are small: they come again.
+    fn sift(&self, context: &mut JobContext) -> Result<(), JobError> {
+        let total = self.offer().present;
+        let mut read = 0;
+        for file in &self.files {
+            let target = self.target(file);
+            if self.download(file, &target).present().is_none() {
+                continue;
+            }
+            let failed = |action| {
+                let path = target.clone();
+                move |source| JobError::File {
+                    action,
+                    source,
+                    path,
+                }
+            };
+            let summed = net::sum_of(&target, &mut |more| {
+                read += more;
+                context.bytes(read, total, "Comparing what is here with the hub's")
+            });
+            let (_, found) = summed.map_err(failed("read the file of the download"))??;
+            if file.sha256.as_ref() != Some(&found) {
+                fs::remove_file(&target).map_err(failed("take a former file away"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&self, commit: Option<String>) -> HalfDownload {
         HalfDownload {
             source: self.request.source.clone(),
             name: self.name.clone(),
@@ -242,6 +281,7 @@ impl Plan {
                 .revision
                 .clone()
                 .unwrap_or_else(|| USUAL_REVISION.to_owned()),
+            commit,
             include: self.request.include.clone(),
             licence: self.licence(),
             bytes: self.offer().bytes,
@@ -366,6 +406,26 @@ impl Plan {
             }
         }
     }
+}
+
+/// What the hub has of a repository: at the commit that a cut-off download began with, or else at the revision that was
+/// asked for.
+fn listed(
+    hub: &Hub,
+    name: &str,
+    request: &FetchRequest,
+    folder: &Path,
+    lane: &Lane,
+) -> Result<Repository, NetError> {
+    let revision = request.revision.as_deref();
+    if let Some(commit) = shelf::begun_commit(folder, name, revision) {
+        match hub.repository(name, &commit, lane) {
+            // Rewritten branches lose their commits; what is here is looked through before it goes on.
+            Err(NetError::NoRevision { .. }) => {}
+            other => return other,
+        }
+    }
+    hub.repository(name, revision.unwrap_or(USUAL_REVISION), lane)
 }
 
 /// The failure that stopped the others, rather than that they were stopped.

@@ -54,9 +54,15 @@ pub(super) fn start(
     options: WorkerOptions,
 ) -> Result<JoinHandle<()>, JobError> {
     spawn("assay-files", move || {
-        let worker = FilesWorker { store, options };
+        let mut worker = FilesWorker {
+            store: store.clone(),
+            options,
+        };
         for task in tasks {
             let Task { job, context } = task;
+            // Opening goes on with the project that it opened itself; figures for the screen are of whichever is on it.
+            let is_free = matches!(job, Job::Open { .. } | Job::OpenDemo) || job.is_quiet();
+            worker.store = store.held_to(context.project().filter(|_| !is_free));
             match job {
                 Job::ReportRuns(contest) => {
                     context.run_quietly(|| run_report::report(&worker.store, contest));
@@ -338,6 +344,13 @@ pub fn is_project(path: &Path) -> bool {
     fs::File::open(path)
         .and_then(|mut file| file.read_exact(&mut start))
         .is_ok_and(|()| start == SQLITE_MAGIC)
+}
+
+/// The column names of a table as importing it would read them; none where it cannot be read.
+pub fn table_columns(path: &Path) -> Vec<String> {
+    let mut columns = dataset::table_header(path).unwrap_or_default();
+    columns.retain(|column| !column.is_empty());
+    columns
 }
 
 fn import_report(summary: &ImportSummary) -> JobReport {

@@ -62,6 +62,8 @@ pub enum Job {
     Tune(TuneSettings),
     /// Go on with a fine-tuning that was cut off.
     ResumeTuning(TuneId),
+    /// End a fine-tuning that was cut off with its best epoch so far, which becomes an adapter among the models.
+    TakeTuning(TuneId),
     /// Say what a fine-tuning would be: conversations, steps, memory. Listed nowhere; answered by
     /// [`Event::TuneEstimated`], or by [`Event::JobFailed`].
     EstimateTuning(TuneSettings),
@@ -228,6 +230,54 @@ pub enum Job {
         /// The folder.
         folder: PathBuf,
     },
+}
+
+impl Job {
+    /// Whether it saves what a rater answered, or takes that back.
+    pub const fn is_vote(&self) -> bool {
+        matches!(
+            self,
+            Self::Vote(_) | Self::QuickVotes(_) | Self::TakeBackVote(_)
+        )
+    }
+
+    /// Whether nobody is told that it began and ended, but of its result: what people do many times a minute.
+    pub const fn is_quiet(&self) -> bool {
+        self.is_vote()
+            || matches!(
+                self,
+                Self::ReportRuns(_)
+                    | Self::EstimateTuning(_)
+                    | Self::ListTunings
+                    | Self::Review { .. }
+                    | Self::EstimateTeaching(_)
+                    | Self::LookForKey(_)
+                    | Self::EvaluateModels { .. }
+                    | Self::MeasureFeatures
+            )
+    }
+
+    /// Whether it means the rows, runs or choices of the project that was open when it was asked for.
+    pub const fn is_about_project(&self) -> bool {
+        !matches!(
+            self,
+            Self::Open { .. }
+                | Self::OpenDemo
+                | Self::Import(_)
+                | Self::ListModels
+                | Self::ListTunings
+                | Self::ForgetTuning(_)
+                | Self::TakeTuning(_)
+                | Self::AskModel(_)
+                | Self::FetchModel(_)
+                | Self::LookForKey(_)
+                | Self::KeepKey { .. }
+                | Self::GreetTeacher(_)
+                | Self::ForgetDownload { .. }
+                | Self::AddModel { .. }
+                | Self::CheckModel { .. }
+        )
+    }
 }
 
 /// Small, frequent wishes that are no jobs: newest wins, nothing is listed in the jobs strip.
@@ -591,6 +641,8 @@ pub enum Event {
     },
     /// A picture could not be decoded for the screen.
     PictureFailed {
+        /// Content hash of the picture that was wanted.
+        hash: ContentHash,
         /// Picture.
         image: ImageId,
         /// Why.
@@ -598,6 +650,8 @@ pub enum Event {
     },
     /// The whole picture, for Inspect or for the next trial.
     FullPicture {
+        /// Content hash of the picture that was wanted.
+        hash: ContentHash,
         /// Picture.
         image: ImageId,
         /// Pixels.

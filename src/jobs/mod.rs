@@ -42,6 +42,7 @@ mod run_report;
 mod scoring;
 mod shelf;
 mod shelf_worker;
+mod split;
 mod store_jobs;
 mod store_worker;
 mod study;
@@ -57,6 +58,7 @@ mod workers;
 pub use error::JobError;
 pub use feature_file::Scored;
 pub use files_worker::is_project;
+pub use files_worker::table_columns;
 pub use home::Home;
 pub use lone::{
     Assessed, FeaturePredictor, FeatureWish, Loner, WrittenFeatures, models, outlook_of_model,
@@ -65,6 +67,7 @@ pub use lone::{
 pub use presets::presets;
 pub use published::PublishedPredictor;
 pub use shelf::shelf;
+pub use shelf::write_whole;
 pub use teach::estimate;
 pub use words::speakers;
 pub use workers::{Waker, WorkerOptions, Workers};

@@ -69,8 +69,9 @@ impl ModelWorker {
 
     fn prepare(&mut self, wish: &TrainWish, context: JobContext) {
         let trainer = self.trainer.clone();
+        let store = self.store.held_to(context.project());
         context.run_or_hand_on(
-            |context| prepare::prepare(&mut self.host, &self.store, wish, context),
+            |context| prepare::prepare(&mut self.host, &store, wish, context),
             |context, prepared| {
                 // Fails only while the program goes down, and then the run stays ready to resume.
                 trainer.send(TrainTask { prepared, context }).ok();
@@ -79,6 +80,7 @@ impl ModelWorker {
     }
 
     fn work(&mut self, job: Job, context: &mut JobContext) -> Result<JobReport, JobError> {
+        let store = self.store.held_to(context.project());
         match job {
             Job::Describe {
                 images,
@@ -90,7 +92,7 @@ impl ModelWorker {
                     aspects,
                     again,
                 };
-                describe::describe(&mut self.host, &self.store, &request, context)
+                describe::describe(&mut self.host, &store, &request, context)
             }
             Job::Score {
                 images,
@@ -102,29 +104,31 @@ impl ModelWorker {
                     aspects,
                     descriptions,
                 };
-                scoring::score(&mut self.host, &self.store, &request, context)
+                scoring::score(&mut self.host, &store, &request, context)
             }
             Job::Tune(settings) => {
                 let wish = TuneWish::New(Box::new(settings));
-                tune::tune(&mut self.host, &self.store, wish, context)
+                tune::tune(&mut self.host, &store, wish, context)
             }
             Job::ResumeTuning(run) => {
-                tune::tune(&mut self.host, &self.store, TuneWish::Resume(run), context)
+                tune::tune(&mut self.host, &store, TuneWish::Resume(run), context)
+            }
+            // Here, so that no fine-tuning of this program works on it meanwhile; whichever project is open.
+            Job::TakeTuning(run) => {
+                tune::take(&self.store, self.host.options(), &run, context.events())
             }
             Job::UsePredictor { aspect, predictor } => {
-                choose::use_predictor(&mut self.host, &self.store, (aspect, predictor), context)
+                choose::use_predictor(&mut self.host, &store, (aspect, predictor), context)
             }
             Job::AddPredictor { path, aspect } => {
-                choose::add_predictor(&mut self.host, &self.store, (&path, aspect), context)
+                choose::add_predictor(&mut self.host, &store, (&path, aspect), context)
             }
-            Job::UseModel { folder } => choose::use_model(&self.host, &self.store, folder),
+            Job::UseModel { folder } => choose::use_model(&self.host, &store, folder),
             Job::UseAdapter { aspect, adapter } => {
-                choose::use_adapter(&self.host, &self.store, aspect, adapter.as_deref())
+                choose::use_adapter(&self.host, &store, aspect, adapter.as_deref())
             }
-            Job::UsePreset { preset } => choose::use_preset(&self.store, preset.as_deref()),
-            Job::Features(request) => {
-                features::features(&mut self.host, &self.store, &request, context)
-            }
+            Job::UsePreset { preset } => choose::use_preset(&store, preset.as_deref()),
+            Job::Features(request) => features::features(&mut self.host, &store, &request, context),
             _ => Err(JobError::Misplaced),
         }
     }

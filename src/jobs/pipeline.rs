@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::domain::Aspect;
 use crate::domain::Catalog;
+use crate::domain::ContentHash;
 use crate::domain::Conversation;
 use crate::domain::Description;
 use crate::domain::DescriptionId;
@@ -97,6 +98,8 @@ pub(super) type Known = BTreeMap<(ImageId, Aspect), Description>;
 /// A picture that is decoded when it is first needed, and once at most.
 pub(super) struct LazyPicture {
     path: std::path::PathBuf,
+    /// The picture that the project knows; `None` where it has no file.
+    hash: Option<ContentHash>,
     picture: Option<Picture>,
 }
 
@@ -106,7 +109,8 @@ impl LazyPicture {
         if let Some(picture) = &self.picture {
             return Ok(picture.clone());
         }
-        let picture = decode::load_for_model(&self.path)?;
+        let hash = self.hash.ok_or_else(no_picture)?;
+        let picture = decode::load_known_for_model(&self.path, hash)?;
         self.picture = Some(picture.clone());
         Ok(picture)
     }
@@ -169,6 +173,7 @@ impl<'a> Pipeline<'a> {
     pub(super) fn picture(&self, record: &ImageRecord) -> LazyPicture {
         LazyPicture {
             path: file_of(&self.catalog.info.root, &record.path),
+            hash: record.file.hash(),
             picture: None,
         }
     }
@@ -200,10 +205,10 @@ impl<'a> Pipeline<'a> {
         context: &mut JobContext,
         take: &mut Take<'_>,
     ) -> Result<(), JobError> {
-        let tasks: Vec<Task> = due
+        let tasks = due
             .iter()
             .map(|(record, aspects)| self.task(record, aspects))
-            .collect();
+            .collect::<Result<Vec<Task>, JobError>>()?;
         let outside = (context.watch(), context.events().clone());
         crew::describe_all(self.model, self.generate, &tasks, outside, &mut |found| {
             let Some(found) = found else {
@@ -218,7 +223,7 @@ impl<'a> Pipeline<'a> {
         })
     }
 
-    fn task(&self, record: &ImageRecord, aspects: &[Aspect]) -> Task {
+    fn task(&self, record: &ImageRecord, aspects: &[Aspect]) -> Result<Task, JobError> {
         let ask = |aspect: &Aspect| {
             let ask = Ask {
                 request: self.preset.request(*aspect, &record.prompt),
@@ -226,11 +231,12 @@ impl<'a> Pipeline<'a> {
             };
             (*aspect, ask)
         };
-        Task {
+        Ok(Task {
             image: record.id,
+            hash: record.file.hash().ok_or_else(|| no_file(record))?,
             path: file_of(&self.catalog.info.root, &record.path),
             asks: aspects.iter().map(ask).collect(),
-        }
+        })
     }
 
     /// Saves a description and keeps its features, then says so.
@@ -243,6 +249,8 @@ impl<'a> Pipeline<'a> {
     ) -> Result<Made, JobError> {
         let draft = self.draft(record.id, aspect, ask, &described);
         let key = self.key(record, &draft.conversation().messages())?;
+        // The crew looked at no other bytes than these.
+        let seen = key.image;
         self.keep(&key, &described.features, context);
         if described.num_cut > 0 {
             context.events().send(Event::Notice(format!(
@@ -251,7 +259,7 @@ impl<'a> Pipeline<'a> {
             )));
         }
         let description = self.pinned.call(move |project, events| {
-            let saved = project.add_description(&draft)?;
+            let saved = project.add_description_of(&draft, seen)?;
             events.send(Event::Described(saved.clone()));
             Ok(saved)
         })?;
@@ -409,12 +417,12 @@ pub(super) fn failed(record: &ImageRecord, error: &JobError) -> FailedItem {
     }
 }
 
-fn no_file(record: &ImageRecord) -> JobError {
-    JobError::NoPicture(
-        record
-            .file
-            .reason()
-            .unwrap_or("the picture cannot be used")
-            .to_owned(),
-    )
+/// Why a row's picture cannot be worked on.
+pub(super) fn no_file(record: &ImageRecord) -> JobError {
+    let reason = record.file.reason();
+    reason.map_or_else(no_picture, |reason| JobError::NoPicture(reason.to_owned()))
+}
+
+fn no_picture() -> JobError {
+    JobError::NoPicture("the picture cannot be used".to_owned())
 }

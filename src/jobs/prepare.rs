@@ -13,14 +13,12 @@ use crate::domain::Figures;
 use crate::domain::HeadInput;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
-use crate::domain::ImportBatch;
 use crate::domain::OpinionScale;
 use crate::domain::Reading;
 use crate::domain::RunId;
 use crate::domain::RunRecord;
 use crate::domain::RunStatus;
 use crate::domain::Split;
-use crate::domain::SplitEntry;
 use crate::domain::TrainSettings;
 use crate::jobs::context::JobContext;
 use crate::jobs::describe::describe_lacking;
@@ -40,6 +38,7 @@ use crate::jobs::pipeline::failed;
 use crate::jobs::prune::size_words;
 use crate::jobs::scoring;
 use crate::jobs::scoring::Item;
+use crate::jobs::split::with_splits;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::ml::train::Example;
@@ -48,12 +47,6 @@ use crate::ml::train::cut_fold;
 use crate::ml::train::cut_validation;
 use crate::store::FeatureCache;
 use crate::store::FeatureKey;
-
-/// Part of the prompts that become test rows where a dataset comes without a split, as 4:1 splits have it.
-const TEST_FRACTION: f64 = 0.2;
-
-/// Seed of that cut: always the same one, so that no run learns from another run's test rows.
-const TEST_SEED: u64 = 42;
 
 /// Test pictures that are scored at once by the predictor in use.
 const TEST_AT_ONCE: usize = 64;
@@ -130,14 +123,7 @@ pub(super) fn prepare(
     if settings.head.input == HeadInput::Logits {
         gathered.data.lm_head = Some(pipeline.lm_head()?);
     }
-    let run = match wish {
-        TrainWish::New(_) => new_run(&pipeline, &catalog, settings.clone(), &mut gathered)?,
-        TrainWish::Resume(run) => resumed(find_run(&catalog, *run)?, &pipeline)?,
-    };
-    let resume = match wish {
-        TrainWish::New(_) => None,
-        TrainWish::Resume(run) => checkpoint(&pipeline.pinned, *run)?,
-    };
+    let (run, resume) = run_of(wish, &pipeline, &catalog, settings.clone(), &mut gathered)?;
     // Descriptions made just now count too.
     let catalog = pipeline.pinned.catalog()?;
     let catalog = learn_from::with_truth(catalog, &run.settings, &pipeline.pinned)?;
@@ -190,6 +176,13 @@ struct Gathered {
     test: Vec<Exam>,
     test_before: Option<Figures>,
     failed: Vec<FailedItem>,
+}
+
+impl Gathered {
+    /// Images to learn from, to choose the epoch by, and to test with.
+    const fn num_images(&self) -> [usize; 3] {
+        [self.data.train.len(), self.data.val.len(), self.test.len()]
+    }
 }
 
 /// Features of all rows that take part; those of test rows are only scored by the predictor in use and let go.
@@ -449,48 +442,24 @@ fn tell_size(
     }
 }
 
-/// A dataset without a split gets one, cut by prompt, kept in the project: the same test rows in every run.
-pub(super) fn with_splits(
-    catalog: Catalog,
-    settings: &TrainSettings,
-    pinned: &Pinned,
-    context: &JobContext,
-) -> Result<Catalog, JobError> {
-    let aspect = settings.aspect;
-    let has_split = |record: &ImageRecord| record.split.get(aspect).is_some();
-    let rows: Vec<&ImageRecord> = learn_from::rows_with_truth(&catalog, settings).collect();
-    if rows.is_empty() || rows.iter().any(|record| has_split(record)) {
-        return Ok(catalog);
+/// The run's record, and the state that it goes on from where it was cut off.
+fn run_of(
+    wish: &TrainWish,
+    pipeline: &Pipeline<'_>,
+    catalog: &Catalog,
+    settings: TrainSettings,
+    gathered: &mut Gathered,
+) -> Result<(RunRecord, Option<Vec<u8>>), JobError> {
+    match wish {
+        TrainWish::New(_) => Ok((new_run(pipeline, catalog, settings, gathered)?, None)),
+        TrainWish::Resume(id) => {
+            let run = find_run(catalog, *id)?;
+            check_begun_with(run, pipeline)?;
+            let resume = checkpoint(&pipeline.pinned, *id)?;
+            let run = with_images(run, gathered.num_images(), resume.is_some())?;
+            Ok((run, resume))
+        }
     }
-    let prompts: Vec<&str> = rows.iter().map(|record| record.prompt.as_str()).collect();
-    let is_test = cut_validation(&prompts, TEST_FRACTION, TEST_SEED);
-    let num_test = is_test.iter().filter(|is_test| **is_test).count();
-    let splits = rows
-        .iter()
-        .zip(is_test)
-        .map(|(record, is_test)| SplitEntry {
-            file_name: record.file_name().to_owned(),
-            aspect,
-            split: if is_test { Split::Test } else { Split::Train },
-        });
-    let batch = ImportBatch {
-        dataset: catalog.info.dataset.clone(),
-        layout: catalog.info.layout.clone(),
-        root: catalog.info.root.clone(),
-        scale: catalog.info.scale,
-        rows: Vec::new(),
-        splits: splits.collect(),
-        conversations: Vec::new(),
-        problems: Vec::new(),
-    };
-    context.events().send(Event::Notice(format!(
-        "The dataset has no {aspect} split: {num_test} of {} images were set aside for testing, by prompt",
-        rows.len()
-    )));
-    let time = unix_time();
-    pinned.call(move |project, _| Ok(project.import(&batch, time)?))?;
-    pinned.announce()?;
-    learn_from::with_truth(pinned.catalog()?, settings, pinned)
 }
 
 fn new_run(
@@ -505,11 +474,7 @@ fn new_run(
         settings,
         model: pipeline.maker.tag.clone(),
         preset: pipeline.preset.name.clone(),
-        num_images: [
-            gathered.data.train.len(),
-            gathered.data.val.len(),
-            gathered.test.len(),
-        ],
+        num_images: gathered.num_images(),
         status: RunStatus::Running,
         epochs: Vec::new(),
         best_epoch: None,
@@ -535,13 +500,38 @@ fn find_run(catalog: &Catalog, run: RunId) -> Result<&RunRecord, JobError> {
 }
 
 /// A run goes on only with the model and wording that it began with.
-fn resumed(run: &RunRecord, pipeline: &Pipeline<'_>) -> Result<RunRecord, JobError> {
+fn check_begun_with(run: &RunRecord, pipeline: &Pipeline<'_>) -> Result<(), JobError> {
     if run.model == pipeline.maker.tag && run.preset == pipeline.preset.name {
-        return Ok(run.clone());
+        return Ok(());
     }
     Err(JobError::RunOfOther {
         run: run.id.0,
         wants: format!("model {} with the wording {}", run.model.name, run.preset),
+    })
+}
+
+/// A run goes on from its checkpoint only with as many images as it began with: the trainer would refuse others, and that
+/// would end a run which needs no more than its pictures back. One without a checkpoint begins anew with what there is.
+fn with_images(
+    run: &RunRecord,
+    num_images: [usize; 3],
+    has_checkpoint: bool,
+) -> Result<RunRecord, JobError> {
+    let [had, has] = [run.num_images, num_images].map(|[train, val, _]| [train, val]);
+    if has_checkpoint && had != has {
+        return Err(JobError::RunOfOtherImages {
+            run: run.id.0,
+            had,
+            has,
+        });
+    }
+    let num_images = match has_checkpoint {
+        true => run.num_images,
+        false => num_images,
+    };
+    Ok(RunRecord {
+        num_images,
+        ..run.clone()
     })
 }
 

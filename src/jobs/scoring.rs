@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::domain::Aspect;
 use crate::domain::Catalog;
+use crate::domain::ContentHash;
 use crate::domain::DescriptionId;
 use crate::domain::Descriptions;
 use crate::domain::Features;
@@ -36,6 +37,7 @@ use crate::jobs::pipeline::Made;
 use crate::jobs::pipeline::Maker;
 use crate::jobs::pipeline::Pipeline;
 use crate::jobs::pipeline::failed;
+use crate::jobs::pipeline::no_file;
 use crate::jobs::pipeline::stage;
 use crate::jobs::pipeline::usable;
 use crate::jobs::store_worker::Pinned;
@@ -378,7 +380,12 @@ fn save_score(
             .maker
             .provenance(score_settings(&loaded.card, pipeline.maker.max_len)),
     };
-    save_scores(&pipeline.pinned, vec![score])
+    let seen = record.file.hash().ok_or_else(|| no_file(record))?;
+    pipeline.pinned.call(move |project, events| {
+        project.add_score_of(&score, seen)?;
+        events.send(Event::Scored(vec![score]));
+        Ok(())
+    })
 }
 
 /// Settings kept with a score.
@@ -386,11 +393,23 @@ pub(super) fn score_settings(card: &PredictorCard, max_len: usize) -> serde_json
     json!({ "predictor": card.name, "max_len": max_len })
 }
 
-/// Saves scores, then says so.
-pub(super) fn save_scores(pinned: &Pinned, scores: Vec<Score>) -> Result<(), JobError> {
+/// Saves scores with the content that each is of, then says so; also how many could not be, because their pictures are
+/// others now or went away.
+pub(super) fn save_scores(
+    pinned: &Pinned,
+    scores: Vec<(Score, ContentHash)>,
+) -> Result<(), JobError> {
     pinned.call(move |project, events| {
-        project.add_scores(&scores)?;
-        events.send(Event::Scored(scores));
+        let saved = project.add_standing_scores(&scores)?;
+        let num_lost = scores.len() - saved.len();
+        events.send(Event::Scored(saved));
+        if num_lost > 0 {
+            events.send(Event::Notice(format!(
+                "{num_lost} of {} scores were not saved, because their pictures changed or went away meanwhile: score \
+                 again",
+                scores.len()
+            )));
+        }
         Ok(())
     })
 }

@@ -68,7 +68,10 @@ impl ShelfWorker {
                 announce_models(&self.store, &self.options)?;
                 fetched
             }
-            Job::Teach(request) => teach::teach(&self.store, &request, self.options.seed, context),
+            Job::Teach(request) => {
+                let store = self.store.held_to(context.project());
+                teach::teach(&store, &request, self.options.seed, context)
+            }
             Job::KeepKey { teacher, key } => {
                 teach::keep_key(teacher, key.as_ref(), context).map(JobReport::done)
             }

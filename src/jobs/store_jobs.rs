@@ -22,11 +22,20 @@ pub(super) fn run(state: &mut StoreState, job: Job, context: JobContext) {
         context.run_quietly(|| study::quick_votes(state, votes));
         return;
     }
+    let project = context.project();
     if let Job::Review { wishes, author } = &job {
-        context.run_quietly(|| review::review(state, wishes, author));
+        context.run_quietly(|| {
+            state.check(project)?;
+            review::review(state, wishes, author)
+        });
         return;
     }
-    context.run(|_| match job {
+    context.run(|_| change(state, job, project));
+}
+
+fn change(state: &mut StoreState, job: Job, project: Option<u64>) -> Result<JobReport, JobError> {
+    state.check(project)?;
+    match job {
         Job::SetTag { images, tag, on } => set_tag(state, &images, &tag, on),
         Job::CreateStudy(protocol) => study::create(state, &protocol),
         Job::ChangeStudy { study, protocol } => study::change(state, study, &protocol),
@@ -34,7 +43,7 @@ pub(super) fn run(state: &mut StoreState, job: Job, context: JobContext) {
         Job::Undo => turn(state, Turn::Undo),
         Job::Redo => turn(state, Turn::Redo),
         _ => Err(JobError::Misplaced),
-    });
+    }
 }
 
 #[derive(Clone, Copy)]

@@ -8,6 +8,9 @@ use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Sender;
@@ -52,7 +55,7 @@ struct Opened {
 /// What the store worker owns.
 pub(super) struct StoreState {
     opened: Option<Opened>,
-    generation: u64,
+    generation: Arc<AtomicU64>,
     events: EventSender,
     /// The model that is loaded, for the list of models.
     pub(super) loaded_model: Option<ModelCard>,
@@ -62,6 +65,10 @@ pub(super) struct StoreState {
 #[derive(Clone)]
 pub(super) struct StoreHandle {
     calls: Sender<Call>,
+    /// Counts the projects that were opened. Read without asking the store worker, which may be at work for a while.
+    generation: Arc<AtomicU64>,
+    /// The only project that a snapshot may be of; `None`: whichever is open.
+    held: Option<u64>,
 }
 
 /// The project that was open when a job began. Answers an error once another one is open.
@@ -75,10 +82,12 @@ pub(super) struct Pinned {
 /// Starts the store worker. It ends when the last handle is dropped.
 pub(super) fn start(events: EventSender) -> Result<(StoreHandle, JoinHandle<()>), JobError> {
     let (calls, waiting) = bounded::<Call>(MAX_WAITING_CALLS);
+    let generation = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&generation);
     let thread = spawn("assay-store", move || {
         let mut state = StoreState {
             opened: None,
-            generation: 0,
+            generation: counted,
             events,
             loaded_model: None,
         };
@@ -86,10 +95,29 @@ pub(super) fn start(events: EventSender) -> Result<(StoreHandle, JoinHandle<()>)
             call(&mut state);
         }
     })?;
-    Ok((StoreHandle { calls }, thread))
+    let handle = StoreHandle {
+        calls,
+        generation,
+        held: None,
+    };
+    Ok((handle, thread))
 }
 
 impl StoreHandle {
+    /// The project that is open now, for [`StoreHandle::held_to`]; `None` if none was opened yet.
+    pub(super) fn open_now(&self) -> Option<u64> {
+        Some(self.generation.load(Ordering::Relaxed)).filter(|&generation| generation > 0)
+    }
+
+    /// The same way, with snapshots of that project alone: a job that waited must not run on the next one. Before the
+    /// first project nobody can have named a picture, so that a job of then takes whichever is open.
+    pub(super) fn held_to(&self, project: Option<u64>) -> Self {
+        Self {
+            held: project,
+            ..self.clone()
+        }
+    }
+
     /// Lets the store worker do something and waits for the answer.
     pub(super) fn call<T: Send + 'static>(
         &self,
@@ -120,11 +148,12 @@ impl StoreHandle {
     pub(super) fn snapshot(&self) -> Result<(Catalog, Pinned), JobError> {
         let store = self.clone();
         self.call(move |state| {
+            state.check(store.held)?;
             let opened = state.opened.as_ref().ok_or(JobError::NoProject)?;
             let catalog = opened.project.catalog()?;
             let pinned = Pinned {
                 store,
-                generation: state.generation,
+                generation: state.generation(),
                 path: opened.path.clone(),
             };
             Ok((catalog, pinned))
@@ -162,9 +191,7 @@ impl Pinned {
     ) -> Result<T, JobError> {
         let generation = self.generation;
         self.store.call(move |state| {
-            if state.generation != generation {
-                return Err(JobError::ProjectClosed);
-            }
+            state.check(Some(generation))?;
             state.work(work)
         })
     }
@@ -178,9 +205,7 @@ impl Pinned {
     pub(super) fn announce(&self) -> Result<(), JobError> {
         let generation = self.generation;
         self.store.call(move |state| {
-            if state.generation != generation {
-                return Err(JobError::ProjectClosed);
-            }
+            state.check(Some(generation))?;
             state.announce()
         })
     }
@@ -190,6 +215,14 @@ impl StoreState {
     /// The way to the listener.
     pub(super) const fn events(&self) -> &EventSender {
         &self.events
+    }
+
+    /// An error where another project is open than the one that a job is held to.
+    pub(super) fn check(&self, held: Option<u64>) -> Result<(), JobError> {
+        match held {
+            Some(held) if held != self.generation() => Err(JobError::ProjectClosed),
+            _ => Ok(()),
+        }
     }
 
     /// Works on the open project.
@@ -205,13 +238,17 @@ impl StoreState {
     pub(super) fn take(&mut self, mut project: Project, path: PathBuf) -> Result<(), JobError> {
         // There from the start, so that the first key that rates a picture finds it.
         project.quick_study(now_ms())?;
-        self.generation += 1;
+        self.generation.fetch_add(1, Ordering::Relaxed);
         self.opened = Some(Opened {
             project,
             path,
             places: BTreeMap::new(),
         });
         self.announce()
+    }
+
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
     }
 
     /// Rows of the open project that show these pictures; the hashes are in order.
@@ -268,4 +305,36 @@ fn places_of(catalog: &Catalog) -> BTreeMap<ImageId, Place> {
             Some((record.id, place))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(store: &StoreHandle, path: PathBuf) {
+        store
+            .call(move |state| {
+                let project = Project::open_or_create(&path)?;
+                state.take(project, path)
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_job_that_waited_never_runs_on_the_project_that_came_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, _events) = bounded(100);
+        let events = EventSender::new(sender, Arc::new(|| {}));
+        let (store, thread) = start(events).unwrap();
+        let early = store.held_to(store.open_now());
+        open(&store, folder.path().join("a.assay"));
+        let waiting = store.held_to(store.open_now());
+        assert!(waiting.snapshot().is_ok());
+        open(&store, folder.path().join("b.assay"));
+        let error = waiting.snapshot().err().unwrap();
+        assert!(matches!(error, JobError::ProjectClosed), "{error}");
+        assert!(store.snapshot().is_ok() && early.snapshot().is_ok());
+        drop((early, waiting, store));
+        thread.join().unwrap();
+    }
 }

@@ -148,25 +148,7 @@ fn refresh(
         Err(JobError::NoVotes { .. }) => Vec::new(),
         other => other?,
     };
-    let before = project.study_mos(id, aspect)?;
-    let differs = |row: &&StudyMos, others: &[StudyMos]| {
-        others
-            .iter()
-            .find(|other| other.hash == row.hash)
-            .is_none_or(|other| other != *row)
-    };
-    let mut changed: Vec<ContentHash> = opinions
-        .iter()
-        .filter(|row| differs(row, &before))
-        .chain(before.iter().filter(|row| differs(row, &opinions)))
-        .map(|row| row.hash)
-        .collect();
-    changed.sort_unstable();
-    changed.dedup();
-    if !changed.is_empty() {
-        project.set_study_mos(id, aspect, &opinions)?;
-    }
-    Ok(changed)
+    Ok(project.set_study_mos(id, aspect, &opinions)?)
 }
 
 /// What a study's votes come to, screened by ITU-T P.910 annex E, or as plain means where that is undefined.

@@ -29,6 +29,7 @@ use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::store_worker::file_of;
 use crate::jobs::study;
 use crate::media;
+use crate::net;
 use crate::store::MergedVotes;
 use crate::store::Project;
 use crate::store::StoreError;
@@ -87,6 +88,8 @@ pub(super) fn unpack(path: &Path, context: &mut JobContext) -> Result<(), JobErr
     if packed.is_empty() {
         return Ok(());
     }
+    // Before anything is written: a package may come from anywhere.
+    check_names(path, &packed)?;
     let folder = cache_folder(path).join(PICTURES);
     fs::create_dir_all(&folder).map_err(file_error("make the folder of pictures", &folder))?;
     let total = packed.len() as u64;
@@ -97,6 +100,9 @@ pub(super) fn unpack(path: &Path, context: &mut JobContext) -> Result<(), JobErr
             continue;
         }
         let bytes = project.packed_picture(hash)?;
+        if media::hash_bytes(&bytes) != hash {
+            return Err(unfit(path, &name, "is not the one that its hash names"));
+        }
         let part = part_of(&file);
         fs::write(&part, bytes).map_err(file_error("unpack a picture", &part))?;
         fs::rename(&part, &file).map_err(file_error("unpack a picture", &file))?;
@@ -139,6 +145,25 @@ pub(super) fn merge(
         context.events().send(Event::Notice(words));
     }
     Ok(study::merge_report(merged, path))
+}
+
+/// Refuses names that would lead out of the folder that pictures are unpacked into.
+fn check_names(path: &Path, packed: &[(ContentHash, String)]) -> Result<(), JobError> {
+    let is_plain = |name: &str| net::is_safe_name(name) && !name.contains(['/', '\\']);
+    match packed.iter().find(|(_, name)| !is_plain(name)) {
+        None => Ok(()),
+        Some((_, name)) => Err(unfit(path, name, "has a name that is no plain file name")),
+    }
+}
+
+fn unfit(path: &Path, picture: &str, reason: &str) -> JobError {
+    JobError::Malformed {
+        what: "the package",
+        reason: format!(
+            "its picture {picture:?} {reason}, so it was not unpacked; ask whoever made the package for a new one"
+        ),
+        path: path.to_path_buf(),
+    }
 }
 
 /// A picture on its way into a package.
@@ -239,12 +264,16 @@ fn row(source: &Packed<'_>) -> ImportRow {
     }
 }
 
-/// The content hash with the file's ending: names of datasets often tell the generator.
+/// The content hash with the file's ending: names of datasets often tell the generator. An ending that not every
+/// system takes (`.jpg?w=100`) is left away; the format is told from the content.
 fn blind_name(source: &Packed<'_>) -> String {
     let name = source.record.file_name();
+    let is_plain = |ending: &str| ending.chars().all(|sign| sign.is_ascii_alphanumeric());
     match name.rsplit_once('.') {
-        Some((_, ending)) => format!("{}.{}", source.hash, ending.to_lowercase()),
-        None => source.hash.to_string(),
+        Some((_, ending)) if is_plain(ending) && !ending.is_empty() => {
+            format!("{}.{}", source.hash, ending.to_lowercase())
+        }
+        _ => source.hash.to_string(),
     }
 }
 
@@ -266,5 +295,80 @@ fn file_error<'a>(
         action,
         source,
         path: path.to_path_buf(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::jobs::context::EventSender;
+    use crate::jobs::context::Register;
+    use crate::jobs::message::JobId;
+
+    /// Unpacks a package of one picture of that name, a folder deep in `home`.
+    fn unpacked(home: &Path, name: &str, hash: ContentHash, bytes: &[u8]) -> Result<(), JobError> {
+        let package = home.join("inbox").join("theirs.assay");
+        fs::create_dir_all(home.join("inbox")).unwrap();
+        let mut project = Project::create(&package).unwrap();
+        project.pack_picture(hash, name, bytes).unwrap();
+        drop(project);
+        let (sender, _events) = bounded(100);
+        let sender = EventSender::new(sender, Arc::new(|| {}));
+        let mut context = JobContext::new(JobId(1), &Register::default(), sender);
+        unpack(&package, &mut context)
+    }
+
+    fn pictures(home: &Path) -> PathBuf {
+        cache_folder(&home.join("inbox").join("theirs.assay")).join(PICTURES)
+    }
+
+    #[test]
+    fn a_package_never_writes_outside_its_folder() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        let absolute = elsewhere.path().join("bashrc");
+        let names = [
+            "../../../bashrc",
+            "..\\bashrc",
+            "a/b.png",
+            "..",
+            absolute.to_str().unwrap(),
+        ];
+        for name in names {
+            let home = tempfile::tempdir().unwrap();
+            fs::write(home.path().join("bashrc"), "mine").unwrap();
+            let bytes = b"theirs";
+            let error = unpacked(home.path(), name, media::hash_bytes(bytes), bytes).unwrap_err();
+            let words = error.to_string();
+            assert!(words.contains("theirs.assay"), "{words}");
+            assert!(words.contains(&format!("{name:?}")), "{words}");
+            assert_eq!(fs::read(home.path().join("bashrc")).unwrap(), b"mine");
+            assert!(!absolute.exists() && !pictures(home.path()).exists());
+        }
+    }
+
+    #[test]
+    fn a_packed_picture_of_other_content_is_not_unpacked() {
+        let home = tempfile::tempdir().unwrap();
+        let error = unpacked(home.path(), "a.png", media::hash_bytes(b"one"), b"another");
+        let words = error.unwrap_err().to_string();
+        assert!(
+            words.contains("theirs.assay") && words.contains("a.png"),
+            "{words}"
+        );
+        assert!(!pictures(home.path()).join("a.png").exists());
+    }
+
+    #[test]
+    fn a_packed_picture_is_laid_out_under_its_name() {
+        let home = tempfile::tempdir().unwrap();
+        unpacked(home.path(), "a.png", media::hash_bytes(b"one"), b"one").unwrap();
+        assert_eq!(
+            fs::read(pictures(home.path()).join("a.png")).unwrap(),
+            b"one"
+        );
     }
 }

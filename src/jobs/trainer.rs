@@ -16,7 +16,7 @@ use crate::domain::Projection;
 use crate::domain::RunRecord;
 use crate::domain::RunStatus;
 use crate::domain::Score;
-use crate::jobs::choose::save_settings;
+use crate::jobs::choose::change_settings;
 use crate::jobs::context::JobContext;
 use crate::jobs::error::JobError;
 use crate::jobs::evaluate::figures;
@@ -47,7 +47,8 @@ const SCORES_AT_ONCE: usize = 64;
 pub(super) fn start(tasks: Receiver<TrainTask>) -> Result<JoinHandle<()>, JobError> {
     spawn("assay-trainer", move || {
         for TrainTask { prepared, context } in tasks {
-            if context.is_cancelled() {
+            // One that was resumed stays ready to resume: to stop it here would cost the epochs that it has.
+            if context.is_cancelled() && prepared.resume.is_none() {
                 note_stopped(&prepared);
             }
             context.run(|context| train(&prepared, context));
@@ -55,7 +56,7 @@ pub(super) fn start(tasks: Receiver<TrainTask>) -> Result<JoinHandle<()>, JobErr
     })
 }
 
-/// A run that was cancelled while it waited is stopped, and not one that was cut off.
+/// A new run that was cancelled while it waited is stopped, and not one that was cut off.
 fn note_stopped(prepared: &Prepared) {
     let mut run = prepared.run.clone();
     run.status = RunStatus::Stopped;
@@ -353,18 +354,19 @@ fn save_predictor(
     weights: Vec<u8>,
 ) -> Result<(RunRecord, PredictorCard), JobError> {
     let is_in_use = run.settings.fold.is_none();
-    let (run, card, mut settings) = prepared.pinned.call(move |project, events| {
+    let (run, card) = prepared.pinned.call(move |project, events| {
         let (run, card) = project.finish_run(&run, &card, &weights)?;
         events.send(Event::PredictorSaved(card.clone()));
         events.send(Event::RunChanged(run.clone()));
-        let settings = project.settings()?;
-        Ok((run, card, settings))
+        Ok((run, card))
     })?;
-    if !is_in_use {
-        return Ok((run, card));
+    if is_in_use {
+        let (aspect, id) = (card.aspect, card.id);
+        let words = format!("Use the {}", card.name);
+        change_settings(&prepared.pinned, words, move |settings| {
+            *settings.predictor.get_mut(aspect) = Some(id);
+        })?;
     }
-    *settings.predictor.get_mut(card.aspect) = Some(card.id);
-    save_settings(&prepared.pinned, settings, format!("Use the {}", card.name))?;
     Ok((run, card))
 }
 
@@ -376,17 +378,18 @@ fn save_values(
     let made = prepared
         .maker
         .provenance(score_settings(card, prepared.maker.max_len));
-    let scores: Vec<Score> = values
-        .into_iter()
-        .map(|(exam, value)| Score {
+    let score = |(exam, value): (&Exam, f64)| {
+        let score = Score {
             image: exam.image,
             aspect: card.aspect,
             value,
             predictor: card.id,
             description: Some(exam.description),
             made: made.clone(),
-        })
-        .collect();
+        };
+        (score, exam.key.image)
+    };
+    let scores: Vec<_> = values.into_iter().map(score).collect();
     for group in scores.chunks(SCORES_A_COMMIT) {
         save_scores(&prepared.pinned, group.to_vec())?;
     }

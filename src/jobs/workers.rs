@@ -143,7 +143,7 @@ impl Workers {
         let model_thread = model_worker::start(model_tasks, training, store.clone(), options)?;
         threads.extend([files_thread, model_thread, trainer::start(train_tasks)?]);
 
-        let (tasks, waiting) = bounded(MAX_WAITING_JOBS);
+        let (tasks, waiting) = intake();
         let desks = Desks {
             store,
             files,
@@ -174,8 +174,8 @@ impl Workers {
         let id = JobId(self.next_job.fetch_add(1, Ordering::Relaxed));
         let context = JobContext::new(id, &self.register, self.sender.clone());
         if let Some(tasks) = &self.tasks {
-            // A full queue drops the job rather than stop the window; so many waiting jobs are no work of a person's hand.
-            tasks.try_send(Task { job, context }).ok();
+            // Fails only while the program goes down.
+            tasks.send(Task { job, context }).ok();
         }
         id
     }
@@ -222,6 +222,16 @@ impl Drop for Workers {
     }
 }
 
+/// The way in for jobs. A full queue would have to stop the window or to lose a job, and a vote is never lost; what waits
+/// here was handed in by a person, so that it stays little. Behind the dispatcher all queues are bounded.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "back-pressure would be felt by the window's thread"
+)]
+fn intake() -> (Sender<Task>, Receiver<Task>) {
+    crossbeam_channel::unbounded()
+}
+
 /// The ways to the workers that do jobs.
 struct Desks {
     store: StoreHandle,
@@ -233,7 +243,8 @@ struct Desks {
 }
 
 impl Desks {
-    fn hand_out(&self, task: Task) {
+    fn hand_out(&self, mut task: Task) {
+        task.context.hold_to(self.store.open_now());
         announce(&task);
         // Sending fails only while the program goes down, and then nobody waits for the job.
         match dispatch::place(&task.job) {
@@ -264,7 +275,7 @@ impl Desks {
 
 /// Says that a job was taken in, unless it is a quiet one.
 fn announce(task: &Task) {
-    if dispatch::is_quiet(&task.job) {
+    if task.job.is_quiet() {
         return;
     }
     task.context.events().send(Event::JobStarted {
@@ -283,4 +294,30 @@ pub(super) fn spawn(
         .name(name.to_owned())
         .spawn(work)
         .map_err(|source| JobError::Thread { name, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn jobs_that_pile_up_are_late_and_never_lost() {
+        let home = tempfile::tempdir().unwrap();
+        let options = WorkerOptions::new(Home::at(home.path().to_path_buf()));
+        let workers = Workers::start(options, Arc::new(|| {})).unwrap();
+        // More than all queues on the way hold while nobody listens.
+        let num_jobs = 2 * (MAX_WAITING_EVENTS + 2 * MAX_WAITING_JOBS);
+        let votes = (0..num_jobs).map(|_| workers.submit(Job::QuickVotes(Vec::new())));
+        let mut answered: Vec<JobId> = Vec::new();
+        let handed_in: Vec<JobId> = votes.collect();
+        while answered.len() < num_jobs {
+            let event = workers.events().recv_timeout(Duration::from_mins(1));
+            if let Event::JobFailed(job, _) = event.expect("an answer to every job") {
+                answered.push(job);
+            }
+        }
+        assert_eq!(answered, handed_in);
+    }
 }

@@ -17,7 +17,9 @@ use image::Limits;
 use image::metadata::Orientation;
 
 use super::error::MediaError;
+use super::probe::hash_bytes;
 use super::whole;
+use crate::domain::ContentHash;
 use crate::domain::Picture;
 
 /// Largest picture that is decoded: 64 Mi pixels, 192 MiB as RGB. A 20,000-pixel-wide strip passes,
@@ -42,6 +44,13 @@ pub fn load(path: &Path) -> Result<Picture, MediaError> {
 /// the code that published models were made with.
 pub fn load_for_model(path: &Path) -> Result<Picture, MediaError> {
     decode_with(&read_file(path)?, Transparency::Dropped)
+}
+
+/// As [`load_for_model`], with the hash of the very bytes that were decoded: the file is read once.
+pub fn load_and_hash_for_model(path: &Path) -> Result<(Picture, ContentHash), MediaError> {
+    let bytes = read_file(path)?;
+    let picture = decode_with(&bytes, Transparency::Dropped)?;
+    Ok((picture, hash_bytes(&bytes)))
 }
 
 /// What becomes of transparent pixels.

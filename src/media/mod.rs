@@ -18,6 +18,7 @@ pub use decode::MAX_FILE_BYTES;
 pub use decode::MAX_PIXELS;
 pub use decode::decode;
 pub use decode::load;
+pub use decode::load_and_hash_for_model;
 pub use decode::load_for_model;
 pub use encode::encode_jpeg;
 pub use encode::encode_png;

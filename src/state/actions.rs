@@ -4,6 +4,7 @@ pub use crate::domain::grouped;
 use crate::domain::{Aspect, AspectMap, ImageId};
 
 use super::jobs::JobsState;
+use super::models::ModelsState;
 use super::project::Project;
 use super::selection::Selection;
 use super::view::View;
@@ -15,7 +16,7 @@ pub struct Scope {
     pub num_images: usize,
     /// Of these, without a usable file: no action touches them.
     pub num_without_file: usize,
-    /// Of those with a file, not yet described by the local model.
+    /// Of those with a file, not yet described by the model and wording in use.
     pub to_describe: AspectMap<usize>,
     /// Of those with a file, without a score of the predictor in use.
     pub to_score: AspectMap<usize>,
@@ -28,7 +29,12 @@ impl Scope {
     }
 
     /// Counts over the selected pictures, or over all that are shown.
-    pub(super) fn count(project: &Project, view: &View, selection: &Selection) -> Self {
+    pub(super) fn count(
+        project: &Project,
+        models: &ModelsState,
+        view: &View,
+        selection: &Selection,
+    ) -> Self {
         let mut scope = Self::default();
         for_each_row(project, view, selection, |idx| {
             let row = &project.rows[idx];
@@ -38,7 +44,7 @@ impl Scope {
                 return;
             }
             for aspect in Aspect::ALL {
-                let undescribed = row.local_description(aspect).is_none();
+                let undescribed = !project.is_described(row, aspect, models.tag(aspect));
                 let unscored = row.predicted(aspect).is_none();
                 *scope.to_describe.get_mut(aspect) += usize::from(undescribed);
                 *scope.to_score.get_mut(aspect) += usize::from(unscored);

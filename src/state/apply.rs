@@ -4,6 +4,7 @@ use crate::domain::AspectMap;
 use crate::domain::Catalog;
 use crate::domain::Origin;
 use crate::jobs::message::Event;
+use crate::jobs::message::Job;
 use crate::jobs::message::JobId;
 use crate::jobs::message::JobReport;
 
@@ -47,10 +48,12 @@ pub fn apply(state: &mut AppState, event: Event) {
         Event::Notice(text) => state.notices.say(Tone::Info, text),
         Event::Models(cards) => {
             state.models.cards = cards;
+            state.recount();
             train::refresh_if_shown(state);
         }
         Event::ModelTags(tags) => {
             state.models.tags = AspectMap::from_fn(|aspect| Some(tags.get(aspect).clone()));
+            state.recount();
             train::refresh_if_shown(state);
         }
         Event::Outlooks(outlooks) => state.models.outlooks = outlooks,
@@ -88,7 +91,11 @@ pub fn apply(state: &mut AppState, event: Event) {
         Event::Strip {
             project, is_there, ..
         } => state.start.seen(&project, is_there),
-        Event::PictureFailed { image, reason } => {
+        Event::PictureFailed {
+            hash,
+            image,
+            reason,
+        } if state.has_file(image, hash) => {
             state.picture_failures.insert(image, reason);
             rate::picture_failed(state, image);
         }
@@ -181,12 +188,15 @@ fn open(state: &mut AppState, catalog: Catalog) {
         .as_ref()
         .is_some_and(|project| project.info.path == catalog.info.path);
     let project = Project::new(catalog, state.embedded.clone());
+    // Of the same project too: whoever opens it again may have plugged the disk in.
+    state.picture_failures.clear();
     if is_same {
         state.selection.keep_known(&project);
         state.project = Some(project);
         state.refresh_view();
     } else {
         train::project_changed(state);
+        state.jobs.project_changed();
         state.view = View::default();
         state.view.refresh(&project);
         state.selection.images.clear();
@@ -194,7 +204,6 @@ fn open(state: &mut AppState, catalog: Catalog) {
         state
             .selection
             .update(SelectionCommand::First, &project, &state.view);
-        state.picture_failures.clear();
         state.import = None;
         state.project = Some(project);
         state.screen = Screen::Gallery;
@@ -214,13 +223,27 @@ fn end(state: &mut AppState, job: JobId, outcome: Result<JobReport, String>) {
     train::job_ended(state, job);
     distil::job_ended(state, job);
     intake::job_ended(state, job, &outcome);
+    let described = state.jobs.job(job).is_some_and(describes);
     state.jobs.end(job, outcome);
-    if state.jobs.running.is_empty()
+    if (described || state.jobs.running.is_empty())
         && let Some(project) = &mut state.project
     {
         project.drop_streaming();
     }
     refresh_compare(state);
+}
+
+/// Whether a job may leave texts half-written. They are written by one worker, so that none of another job is lost for
+/// longer than a token.
+const fn describes(job: &Job) -> bool {
+    matches!(
+        job,
+        Job::Describe { .. }
+            | Job::Score { .. }
+            | Job::Features(_)
+            | Job::Train(_)
+            | Job::ResumeTraining(_)
+    )
 }
 
 fn refresh_compare(state: &mut AppState) {

@@ -7,6 +7,7 @@ use crate::domain::ImageId;
 pub use crate::jobs::message::Control;
 use crate::jobs::message::Job;
 pub use crate::jobs::message::JobId;
+pub use crate::jobs::message::Progress;
 pub use crate::jobs::message::Secret;
 pub use crate::jobs::message::Unit;
 pub use crate::jobs::message::Wish;

@@ -380,6 +380,10 @@ impl Dialog {
         if choices.path_text.trim().is_empty() || choices.aspects.is_empty() {
             return Vec::new();
         }
+        // A job that names no pictures is about all of them.
+        if choices.only_scope && scope.is_empty() {
+            return Vec::new();
+        }
         let out = PathBuf::from(choices.path_text.trim());
         let aspects = choices.aspects.clone();
         let images = if choices.only_scope {

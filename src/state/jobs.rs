@@ -66,6 +66,8 @@ pub struct JobsState {
     /// Scores a second when a predictor last worked on pictures.
     pub score_rate: Option<f64>,
     submitted: Vec<(JobId, Job)>,
+    /// The last job that was handed in for a project that is open no more.
+    former: Option<JobId>,
 }
 
 /// What the strip can ask for.
@@ -84,15 +86,27 @@ pub enum JobsCommand {
 impl JobsState {
     /// Remembers what was handed to the workers, for Retry and for rates.
     pub fn submitted(&mut self, id: JobId, job: Job) {
-        // Votes come by the hundred and are never retried from the strip: they crowd out only one another.
-        let of_kind = is_vote(&job);
+        let kind = Kind::of(&job);
         self.submitted.push((id, job));
-        let same = |(_, known): &&(JobId, Job)| is_vote(known) == of_kind;
-        if self.submitted.iter().filter(same).count() > 4 * KEPT_REPORTS
-            && let Some(oldest) = self.submitted.iter().position(|known| same(&known))
-        {
+        let known = self.submitted.iter();
+        if known.filter(|(_, job)| Kind::of(job) == kind).count() <= 4 * KEPT_REPORTS {
+            return;
+        }
+        // What runs for hours is still asked about: whatever follows, it stays.
+        let is_over = |id: JobId| self.running.iter().all(|running| running.id != id);
+        let mut known = self.submitted.iter();
+        if let Some(oldest) = known.position(|(id, job)| Kind::of(job) == kind && is_over(*id)) {
             self.submitted.remove(oldest);
         }
+    }
+
+    /// Forgets what ended jobs of the former project were: tried again, they would take this project's pictures.
+    pub(super) fn project_changed(&mut self) {
+        self.former = self.submitted.last().map(|(id, _)| *id);
+        let ended = &self.ended;
+        self.submitted.retain(|(id, job)| {
+            !job.is_about_project() || ended.iter().all(|ended| ended.id != *id)
+        });
     }
 
     /// What was asked for under a number.
@@ -165,7 +179,7 @@ impl JobsState {
         let title = match self.running.iter().position(|job| job.id == id) {
             Some(idx) => self.running.remove(idx).title,
             // Votes are listed only when they fail.
-            None if self.job(id).is_some_and(is_vote) => "Save a vote".to_owned(),
+            None if self.job(id).is_some_and(Job::is_vote) => "Save a vote".to_owned(),
             // Figures of runs are not listed either.
             None if matches!(self.job(id), Some(Job::ReportRuns(_))) => "Compare runs".to_owned(),
             None if matches!(self.job(id), Some(Job::Review { .. })) => "Save a review".to_owned(),
@@ -177,6 +191,11 @@ impl JobsState {
             }
             None => "Job".to_owned(),
         };
+        // Its own project is not open any more: nothing is left to try again.
+        if self.former.is_some_and(|former| id <= former) {
+            self.submitted
+                .retain(|(known, job)| *known != id || !job.is_about_project());
+        }
         // A list that was read shows itself: as a report of work it would stand where one is looked for.
         if is_told_elsewhere {
             return;
@@ -211,12 +230,24 @@ impl JobsState {
     }
 }
 
-/// What people do many times a minute, and what is listed only when it fails.
-fn is_vote(job: &Job) -> bool {
-    matches!(
-        job,
-        Job::Vote(_) | Job::QuickVotes(_) | Job::TakeBackVote(_)
-    )
+/// Jobs that crowd out only one another: votes and figures come by the hundred and are never retried from the strip.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Vote,
+    Quiet,
+    Listed,
+}
+
+impl Kind {
+    const fn of(job: &Job) -> Self {
+        if job.is_vote() {
+            Self::Vote
+        } else if job.is_quiet() {
+            Self::Quiet
+        } else {
+            Self::Listed
+        }
+    }
 }
 
 /// The same job for the failed images only; jobs that name no images run whole.
@@ -241,5 +272,64 @@ fn narrowed(job: Job, failed: Vec<ImageId>) -> Job {
             ..request
         }),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Aspect;
+
+    fn score() -> Job {
+        Job::Score {
+            images: vec![ImageId(1)],
+            aspects: vec![Aspect::Quality],
+            descriptions: None,
+        }
+    }
+
+    fn run(jobs: &mut JobsState, id: u64, job: Job) {
+        jobs.submitted(JobId(id), job);
+        jobs.start(JobId(id), "A job".to_owned(), true);
+    }
+
+    #[test]
+    fn a_long_job_is_known_however_much_is_asked_meanwhile() {
+        let mut jobs = JobsState::default();
+        run(&mut jobs, 1, score());
+        jobs.submitted(JobId(2), Job::Undo);
+        for id in 3..300 {
+            jobs.submitted(JobId(id), Job::MeasureFeatures);
+        }
+        // Figures crowd out one another, and nothing else.
+        assert_eq!(jobs.job(JobId(2)), Some(&Job::Undo));
+        assert!(jobs.job(JobId(3)).is_none());
+        for id in 300..500 {
+            jobs.submitted(JobId(id), Job::ListModels);
+        }
+        assert!(jobs.job(JobId(2)).is_none());
+        assert_eq!(jobs.job(JobId(1)), Some(&score()));
+        assert!(jobs.submitted.len() <= 2 * 4 * KEPT_REPORTS + 1);
+    }
+
+    #[test]
+    fn nothing_of_another_project_is_tried_again() {
+        let mut jobs = JobsState::default();
+        let open = Job::Open {
+            path: "b".to_owned().into(),
+        };
+        for (id, job) in [(1, score()), (2, score()), (3, open.clone())] {
+            run(&mut jobs, id, job);
+        }
+        jobs.end(JobId(1), Err("no".to_owned()));
+        jobs.project_changed();
+        for id in [2, 3] {
+            jobs.end(JobId(id), Err("no".to_owned()));
+        }
+        assert!(jobs.retry(JobId(1)).is_empty() && jobs.retry(JobId(2)).is_empty());
+        assert_eq!(jobs.retry(JobId(3)), [Effect::Submit(open)]);
+        run(&mut jobs, 4, score());
+        jobs.end(JobId(4), Err("no".to_owned()));
+        assert_eq!(jobs.retry(JobId(4)), [Effect::Submit(score())]);
     }
 }

@@ -27,7 +27,7 @@ pub mod view;
 
 use std::collections::BTreeMap;
 
-use crate::domain::{ImageId, ImportSummary, PredictorCard};
+use crate::domain::{ContentHash, ImageId, ImportSummary, PredictorCard};
 use crate::jobs::message::Wish;
 
 pub use apply::apply;
@@ -133,6 +133,12 @@ impl AppState {
         self.project.as_ref()?.row(image)
     }
 
+    /// Whether a row's file has this content. What was decoded for the project before is of other files.
+    pub fn has_file(&self, image: ImageId, hash: ContentHash) -> bool {
+        self.row(image)
+            .is_some_and(|row| row.record.file.hash() == Some(hash))
+    }
+
     /// The picture in focus with all that is known of it.
     pub fn focused(&self) -> Option<&Row> {
         self.row(self.selection.focus?)
@@ -158,7 +164,7 @@ impl AppState {
 
     fn recount(&mut self) {
         if let Some(project) = &self.project {
-            self.scope = actions::Scope::count(project, &self.view, &self.selection);
+            self.scope = actions::Scope::count(project, &self.models, &self.view, &self.selection);
         }
     }
 }

@@ -572,6 +572,7 @@ mod tests {
             kind: ModelKind::Model,
             repository: "o/n".to_owned(),
             revision: "v1".to_owned(),
+            commit: None,
             include: vec!["*.gguf".to_owned()],
             licence: None,
             bytes: None,

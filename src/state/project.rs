@@ -6,9 +6,12 @@ use std::collections::HashMap;
 
 use crate::domain::{
     Aspect, AspectMap, Catalog, ContentHash, Description, DescriptionId, ImageId, ImageRecord,
-    Operation, Origin, PredictorCard, PredictorId, ProjectInfo, ReviewRecord, Reviews, RunId,
-    RunRecord, Score, Settings, Study, StudyId, Vote, VoteToken,
+    ModelTag, Operation, Origin, PredictorCard, PredictorId, Preset, ProjectInfo, ReviewRecord,
+    Reviews, RunId, RunRecord, Score, Settings, Study, StudyId, Vote, VoteToken,
 };
+
+/// Number of the embedded predictor of each aspect.
+const EMBEDDED: PredictorId = PredictorId(0);
 
 /// One image with everything known about it.
 #[derive(Debug, Clone)]
@@ -203,23 +206,30 @@ impl Project {
 
     /// The number under which the scores of the predictor in use are kept.
     pub fn predictor_in_use(&self, aspect: Aspect) -> PredictorId {
-        self.settings.predictor.get(aspect).unwrap_or_else(|| {
-            // An embedded predictor may have been given a number by the project; it belongs to no run.
-            self.predictors
-                .iter()
-                .rev()
-                .find(|card| card.aspect == aspect && card.run.is_none())
-                .map_or(PredictorId(0), |card| card.id)
-        })
+        self.settings.predictor.get(aspect).unwrap_or(EMBEDDED)
     }
 
     /// The card of the predictor in use; `None` where no predictor fits.
     pub fn predictor_card(&self, aspect: Aspect) -> Option<&PredictorCard> {
         let id = self.predictor_in_use(aspect);
+        if id == EMBEDDED {
+            return self.embedded.iter().find(|card| card.aspect == aspect);
+        }
         self.predictors
             .iter()
             .find(|card| card.id == id && card.aspect == aspect)
-            .or_else(|| self.embedded.iter().find(|card| card.aspect == aspect))
+    }
+
+    /// Whether a local model has described a picture as the one in use would. `model` is that one, where it is known;
+    /// the text of another model or wording is kept, and does not count.
+    pub fn is_described(&self, row: &Row, aspect: Aspect, model: Option<&ModelTag>) -> bool {
+        let wording = self.settings.preset.as_deref().unwrap_or(Preset::DEFAULT);
+        row.descriptions.get(aspect).iter().any(|description| {
+            let made = &description.made;
+            description.origin == Origin::Local
+                && model.is_none_or(|model| made.model.as_ref() == Some(model))
+                && made.preset.as_deref().unwrap_or(Preset::DEFAULT) == wording
+        })
     }
 
     /// The score that one predictor gave one image.

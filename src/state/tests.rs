@@ -23,6 +23,7 @@ use super::command::Pick;
 use super::command::Target;
 use super::dialogs::Dialog;
 use super::dialogs::DialogCommand;
+use super::dialogs::ExportChoices;
 use super::gallery::GalleryCommand;
 use super::jobs::JobsCommand;
 use super::selection::SelectionCommand;
@@ -251,6 +252,42 @@ fn describing_leaves_out_what_is_described_and_what_has_no_file() {
 }
 
 #[test]
+fn what_another_model_or_wording_described_is_to_be_described() {
+    let mut state = opened();
+    apply(&mut state, described(1));
+    let num_lacking = |state: &AppState| *state.scope.to_describe.get(Aspect::Quality);
+    assert_eq!(num_lacking(&state), 6);
+    let preset = |name: &str| Settings {
+        preset: Some(name.to_owned()),
+        ..Settings::default()
+    };
+    apply(&mut state, Event::SettingsChanged(preset("published-1")));
+    assert_eq!(num_lacking(&state), 7);
+    // The default wording by its name is the one of a project that chose none.
+    apply(&mut state, Event::SettingsChanged(preset("assay")));
+    assert_eq!(num_lacking(&state), 6);
+    let tag = crate::domain::ModelTag {
+        name: "another".to_owned(),
+        sha256: "1".to_owned(),
+    };
+    let tags = AspectMap::from_fn(|_| tag.clone());
+    apply(&mut state, Event::ModelTags(tags));
+    assert_eq!(num_lacking(&state), 7);
+    let effects = update(
+        &mut state,
+        Command::Describe {
+            target: Target::Images(vec![ImageId(1)]),
+            aspects: vec![Aspect::Quality],
+            again: false,
+        },
+    );
+    assert!(matches!(
+        effects.as_slice(),
+        [Effect::Submit(Job::Describe { images, .. })] if *images == [ImageId(1)]
+    ));
+}
+
+#[test]
 fn asking_for_nothing_says_so_and_does_nothing() {
     let mut state = opened();
     let effects = update(
@@ -262,6 +299,36 @@ fn asking_for_nothing_says_so_and_does_nothing() {
     );
     assert!(effects.is_empty());
     assert_eq!(state.notices.iter().count(), 1);
+}
+
+fn picture_failed(image: i64, hash: u8) -> Event {
+    Event::PictureFailed {
+        hash: ContentHash([hash; 32]),
+        image: ImageId(image),
+        reason: "the disk is not there".to_owned(),
+    }
+}
+
+#[test]
+fn a_picture_that_failed_is_tried_again_on_refresh_and_when_the_project_is_opened() {
+    let mut state = opened();
+    apply(&mut state, picture_failed(1, 1));
+    assert_eq!(state.picture_failures.len(), 1);
+    update(&mut state, Command::Gallery(GalleryCommand::Refresh));
+    assert!(state.picture_failures.is_empty());
+    apply(&mut state, picture_failed(1, 1));
+    apply(&mut state, Event::ProjectOpened(Box::new(catalog())));
+    assert!(state.picture_failures.is_empty());
+}
+
+#[test]
+fn what_was_decoded_for_another_project_is_not_laid_to_this_ones_charge() {
+    let mut state = opened();
+    apply(&mut state, picture_failed(1, 2));
+    assert!(state.picture_failures.is_empty());
+    assert!(state.has_file(ImageId(1), ContentHash([1; 32])));
+    assert!(!state.has_file(ImageId(1), ContentHash([2; 32])));
+    assert!(!state.has_file(ImageId(3), ContentHash([3; 32])));
 }
 
 #[test]
@@ -285,6 +352,43 @@ fn streamed_text_gives_way_to_the_saved_one() {
 }
 
 #[test]
+fn nothing_seems_to_be_written_once_its_job_has_ended() {
+    let mut state = opened();
+    let describing = Job::Describe {
+        images: vec![ImageId(1)],
+        aspects: vec![Aspect::Quality],
+        again: false,
+    };
+    for (id, job) in [(1, describing), (2, Job::ListModels)] {
+        state.jobs.submitted(JobId(id), job);
+        apply(
+            &mut state,
+            Event::JobStarted {
+                job: JobId(id),
+                title: "A job".to_owned(),
+                can_pause: false,
+            },
+        );
+    }
+    apply(
+        &mut state,
+        Event::Streaming {
+            image: ImageId(1),
+            aspect: Aspect::Quality,
+            text: "Sha".to_owned(),
+        },
+    );
+    let report = JobReport {
+        cancelled: true,
+        ..JobReport::default()
+    };
+    apply(&mut state, Event::JobDone(JobId(1), report));
+    assert_eq!(state.jobs.running.len(), 1);
+    let row = state.row(ImageId(1)).expect("row 1");
+    assert!(row.streaming.get(Aspect::Quality).is_none());
+}
+
+#[test]
 fn another_predictor_in_use_shows_its_scores() {
     let mut state = opened();
     apply(
@@ -303,12 +407,10 @@ fn another_predictor_in_use_shows_its_scores() {
     assert_eq!(predicted(&state), Some(4.0));
 }
 
-#[test]
-fn the_card_of_the_embedded_predictor_stands_in_where_none_is_chosen() {
-    let mut state = opened();
-    let card = PredictorCard {
-        id: PredictorId(0),
-        name: "Embedded".to_owned(),
+fn card(id: i64, name: &str) -> PredictorCard {
+    PredictorCard {
+        id: PredictorId(id),
+        name: name.to_owned(),
         aspect: Aspect::Quality,
         scale: OpinionScale::ZERO_TO_FIVE,
         dataset: String::new(),
@@ -322,7 +424,32 @@ fn the_card_of_the_embedded_predictor_stands_in_where_none_is_chosen() {
         val: None,
         test: None,
         run: None,
-    };
+    }
+}
+
+#[test]
+fn a_predictor_that_is_not_in_use_any_more_shows_no_scores() {
+    let mut state = opened();
+    // A published one belongs to no run, as the embedded ones do.
+    apply(&mut state, Event::PredictorSaved(card(7, "Published")));
+    apply(
+        &mut state,
+        Event::Scored(vec![score(1, 0, 1.0), score(1, 7, 4.0)]),
+    );
+    let row = state.row(ImageId(1)).expect("row 1");
+    assert_eq!(row.predicted(Aspect::Quality), Some(1.0));
+    let project = state.project.as_ref().expect("open");
+    assert_eq!(project.predictor_card(Aspect::Quality), None);
+    apply(&mut state, Event::EmbeddedPredictors(vec![card(0, "Own")]));
+    let project = state.project.as_ref().expect("open");
+    let shown = project.predictor_card(Aspect::Quality);
+    assert_eq!(shown.map(|card| card.name.as_str()), Some("Own"));
+}
+
+#[test]
+fn the_card_of_the_embedded_predictor_stands_in_where_none_is_chosen() {
+    let mut state = opened();
+    let card = card(0, "Embedded");
     apply(&mut state, Event::EmbeddedPredictors(vec![card]));
     let project = state.project.as_ref().expect("open");
     assert!(project.predictor_card(Aspect::Quality).is_some());
@@ -419,6 +546,41 @@ fn a_mapped_table_is_read_with_the_chosen_columns() {
 }
 
 #[test]
+fn an_export_of_no_shown_picture_does_not_write_all_of_them() {
+    let mut state = opened();
+    update(&mut state, Command::Dialog(DialogCommand::Export));
+    let Dialog::Export(choices) = state.dialog.clone() else {
+        panic!("expected the export, got {:?}", state.dialog);
+    };
+    let choices = ExportChoices {
+        path_text: "out.csv".to_owned(),
+        only_scope: true,
+        ..choices
+    };
+    let search = |search: &str| {
+        let filter = Filter {
+            search: search.to_owned(),
+            ..Filter::default()
+        };
+        Command::Gallery(GalleryCommand::SetFilter(filter))
+    };
+    update(&mut state, search("nothing is called so"));
+    update(
+        &mut state,
+        Command::Dialog(DialogCommand::SetExport(choices)),
+    );
+    let confirm = || Command::Dialog(DialogCommand::ConfirmExport);
+    assert!(update(&mut state, confirm()).is_empty());
+    assert!(matches!(state.dialog, Dialog::Export(_)));
+    update(&mut state, search("number 4"));
+    let effects = update(&mut state, confirm());
+    let [Effect::Submit(Job::Export(request))] = effects.as_slice() else {
+        panic!("expected an export, got {effects:?}");
+    };
+    assert_eq!(request.images, [ImageId(4)]);
+}
+
+#[test]
 fn no_screen_but_start_and_models_shows_without_a_project() {
     let mut state = AppState::default();
     update(&mut state, Command::Show(Screen::Compare));
@@ -488,6 +650,37 @@ fn a_range_of_errors_leaves_out_what_has_none() {
     );
     assert_eq!(state.view.visible, [1]);
     assert_eq!(state.view.error_histogram.iter().sum::<u32>(), 2);
+}
+
+#[test]
+fn a_range_to_the_end_of_the_scale_keeps_what_lies_beyond_it() {
+    let mut state = opened();
+    apply(
+        &mut state,
+        Event::Scored(vec![
+            score(2, 0, 5.4),
+            score(4, 0, 3.0),
+            score(5, 0, -0.2),
+            score(8, 0, -1.5),
+        ]),
+    );
+    let mut shown_in = |score_range, error_range| {
+        let filter = Filter {
+            score_range,
+            error_range,
+            ..Filter::default()
+        };
+        update(
+            &mut state,
+            Command::Gallery(GalleryCommand::SetFilter(filter)),
+        );
+        shown(&state)
+    };
+    assert_eq!(shown_in(Some([4.0, 5.0]), None), [2]);
+    assert_eq!(shown_in(Some([0.0, 2.0]), None), [5, 8]);
+    assert_eq!(shown_in(Some([0.0, 4.9]), None), [4, 5, 8]);
+    // Picture 8 is rated 4.0: its error is -5.5 on a scale that is 5 wide.
+    assert_eq!(shown_in(None, Some([-5.0, -1.0])), [5, 8]);
 }
 
 #[test]

@@ -217,6 +217,10 @@ fn gallery(state: &mut AppState, command: GalleryCommand) {
     if command == GalleryCommand::FocusSearch {
         state.screen = Screen::Gallery;
     }
+    if command == GalleryCommand::Refresh {
+        // What failed before may be there again: a disk that was unplugged.
+        state.picture_failures.clear();
+    }
     if state.gallery.update(command, &mut state.view) {
         state.refresh_view();
     }
@@ -338,16 +342,18 @@ fn usable(state: &AppState, target: Target) -> Vec<ImageId> {
     images
 }
 
-/// Usable pictures that lack a local description of at least one of the aspects.
+/// Usable pictures that the model and wording in use have not described for at least one of the aspects.
 fn targeted(state: &AppState, target: Target, aspects: &[Aspect], again: bool) -> Vec<ImageId> {
     let mut images = usable(state, target);
+    let Some(project) = state.project.as_ref().filter(|_| !again) else {
+        return images;
+    };
     images.retain(|&image| {
-        let lacks = |aspect: &Aspect| {
-            state
-                .row(image)
-                .is_some_and(|row| row.local_description(*aspect).is_none())
-        };
-        again || aspects.iter().any(lacks)
+        project.row(image).is_some_and(|row| {
+            let is_described =
+                |&aspect: &Aspect| project.is_described(row, aspect, state.models.tag(aspect));
+            !aspects.iter().all(is_described)
+        })
     });
     images
 }

@@ -77,13 +77,14 @@ impl View {
             let mos = row.record.mos(aspect);
             let score = row.predicted(aspect);
             let error = row.error(aspect);
-            count(&mut self.mos_histogram, mos, [scale.min, scale.max]);
-            count(&mut self.score_histogram, score, [scale.min, scale.max]);
-            count(&mut self.error_histogram, error, error_bounds(scale));
+            let (on_scale, of_error) = ([scale.min, scale.max], error_bounds(scale));
+            count(&mut self.mos_histogram, mos, on_scale);
+            count(&mut self.score_histogram, score, on_scale);
+            count(&mut self.error_histogram, error, of_error);
             let filter = &self.filter;
-            if in_range(filter.mos_range, mos)
-                && in_range(filter.score_range, score)
-                && in_range(filter.error_range, error)
+            if in_range(filter.mos_range, on_scale, mos)
+                && in_range(filter.score_range, on_scale, score)
+                && in_range(filter.error_range, of_error, error)
             {
                 self.visible.push(idx);
             }
@@ -124,15 +125,19 @@ fn passes_words(filter: &Filter, needles: &[String], row: &Row, aspect: Aspect) 
         && holds(filter.has_score, row.predicted(aspect).is_some())
 }
 
-fn in_range(range: Option<[f64; 2]>, value: Option<f64>) -> bool {
+/// Whether a value lies in a range. A bound at the end of what can be dragged is open: a predictor may answer beyond the
+/// scale, and nobody who raises the lower bound means to lose its highest scores.
+fn in_range(range: Option<[f64; 2]>, ends: [f64; 2], value: Option<f64>) -> bool {
     match (range, value) {
         (None, _) => true,
-        (Some([low, high]), Some(value)) => (low..=high).contains(&value),
+        (Some([low, high]), Some(value)) => {
+            (low <= ends[0] || low <= value) && (high >= ends[1] || value <= high)
+        }
         (Some(_), None) => false,
     }
 }
 
-/// The errors that a scale allows: no prediction can be further off than the scale is wide.
+/// The errors that a scale allows; only a prediction beyond the scale can be further off than the scale is wide.
 pub const fn error_bounds(scale: OpinionScale) -> [f64; 2] {
     let width = scale.max - scale.min;
     [-width, width]

@@ -8,6 +8,7 @@ use super::StoreError;
 use super::error::Fault;
 use super::image;
 use super::value;
+use crate::domain::ContentHash;
 use crate::domain::Description;
 use crate::domain::DescriptionId;
 use crate::domain::ImageId;
@@ -19,6 +20,19 @@ impl Project {
         description: &Description,
     ) -> Result<Description, StoreError> {
         self.write("save a description", |tx| insert_checked(tx, description))
+    }
+
+    /// As [`Project::add_description`], of a picture that was looked at: refused where the row stands for another one
+    /// by now.
+    pub fn add_description_of(
+        &mut self,
+        description: &Description,
+        seen: ContentHash,
+    ) -> Result<Description, StoreError> {
+        self.write("save a description", |tx| {
+            image::check_seen(tx, description.image, seen)?;
+            insert_checked(tx, description)
+        })
     }
 }
 
@@ -141,6 +155,25 @@ mod tests {
             matches!(error, StoreError::Unknown { id: 7, .. }),
             "{error}"
         );
+    }
+
+    #[test]
+    fn words_about_a_picture_that_the_row_no_longer_stands_for_are_not_saved() {
+        let mut world = World::with_images(2);
+        let seen = present(0).hash().unwrap();
+        let draft = description(1, "what was there");
+        for now in [present(77), missing()] {
+            world
+                .project
+                .update_file_states(&[(ImageId(1), now)])
+                .unwrap();
+            let error = world.project.add_description_of(&draft, seen).unwrap_err();
+            assert!(matches!(error, StoreError::Changed { .. }), "{error}");
+        }
+        let states = [(ImageId(1), present(0))];
+        world.project.update_file_states(&states).unwrap();
+        world.project.add_description_of(&draft, seen).unwrap();
+        assert_eq!(world.project.catalog().unwrap().descriptions.len(), 1);
     }
 
     #[test]

@@ -118,6 +118,14 @@ pub enum StoreError {
         /// The row.
         image: ImageId,
     },
+    /// The row came to stand for another picture while the model looked at the one before.
+    #[error(
+        "the picture of image {image} was imported anew, or its file went away, while it was worked on, so nothing was saved of it: start again", image = .image.0
+    )]
+    Changed {
+        /// The row.
+        image: ImageId,
+    },
     /// A score that is no number.
     #[error("the score of image {image:?} is {value}, which is no score: retrain or choose another predictor", image = .image.0)]
     NotFinite {

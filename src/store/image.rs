@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
 use rusqlite::Row;
+use rusqlite::params_from_iter;
 
 use super::Project;
 use super::StoreError;
+use super::error::Fault;
 use super::truth;
 use super::value;
 use crate::domain::Aspect;
@@ -16,6 +18,7 @@ use crate::domain::ContentHash;
 use crate::domain::FileState;
 use crate::domain::ImageId;
 use crate::domain::ImageRecord;
+use crate::domain::Split;
 use crate::domain::Truth;
 
 impl Project {
@@ -32,12 +35,23 @@ impl Project {
         })
     }
 
+    /// Puts images into lists of aspects, whatever their files are called; those that stand in another one move. An image
+    /// that the project does not know is refused, and then nothing is changed. As an import's lists, nothing to undo.
+    pub fn set_splits(&mut self, lists: &[(ImageId, Aspect, Split)]) -> Result<(), StoreError> {
+        self.write("save the split", |tx| {
+            for (image, aspect, split) in lists {
+                set_split(tx, *image, *aspect, *split)?;
+            }
+            Ok(())
+        })
+    }
+
     /// The rows of some images, in the order asked for; numbers that the project does not know are left out.
     pub fn images(&self, ids: &[ImageId]) -> Result<Vec<ImageRecord>, StoreError> {
         self.read("read images", |conn| {
-            let all = truth::all_images(conn)?;
+            let rows = truth::some_images(conn, ids)?;
             let by_id: HashMap<ImageId, ImageRecord> =
-                all.into_iter().map(|image| (image.id, image)).collect();
+                rows.into_iter().map(|image| (image.id, image)).collect();
             Ok(ids.iter().filter_map(|id| by_id.get(id).cloned()).collect())
         })
     }
@@ -45,9 +59,26 @@ impl Project {
 
 /// Every row with the dataset's own ground truth, in the order of its path.
 pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<ImageRecord>> {
+    rows_of(conn, None)
+}
+
+/// As [`all`], of some images: nothing is read of the others.
+pub(super) fn some(conn: &Connection, ids: &[ImageId]) -> rusqlite::Result<Vec<ImageRecord>> {
+    let numbers: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    rows_of(conn, Some(&value::to_json(&numbers)?))
+}
+
+/// Every row, or those of the numbers in a JSON list.
+fn rows_of(conn: &Connection, wanted: Option<&str>) -> rusqlite::Result<Vec<ImageRecord>> {
+    let chosen = |column: &str| match wanted {
+        Some(_) => format!("WHERE {column} IN (SELECT value FROM json_each(?1))"),
+        None => String::new(),
+    };
+    let (by_id, by_image) = (chosen("id"), chosen("image_id"));
+    let wanted = || params_from_iter(wanted.iter());
     let mut images = conn
-        .prepare_cached("SELECT * FROM image ORDER BY path")?
-        .query_map((), from_row)?
+        .prepare_cached(&format!("SELECT * FROM image {by_id} ORDER BY path"))?
+        .query_map(wanted(), from_row)?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let position: HashMap<i64, usize> = images
         .iter()
@@ -58,22 +89,23 @@ pub(super) fn all(conn: &Connection) -> rusqlite::Result<Vec<ImageRecord>> {
         Ok(position.get(&row.get("image_id")?).copied())
     };
 
-    let mut statement = conn.prepare_cached("SELECT * FROM truth")?;
-    let mut rows = statement.query(())?;
+    let mut statement = conn.prepare_cached(&format!("SELECT * FROM truth {by_image}"))?;
+    let mut rows = statement.query(wanted())?;
     while let Some(row) = rows.next()? {
         if let Some(idx) = find(row)? {
             *images[idx].truth.get_mut(value::aspect(row)?) = Some(truth(row)?);
         }
     }
-    let mut statement = conn.prepare_cached("SELECT * FROM split")?;
-    let mut rows = statement.query(())?;
+    let mut statement = conn.prepare_cached(&format!("SELECT * FROM split {by_image}"))?;
+    let mut rows = statement.query(wanted())?;
     while let Some(row) = rows.next()? {
         if let Some(idx) = find(row)? {
             *images[idx].split.get_mut(value::aspect(row)?) = Some(value::split(row)?);
         }
     }
-    let mut statement = conn.prepare_cached("SELECT * FROM tag ORDER BY tag")?;
-    let mut rows = statement.query(())?;
+    let mut statement =
+        conn.prepare_cached(&format!("SELECT * FROM tag {by_image} ORDER BY tag"))?;
+    let mut rows = statement.query(wanted())?;
     while let Some(row) = rows.next()? {
         if let Some(idx) = find(row)? {
             images[idx].tags.push(row.get("tag")?);
@@ -115,10 +147,20 @@ pub(super) fn update(conn: &Connection, id: ImageId, record: &ImageRecord) -> ru
                 .execute((id.0, aspect.name(), truth.mos, truth.std, truth.num_ratings))?;
         }
         if let Some(split) = record.split.get(aspect) {
-            conn.prepare_cached("INSERT OR REPLACE INTO split VALUES (?1, ?2, ?3)")?
-                .execute((id.0, aspect.name(), split.name()))?;
+            set_split(conn, id, aspect, *split)?;
         }
     }
+    Ok(())
+}
+
+fn set_split(
+    conn: &Connection,
+    image: ImageId,
+    aspect: Aspect,
+    split: Split,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached("INSERT OR REPLACE INTO split VALUES (?1, ?2, ?3)")?
+        .execute((image.0, aspect.name(), split.name()))?;
     Ok(())
 }
 
@@ -190,6 +232,22 @@ pub(super) fn file(conn: &Connection, image: ImageId) -> rusqlite::Result<Option
         .optional()
 }
 
+/// Refuses a row that stands for another picture than the one that was looked at.
+pub(super) fn check_seen(
+    conn: &Connection,
+    image: ImageId,
+    seen: ContentHash,
+) -> Result<(), Fault> {
+    let held = file(conn, image)?.ok_or(StoreError::Unknown {
+        noun: "image",
+        id: image.0,
+    })?;
+    match held.hash() == Some(seen) {
+        true => Ok(()),
+        false => Err(StoreError::Changed { image }.into()),
+    }
+}
+
 fn from_row(row: &Row<'_>) -> rusqlite::Result<ImageRecord> {
     Ok(ImageRecord {
         id: ImageId(row.get("id")?),
@@ -231,8 +289,10 @@ fn truth(row: &Row<'_>) -> rusqlite::Result<Truth> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::World;
+    use super::super::testing::batch;
     use super::super::testing::missing;
     use super::super::testing::present;
+    use super::super::testing::row;
     use super::*;
 
     #[test]
@@ -252,6 +312,64 @@ mod tests {
         let images = world.project.images(&ids).unwrap();
         let files: Vec<&FileState> = images.iter().map(|image| &image.file).collect();
         assert_eq!(files, [&missing(), &unreadable, &present(9)]);
+    }
+
+    #[test]
+    fn lists_are_kept_by_image_and_not_by_file_name() {
+        let mut world = World::empty();
+        let mut twins = batch(0);
+        twins.rows = vec![
+            row("mj/0001.png", present(1)),
+            row("sd/0001.png", present(2)),
+        ];
+        world.project.import(&twins, 5).unwrap();
+        let lists = [
+            (ImageId(1), Aspect::Quality, Split::Train),
+            (ImageId(2), Aspect::Quality, Split::Test),
+        ];
+        world.project.set_splits(&lists).unwrap();
+        let moved = (ImageId(1), Aspect::Quality, Split::Val);
+        world.project.set_splits(&[moved]).unwrap();
+        // All or nothing: the first of these two is fine.
+        let unknown = [
+            (ImageId(2), Aspect::Quality, Split::Val),
+            (ImageId(99), Aspect::Quality, Split::Val),
+        ];
+        world.project.set_splits(&unknown).unwrap_err();
+        world.reopen();
+        let images = world.project.images(&[ImageId(1), ImageId(2)]).unwrap();
+        let splits: Vec<Option<Split>> = images
+            .iter()
+            .map(|image| *image.split.get(Aspect::Quality))
+            .collect();
+        assert_eq!(splits, [Some(Split::Val), Some(Split::Test)]);
+        assert_eq!(*images[0].split.get(Aspect::Correspondence), None);
+    }
+
+    #[test]
+    fn some_images_are_as_they_are_among_all_and_read_through_their_index() {
+        let mut world = World::with_images(5);
+        let lists = [(ImageId(2), Aspect::Quality, Split::Test)];
+        world.project.set_splits(&lists).unwrap();
+        world.project.set_tag(&[ImageId(2)], "mine", true).unwrap();
+        let all = world.project.catalog().unwrap().images;
+        let some = world.project.images(&[ImageId(2), ImageId(5)]).unwrap();
+        assert_eq!(some, [all[1].clone(), all[4].clone()]);
+        let plan: Vec<String> = ["image", "truth", "split", "tag"]
+            .iter()
+            .map(|table| {
+                let column = if *table == "image" { "id" } else { "image_id" };
+                let sql = format!(
+                    "EXPLAIN QUERY PLAN SELECT * FROM {table}
+                     WHERE {column} IN (SELECT value FROM json_each('[2]'))"
+                );
+                let conn = &world.project.conn;
+                conn.query_row(&sql, (), |row| row.get("detail")).unwrap()
+            })
+            .collect();
+        for detail in plan {
+            assert!(detail.starts_with("SEARCH"), "{detail}");
+        }
     }
 
     #[test]

@@ -72,7 +72,9 @@ fn check_fits(
     if images.is_empty() {
         return Ok(());
     }
-    if info.dataset != batch.dataset && info.root != batch.root {
+    let is_same = info.root == batch.root
+        || info.dataset == batch.dataset && is_moved(&info.root, images, batch);
+    if !is_same {
         return Err(StoreError::OtherDataset {
             held: info.dataset.clone(),
             held_root: info.root.clone(),
@@ -88,6 +90,21 @@ fn check_fits(
         });
     }
     Ok(())
+}
+
+/// Whether a dataset of the same name is the same one at another place: what was imported lies no longer where it was,
+/// or a picture has the same bytes under the same path. `images` is a common name for a folder.
+fn is_moved(old_root: &str, images: &[ImageRecord], batch: &ImportBatch) -> bool {
+    let held: HashMap<&str, ContentHash> = images
+        .iter()
+        .filter_map(|image| Some((image.path.as_str(), image.file.hash()?)))
+        .collect();
+    let is_held = |row: &ImportRow| {
+        let hash = row.file.hash();
+        hash.is_some() && held.get(row.path.as_str()).copied() == hash
+    };
+    let is_there = |image: &ImageRecord| Path::new(old_root).join(&image.path).exists();
+    batch.rows.iter().any(is_held) || !images.iter().any(is_there)
 }
 
 fn set_project(conn: &Connection, batch: &ImportBatch, home: &str) -> rusqlite::Result<()> {
@@ -583,6 +600,35 @@ mod tests {
         let error = world.project.import(&other, 5).unwrap_err();
         assert!(error.to_string().contains("0-5"), "{error}");
         assert_eq!(world.project.catalog().unwrap(), before);
+    }
+
+    #[test]
+    fn another_dataset_in_a_folder_of_the_same_name_is_refused() {
+        let mut world = World::empty();
+        let place = |name: &str| world.folder.path().join(name).join("images");
+        let (first, second) = (place("exp1"), place("exp2"));
+        for folder in [&first, &second] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("a.jpg"), "a picture").unwrap();
+        }
+        let at = |root: &Path, seed| {
+            let mut batch = batch(0);
+            batch.dataset = "images".to_owned();
+            batch.root = root.to_string_lossy().into_owned();
+            batch.rows = vec![row("a.jpg", present(seed)), row("b.jpg", missing())];
+            batch
+        };
+        world.project.import(&at(&first, 1), 5).unwrap();
+        let before = world.project.catalog().unwrap();
+        let error = world.project.import(&at(&second, 2), 6).unwrap_err();
+        assert!(matches!(error, StoreError::OtherDataset { .. }), "{error}");
+        assert_eq!(world.project.catalog().unwrap(), before);
+        // A copy of the dataset is the dataset, and so is one that was moved and whose pictures were edited.
+        world.project.import(&at(&second, 1), 7).unwrap();
+        std::fs::remove_dir_all(&second).unwrap();
+        world.project.import(&at(&first, 3), 8).unwrap();
+        let images = world.project.catalog().unwrap().images;
+        assert_eq!(images[0].file, present(3));
     }
 
     #[test]

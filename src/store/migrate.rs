@@ -42,6 +42,10 @@ pub(super) const STEPS: &[Step] = &[
         version: 4,
         sql: &[include_str!("schema/review.sql")],
     },
+    Step {
+        version: 5,
+        sql: &[include_str!("schema/part.sql")],
+    },
 ];
 
 /// The version that `steps` lead to.
@@ -96,6 +100,10 @@ mod tests {
         },
         Step {
             version: 5,
+            sql: STEPS[4].sql,
+        },
+        Step {
+            version: 6,
             sql: &["ALTER TABLE image ADD COLUMN note TEXT"],
         },
     ];

@@ -21,6 +21,7 @@ mod image;
 mod import;
 mod migrate;
 mod packed;
+mod parts;
 mod predictor;
 mod project;
 mod review;

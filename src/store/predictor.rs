@@ -1,4 +1,4 @@
-//! Predictors of the project: their cards, and their weights as one blob each.
+//! Predictors of the project: their cards, and their weights.
 
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
@@ -6,6 +6,9 @@ use rusqlite::Row;
 
 use super::Project;
 use super::StoreError;
+use super::parts;
+use super::parts::Owner;
+use super::parts::PART_BYTES;
 use super::value;
 use crate::domain::OpinionScale;
 use crate::domain::PredictorCard;
@@ -42,12 +45,19 @@ impl Project {
     /// The weights of one predictor, byte for byte as they were saved.
     pub fn predictor_weights(&self, id: PredictorId) -> Result<Vec<u8>, StoreError> {
         self.read("read a predictor's weights", |conn| {
-            conn.query_row(
-                "SELECT weights FROM predictor WHERE id = ?1",
-                [id.0],
-                |row| row.get(0),
-            )
-            .optional()
+            let conn = conn.unchecked_transaction()?;
+            let first: Option<Vec<u8>> = conn
+                .query_row(
+                    "SELECT weights FROM predictor WHERE id = ?1",
+                    [id.0],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let Some(mut weights) = first else {
+                return Ok(None);
+            };
+            parts::append(&conn, (Owner::Predictor, id.0), &mut weights)?;
+            Ok(Some(weights))
         })?
         .ok_or(unknown(id))
     }
@@ -60,11 +70,22 @@ const fn unknown(id: PredictorId) -> StoreError {
     }
 }
 
+/// Adds a predictor and answers its card with its number; `card.id` is not looked at.
 pub(super) fn insert(
     conn: &Connection,
     card: &PredictorCard,
     weights: &[u8],
 ) -> rusqlite::Result<PredictorCard> {
+    insert_in_parts(conn, card, weights, PART_BYTES)
+}
+
+fn insert_in_parts(
+    conn: &Connection,
+    card: &PredictorCard,
+    weights: &[u8],
+    part_bytes: usize,
+) -> rusqlite::Result<PredictorCard> {
+    let (first, rest) = parts::split(weights, part_bytes);
     let optional = |figures: &Option<_>| figures.as_ref().map(value::to_json).transpose();
     conn.prepare_cached(
         "INSERT INTO predictor (name, aspect, scale_min, scale_max, dataset, split, model_name, model_sha256,
@@ -85,12 +106,11 @@ pub(super) fn insert(
         optional(&card.val)?,
         optional(&card.test)?,
         card.run.map(|run| run.0),
-        weights,
+        first,
     ))?;
-    Ok(PredictorCard {
-        id: PredictorId(conn.last_insert_rowid()),
-        ..card.clone()
-    })
+    let id = PredictorId(conn.last_insert_rowid());
+    parts::write(conn, (Owner::Predictor, id.0), rest, part_bytes)?;
+    Ok(PredictorCard { id, ..card.clone() })
 }
 
 /// Every card, oldest first.
@@ -143,6 +163,18 @@ mod tests {
         world.reopen();
         assert_eq!(world.project.predictor(saved.id).unwrap(), saved);
         assert_eq!(world.project.predictor_weights(saved.id).unwrap(), weights);
+    }
+
+    #[test]
+    fn weights_of_many_parts_come_back_byte_for_byte() {
+        let mut world = World::empty();
+        let weights: Vec<u8> = (0..103).collect();
+        let saved = world.project.write("save a predictor", |tx| {
+            Ok(insert_in_parts(tx, &card(), &weights, 10)?)
+        });
+        let id = saved.unwrap().id;
+        world.reopen();
+        assert_eq!(world.project.predictor_weights(id).unwrap(), weights);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use rusqlite::Row;
 
 use super::Project;
 use super::StoreError;
+use super::parts;
+use super::parts::Owner;
+use super::parts::PART_BYTES;
 use super::predictor;
 use super::value;
 use crate::domain::PredictorCard;
@@ -27,7 +30,7 @@ impl Project {
     ) -> Result<RunRecord, StoreError> {
         self.write("save an epoch", |tx| {
             let run = save(tx, run)?;
-            set_checkpoint(tx, run.id, checkpoint)?;
+            set_checkpoint(tx, run.id, checkpoint, PART_BYTES)?;
             Ok(run)
         })
     }
@@ -59,19 +62,27 @@ impl Project {
     /// Saves the state that a run resumes from, in place of the one before.
     pub fn save_checkpoint(&mut self, run: RunId, checkpoint: &[u8]) -> Result<(), StoreError> {
         self.write("save a checkpoint", |tx| {
-            Ok(set_checkpoint(tx, run, checkpoint)?)
+            Ok(set_checkpoint(tx, run, checkpoint, PART_BYTES)?)
         })
     }
 
     /// The state that a run resumes from, if it has one.
     pub fn checkpoint(&self, run: RunId) -> Result<Option<Vec<u8>>, StoreError> {
         self.read("read a checkpoint", |conn| {
-            conn.query_row(
-                "SELECT bytes FROM checkpoint WHERE run_id = ?1",
-                [run.0],
-                |row| row.get(0),
-            )
-            .optional()
+            // One read transaction, so that all parts are of the same state.
+            let conn = conn.unchecked_transaction()?;
+            let first: Option<Vec<u8>> = conn
+                .query_row(
+                    "SELECT bytes FROM checkpoint WHERE run_id = ?1",
+                    [run.0],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            let Some(mut bytes) = first else {
+                return Ok(None);
+            };
+            parts::append(&conn, (Owner::Checkpoint, run.0), &mut bytes)?;
+            Ok(Some(bytes))
         })
     }
 
@@ -96,12 +107,21 @@ impl Project {
     }
 }
 
-fn set_checkpoint(conn: &Connection, run: RunId, bytes: &[u8]) -> rusqlite::Result<()> {
+/// Puts a state in the place of the one before, cut into parts of so many bytes.
+fn set_checkpoint(
+    conn: &Connection,
+    run: RunId,
+    bytes: &[u8],
+    part_bytes: usize,
+) -> rusqlite::Result<()> {
+    // The parts behind the first one go with the row.
+    conn.execute("DELETE FROM checkpoint WHERE run_id = ?1", [run.0])?;
+    let (first, rest) = parts::split(bytes, part_bytes);
     conn.execute(
-        "INSERT OR REPLACE INTO checkpoint (run_id, bytes) VALUES (?1, ?2)",
-        (run.0, bytes),
+        "INSERT INTO checkpoint (run_id, bytes) VALUES (?1, ?2)",
+        (run.0, first),
     )?;
-    Ok(())
+    parts::write(conn, (Owner::Checkpoint, run.0), rest, part_bytes)
 }
 
 fn save(conn: &Connection, run: &RunRecord) -> rusqlite::Result<RunRecord> {
@@ -173,6 +193,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::migrate;
     use super::super::testing::World;
     use super::super::testing::card;
     use super::super::testing::run;
@@ -253,6 +274,45 @@ mod tests {
         };
         let saved = world.project.save_run(&failed).unwrap();
         assert_eq!(world.project.run(saved.id).unwrap().status, failed.status);
+    }
+
+    #[test]
+    fn a_checkpoint_of_many_parts_comes_back_whole_and_leaves_nothing_behind() {
+        let mut world = World::empty();
+        let run = world.project.save_run(&run()).unwrap().id;
+        let num_parts = |world: &World| -> i64 {
+            let count = "SELECT count(*) FROM checkpoint_part";
+            let conn = &world.project.conn;
+            conn.query_row(count, (), |row| row.get(0)).unwrap()
+        };
+        for (len, expected) in [(103, 10), (40, 3), (10, 0), (0, 0)] {
+            let state: Vec<u8> = (0..len).collect();
+            let saved = world.project.write("save a checkpoint", |tx| {
+                Ok(set_checkpoint(tx, run, &state, 10)?)
+            });
+            saved.unwrap();
+            assert_eq!(num_parts(&world), expected, "{len} bytes");
+            let kept = world.project.checkpoint(run).unwrap();
+            assert_eq!(kept.unwrap(), state);
+        }
+        set_checkpoint(&world.project.conn, run, &[7; 103], 10).unwrap();
+        world.project.drop_checkpoint(run).unwrap();
+        assert_eq!(num_parts(&world), 0);
+        assert_eq!(world.project.checkpoint(run).unwrap(), None);
+    }
+
+    #[test]
+    fn a_checkpoint_of_an_earlier_version_is_read() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate::migrate(&mut conn, &migrate::STEPS[..4]).unwrap();
+        let run = save(&conn, &run()).unwrap().id;
+        let insert = "INSERT INTO checkpoint (run_id, bytes) VALUES (?1, ?2)";
+        conn.execute(insert, (run.0, b"as it was")).unwrap();
+        migrate::migrate(&mut conn, migrate::STEPS).unwrap();
+        let mut world = World::empty();
+        world.project.conn = conn;
+        let kept = world.project.checkpoint(run).unwrap();
+        assert_eq!(kept.unwrap(), b"as it was");
     }
 
     #[test]

@@ -6,7 +6,9 @@ use rusqlite::Row;
 use super::Project;
 use super::StoreError;
 use super::error::Fault;
+use super::image;
 use super::value;
+use crate::domain::ContentHash;
 use crate::domain::DescriptionId;
 use crate::domain::ImageId;
 use crate::domain::PredictorId;
@@ -19,8 +21,38 @@ impl Project {
             scores.iter().try_for_each(|score| insert(tx, score))
         })
     }
+
+    /// Saves a score of a picture that was looked at: refused where the row stands for another one by now.
+    pub fn add_score_of(&mut self, score: &Score, seen: ContentHash) -> Result<(), StoreError> {
+        self.write("save a score", |tx| {
+            image::check_seen(tx, score.image, seen)?;
+            insert(tx, score)
+        })
+    }
+
+    /// Saves what can be saved of a batch of scores with the content that each is of, and answers those scores; the
+    /// others are of pictures that changed or went away meanwhile.
+    pub fn add_standing_scores(
+        &mut self,
+        scores: &[(Score, ContentHash)],
+    ) -> Result<Vec<Score>, StoreError> {
+        self.write("save scores", |tx| {
+            let mut saved = Vec::with_capacity(scores.len());
+            for (score, seen) in scores {
+                let stands = image::check_seen(tx, score.image, *seen);
+                match stands.and_then(|()| insert(tx, score)) {
+                    Ok(()) => saved.push(score.clone()),
+                    Err(Fault::Refused(StoreError::Changed { .. } | StoreError::NoFile { .. })) => {
+                    }
+                    Err(fault) => return Err(fault),
+                }
+            }
+            Ok(saved)
+        })
+    }
 }
 
+/// Adds a row. A score read off words of our own about another picture than the row's is none of the row's.
 fn insert(conn: &Connection, score: &Score) -> Result<(), Fault> {
     if !score.value.is_finite() {
         return Err(StoreError::NotFinite {
@@ -35,7 +67,8 @@ fn insert(conn: &Connection, score: &Score) -> Result<(), Fault> {
             "INSERT OR REPLACE INTO score (image_id, image_hash, aspect, value, predictor_id, description_id,
                  model_name, model_sha256, preset, settings, seed, program_version, unix_time)
              SELECT id, hash, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
-             FROM image WHERE id = ?1 AND state = 'present'",
+             FROM image WHERE id = ?1 AND state = 'present' AND NOT EXISTS (
+                 SELECT 1 FROM description WHERE description.id = ?5 AND origin = 'local' AND image_hash <> hash)",
         )?
         .execute((
             score.image.0,
@@ -51,10 +84,16 @@ fn insert(conn: &Connection, score: &Score) -> Result<(), Fault> {
             &made.program_version,
             made.unix_time,
         ))?;
-    if inserted == 0 {
-        return Err(StoreError::NoFile { image: score.image }.into());
+    if inserted > 0 {
+        return Ok(());
     }
-    Ok(())
+    let image = score.image;
+    let is_there = image::file(conn, image)?.is_some_and(|file| file.is_present());
+    Err(match is_there {
+        true => StoreError::Changed { image },
+        false => StoreError::NoFile { image },
+    }
+    .into())
 }
 
 /// The newest score by image, aspect and predictor, oldest first; only of pictures that are as they were scored.
@@ -179,6 +218,33 @@ mod tests {
             .update_file_states(&states(present(0)))
             .unwrap();
         assert_eq!(values(&world), [1.0]);
+    }
+
+    #[test]
+    fn a_score_of_other_bytes_than_the_rows_is_not_saved() {
+        let mut world = World::with_images(2);
+        let described = world.project.add_description(&description(1, "a")).unwrap();
+        let read = Score {
+            description: Some(described.id),
+            ..score(1, 1.0)
+        };
+        let (seen, states) = (
+            present(0).hash().unwrap(),
+            [(ImageId(1), present(77)), (ImageId(2), present(1))],
+        );
+        world.project.update_file_states(&states).unwrap();
+        let errors = [
+            world.project.add_score_of(&score(1, 1.0), seen),
+            world.project.add_scores(std::slice::from_ref(&read)),
+        ];
+        for error in errors.map(Result::unwrap_err) {
+            assert!(matches!(error, StoreError::Changed { .. }), "{error}");
+        }
+        let other = score(2, 2.0);
+        let batch = [(read, seen), (other.clone(), present(1).hash().unwrap())];
+        let saved = world.project.add_standing_scores(&batch).unwrap();
+        assert_eq!(saved, [other], "what was not saved is told by its absence");
+        assert_eq!(values(&world), [2.0]);
     }
 
     #[test]

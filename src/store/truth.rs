@@ -10,6 +10,7 @@ use super::settings;
 use super::study;
 use crate::domain::Aspect;
 use crate::domain::ContentHash;
+use crate::domain::ImageId;
 use crate::domain::ImageRecord;
 use crate::domain::OpinionScale;
 use crate::domain::StudyId;
@@ -20,6 +21,7 @@ use crate::domain::Truth;
 pub(super) fn all_images(conn: &Connection) -> rusqlite::Result<Vec<ImageRecord>> {
     let mut images = image::all(conn)?;
     let settings = settings::get(conn)?;
+    // All opinions at once: the many look-ups of `some_images` would take longer here.
     for (aspect, study) in settings.ground_truth.iter() {
         let Some(study) = study else {
             continue;
@@ -29,6 +31,30 @@ pub(super) fn all_images(conn: &Connection) -> rusqlite::Result<Vec<ImageRecord>
         for image in &mut images {
             let truth = image.file.hash().and_then(|hash| truths.get(&hash));
             *image.truth.get_mut(aspect) = truth.copied();
+        }
+    }
+    Ok(images)
+}
+
+/// As [`all_images`], of some images: nothing is read of the others.
+pub(super) fn some_images(
+    conn: &Connection,
+    ids: &[ImageId],
+) -> rusqlite::Result<Vec<ImageRecord>> {
+    let mut images = image::some(conn, ids)?;
+    let settings = settings::get(conn)?;
+    for (aspect, study) in settings.ground_truth.iter() {
+        let Some(study) = study else {
+            continue;
+        };
+        let scale = catalog::info(conn)?.scale;
+        let own = study::method(conn, *study)?.scale();
+        for image in &mut images {
+            let opinion = match image.file.hash() {
+                Some(hash) => study::one_mos(conn, *study, aspect, hash)?,
+                None => None,
+            };
+            *image.truth.get_mut(aspect) = opinion.map(|opinion| opinion.on(own, scale));
         }
     }
     Ok(images)

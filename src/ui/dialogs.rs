@@ -280,15 +280,18 @@ fn export(ui: &mut Ui, state: &AppState, choices: &ExportChoices, out: &mut Vec<
     });
     ui.add_space(GAP);
     ui.horizontal(|ui| {
-        let is_ready = !choices.path_text.trim().is_empty() && !choices.aspects.is_empty();
         let num_images = if choices.only_scope {
             state.scope.num_images
         } else {
             all
         };
         let words = format!("Export {} images", grouped(num_images));
-        let hint = "Say where to write, and choose at least one aspect";
-        let button = ui.add_enabled(is_ready, Button::new(words));
+        let is_said = !choices.path_text.trim().is_empty() && !choices.aspects.is_empty();
+        let hint = match num_images {
+            0 => "There is no picture among these: choose all, or show others",
+            _ => "Say where to write, and choose at least one aspect",
+        };
+        let button = ui.add_enabled(is_said && num_images > 0, Button::new(words));
         if button.on_disabled_hover_text(hint).clicked() {
             out.push(Command::Dialog(DialogCommand::ConfirmExport));
         }

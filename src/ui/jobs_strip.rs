@@ -1,6 +1,7 @@
 //! The strip at the bottom: running jobs, and what the last ones came to.
 
 use egui::Align;
+use egui::CollapsingHeader;
 use egui::Label;
 use egui::Layout;
 use egui::ProgressBar;
@@ -13,6 +14,7 @@ use crate::state::Command;
 use crate::state::actions::duration_in_words;
 use crate::state::actions::grouped;
 use crate::state::command::Control;
+use crate::state::command::Progress;
 use crate::state::command::Unit;
 use crate::state::jobs::EndedJob;
 use crate::state::jobs::JobsCommand;
@@ -28,6 +30,12 @@ const LOG_HEIGHT: f32 = 180.0;
 /// Height of a line of that list.
 const LOG_LINE: f32 = 20.0;
 
+/// Running jobs that are shown at once; a cross-validation is thirty.
+const SHOWN_RUNNING: usize = 3;
+
+/// Lines of the list of the others.
+const OTHER_LINES: usize = 4;
+
 /// Ended jobs with failures that are shown at once.
 const SHOWN_WRONG: usize = 2;
 
@@ -42,9 +50,7 @@ pub fn show(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         ui.scope(|ui| log(ui, job, state, out));
         ui.separator();
     }
-    for job in &state.jobs.running {
-        running(ui, job, out);
-    }
+    all_running(ui, state, out);
     let wrong = state.jobs.ended.iter().filter(|job| went_wrong(job));
     for job in wrong.take(SHOWN_WRONG) {
         ended(ui, job, state, out);
@@ -72,6 +78,38 @@ fn line(ui: &mut Ui, content: impl FnOnce(&mut Ui)) {
         Layout::left_to_right(Align::Center),
         content,
     );
+}
+
+/// What is at work, and the rest in a list to unfold, so that the strip never takes the window.
+fn all_running(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
+    let waits = |job: &&RunningJob| job.progress == Progress::default();
+    let jobs = &state.jobs.running;
+    let at_work = jobs.iter().filter(|job| !waits(job));
+    let ordered: Vec<&RunningJob> = at_work.chain(jobs.iter().filter(waits)).collect();
+    let (shown, others) = ordered.split_at(ordered.len().min(SHOWN_RUNNING));
+    for job in shown {
+        running(ui, job, out);
+    }
+    if others.is_empty() {
+        return;
+    }
+    let words = match others.iter().all(waits) {
+        true => format!("and {} more waiting", grouped(others.len())),
+        false => format!("and {} more", grouped(others.len())),
+    };
+    CollapsingHeader::new(words)
+        .id_salt("other_jobs")
+        .show(ui, |ui| {
+            let height = ROW_HEIGHT + ui.spacing().item_spacing.y;
+            ScrollArea::vertical()
+                .max_height(height * OTHER_LINES as f32)
+                .auto_shrink([false, true])
+                .show_rows(ui, ROW_HEIGHT, others.len(), |ui, rows| {
+                    for job in &others[rows] {
+                        running(ui, job, out);
+                    }
+                });
+        });
 }
 
 fn running(ui: &mut Ui, job: &RunningJob, out: &mut Vec<Command>) {

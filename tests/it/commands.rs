@@ -348,17 +348,18 @@ fn published_descriptions_are_scored_and_a_teachers_never_is() {
 
 /// Features that are written out are those that were scored, and a predictor of a file scores them alike.
 fn features_file_scores_like_the_project(world: &World, catalog: &Catalog) {
-    on_demo(
-        world,
-        &[
-            "models",
-            "save",
-            "--aspect",
-            "quality",
-            "--out",
-            "q.safetensors",
-        ],
-    );
+    let save = || {
+        let arguments = ["models", "save", "--aspect", "quality"];
+        on_demo(
+            world,
+            &[&arguments[..], &["--out", "q.safetensors"]].concat(),
+        );
+    };
+    // A file that is there is replaced by a whole one and never written over: the other name still shows the old bytes.
+    world.write("q.safetensors", "old");
+    fs::hard_link(world.path("q.safetensors"), world.path("former")).expect("a second name");
+    save();
+    assert_eq!(fs::read(world.path("former")).expect("it is there"), b"old");
     let out = ["--descriptions", "published", "--out", "f.safetensors"];
     let features = ["features", "--aspect", "quality", "--split", "test"];
     on_demo(world, &[&features[..], &out[..]].concat());

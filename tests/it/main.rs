@@ -4,6 +4,7 @@ mod backbones;
 mod cli;
 mod commands;
 mod conversations;
+mod cut_off;
 mod datasets;
 mod describing;
 mod fetch;

@@ -57,6 +57,24 @@ fn described_pictures_are_skipped_and_missing_ones_are_listed() {
 }
 
 #[test]
+fn a_picture_that_was_made_anew_behind_the_project_is_neither_described_nor_scored() {
+    let world = World::with_demo(4);
+    let images = std::fs::read_dir(world.path("demo/images")).unwrap();
+    let mut images: Vec<_> = images.map(|entry| entry.unwrap().path()).collect();
+    images.sort();
+    std::fs::copy(&images[0], &images[1]).unwrap();
+    for command in ["describe", "score"] {
+        let answer = world.run_on_demo(command, "quality");
+        assert_eq!(answer.code, Some(3), "{}", answer.stderr);
+        let answer = answer.json();
+        let failed = answer["failed"].as_array().unwrap();
+        assert_eq!(failed.len(), 1, "{answer}");
+        let words = failed[0].to_string();
+        assert!(words.contains("changed since it was imported"), "{words}");
+    }
+}
+
+#[test]
 fn training_gives_a_predictor_that_scores_and_is_evaluated() {
     let world = World::with_demo(40);
     let trained = world.run(&[
@@ -174,12 +192,14 @@ fn a_job_without_a_project_fails_in_words_and_the_workers_go_on() {
     }
 }
 
-fn workers(world: &World) -> Workers {
+/// Workers in a world, with the data folder that the program run there has.
+pub(crate) fn workers(world: &World) -> Workers {
     let options = WorkerOptions::new(Home::at(world.path("home")));
     Workers::start(options, Arc::new(|| {})).expect("the workers start")
 }
 
-fn open(workers: &Workers, project: &Path) -> Catalog {
+/// Opens a project and answers what is in it.
+pub(crate) fn open(workers: &Workers, project: &Path) -> Catalog {
     workers.submit(Job::Open {
         path: project.to_path_buf(),
     });
@@ -207,7 +227,7 @@ fn finish(workers: &Workers, job: JobId) -> JobReport {
 }
 
 /// Hears events until `is_enough`.
-fn listen(workers: &Workers, mut is_enough: impl FnMut(Event) -> bool) {
+pub(crate) fn listen(workers: &Workers, mut is_enough: impl FnMut(Event) -> bool) {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         if let Ok(event) = workers.events().recv_timeout(Duration::from_millis(100))

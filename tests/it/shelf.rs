@@ -201,6 +201,42 @@ fn a_file_that_rotted_is_found_and_mended() {
 }
 
 #[test]
+fn a_download_goes_on_with_its_commit_and_never_mixes_two() {
+    let world = World::new();
+    let server = HubServer::with(&small_model());
+    let hub = server.url();
+    let fetched = run(&world, &hub, &["models", "fetch", "o/n", "--yes"]);
+    assert_eq!(fetched.code, Some(0), "{}", fetched.stderr);
+    let path = |name: &str| world.path("home/models/n").join(name);
+    fs::remove_file(path("tokenizer.json")).expect("the file is there");
+    let checked = run(&world, NOBODY, &["models", "check", "n"]);
+    assert_eq!(checked.code, Some(1), "it is a half download again");
+
+    // The branch moves on: files of the same sizes and other bytes.
+    let mut weights = mini("model.safetensors");
+    let middle = weights.len() / 2;
+    weights[middle] ^= 1;
+    let mut config = mini("config.json");
+    config.push(b' ');
+    server.put("config.json", config.clone());
+    server.put("model.safetensors", weights.clone());
+    server.list(serde_json::json!({ "sha": "beef".repeat(10) }));
+    let former = format!("/revision/{}", "c0ffee00".repeat(5));
+    assert!(server.requests(&former).is_empty());
+    let gone = vec![("X-Error-Code", "RevisionNotFound".to_owned())];
+    server.plant_always(&former, Fault::Answer(404, gone, String::new()));
+
+    let mended = run(&world, &hub, &["models", "fetch", "o/n"]);
+    assert_eq!(mended.code, Some(0), "{}", mended.stderr);
+    assert!(!server.requests(&former).is_empty(), "it was not asked for");
+    let read = |name: &str| fs::read(path(name)).expect("the file is there");
+    assert_eq!(read("config.json"), config);
+    assert_eq!(sha256(&read("model.safetensors")), sha256(&weights));
+    let checked = run(&world, NOBODY, &["models", "check", "n"]);
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+}
+
+#[test]
 fn a_folder_is_added_without_a_network_and_only_read() {
     let world = World::new();
     let folder = world.path("data/my model");

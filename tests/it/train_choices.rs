@@ -1,10 +1,16 @@
 //! What can be chosen for a training run from the command line, and what becomes of it in the project.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
 
+use assay::domain::Aspect;
+use assay::domain::Picture;
 use assay::domain::RunId;
 use assay::domain::RunStatus;
 use assay::domain::Selection;
+use assay::domain::Split;
+use assay::media;
 use assay::store::Project;
 use serde_json::Value;
 
@@ -170,4 +176,69 @@ fn a_predictor_reads_the_messages_that_it_was_asked_to_and_is_scored_by_them() {
     );
     let wrong = train(&world, &["--reads", "all"]);
     assert_eq!(wrong.code, Some(2));
+}
+
+/// Twenty pictures by each of two generators, in folders of their own under the same file names, as datasets of generated
+/// pictures often come; no split.
+fn with_namesakes(prompt: impl Fn(usize) -> String) -> World {
+    let world = World::new();
+    let mut table = "image_path,prompt,mos_quality\n".to_owned();
+    for (shade, generator) in ["sd", "mj"].into_iter().enumerate() {
+        fs::create_dir_all(world.path("set").join(generator)).expect("the world can be written");
+        for number in 0..20 {
+            let picture = Picture {
+                width: 16,
+                height: 16,
+                rgb: (0..16 * 16 * 3)
+                    .map(|at| (at * 7 + number * 5 + shade * 3) as u8)
+                    .collect(),
+            };
+            let bytes = media::encode_png(&picture).expect("a picture of 16 by 16");
+            let name = format!("{generator}/{number:04}.png");
+            fs::write(world.path("set").join(&name), bytes).expect("the world can be written");
+            writeln!(table, "{name},{},{}", prompt(number), number % 5).expect("a text takes it");
+        }
+    }
+    world.write("set/data.csv", &table);
+    let imported = world.run(&["import", "set/data.csv", "--project", "demo.assay"]);
+    assert_eq!(imported.code, Some(0), "{}", imported.stderr);
+    world
+}
+
+/// The list of every image under quality.
+fn splits(world: &World) -> Vec<Option<Split>> {
+    let images = project(world).catalog().expect("a catalog").images;
+    assert_eq!(images.len(), 40);
+    let split = |image: &assay::domain::ImageRecord| *image.split.get(Aspect::Quality);
+    images.iter().map(split).collect()
+}
+
+#[test]
+fn a_dataset_without_a_split_gets_one_for_files_of_the_same_name_too() {
+    let world = with_namesakes(|number| format!("scene {number}"));
+    let run = well(&world, &["--aspect", "quality", "--epochs", "1"]);
+    let num = |part: &str| run["images"][part].as_u64().unwrap();
+    assert_eq!(num("test"), 8, "{run}");
+    assert_eq!(num("train") + num("val"), 32, "{run}");
+    let splits = splits(&world);
+    let count = |split| splits.iter().filter(|own| **own == Some(split)).count();
+    assert_eq!([count(Split::Train), count(Split::Test)], [32, 8]);
+}
+
+#[test]
+fn a_dataset_that_no_test_list_can_be_cut_from_is_refused_and_left_alone() {
+    let world = with_namesakes(|_| String::new());
+    let refused = train(&world, &["--aspect", "quality", "--epochs", "1"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.stderr.contains("no test list can be cut"),
+        "{}",
+        refused.stderr
+    );
+    assert!(
+        refused.stderr.contains("column split"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(splits(&world), vec![None; 40]);
 }

@@ -7,9 +7,21 @@ use std::time::Duration;
 
 use assay::domain::Aspect;
 use assay::domain::Split;
+use assay::domain::TunePreset;
+use assay::domain::TuneRun;
+use assay::domain::TuneSettings;
+use assay::jobs::Workers;
+use assay::jobs::message::Control;
+use assay::jobs::message::Event;
+use assay::jobs::message::Job;
+use assay::jobs::message::JobReport;
 use assay::store::Project;
 use serde_json::Value;
+use serde_json::json;
 
+use crate::pipeline::listen;
+use crate::pipeline::open;
+use crate::pipeline::workers;
 use crate::world::World;
 
 const FAST: [&str; 8] = [
@@ -130,6 +142,119 @@ fn a_picture_of_the_test_list_is_in_no_conversation() {
     let estimate = world.run(&tune("mine", &["--estimate"])).json();
     let count = |part: &str| estimate["conversations"][part].as_u64().unwrap();
     assert!(count("train") + count("val") <= num_train, "{estimate}");
+}
+
+/// A project without a split, whose pictures are all described by a teacher under quality.
+fn without_a_split() -> World {
+    let world = World::with_pictures(24);
+    let entry = |number: usize| {
+        let said = |role: &str, content: String| json!({ "role": role, "content": content });
+        json!({
+            "id": number.to_string(),
+            "image": format!("generator-{number}.png"),
+            "conversations": [
+                said("user", format!("<image>\nLook at 'prompt {}'. What of its quality?", number / 4)),
+                said("assistant", format!("A soft picture with {number} stripes.")),
+                said("user", "Rate the quality in one word.".to_owned()),
+                said("assistant", "good".to_owned()),
+            ],
+        })
+    };
+    let entries: Vec<Value> = (0..24).map(entry).collect();
+    fs::create_dir(world.path("told")).unwrap();
+    world.write("told/quality.json", &json!(entries).to_string());
+    let import = ["import", "pictures", "--project", "demo.assay"];
+    let imported = world.run(&[&import[..], &["--conversations", "told"]].concat());
+    assert_eq!(imported.code, Some(0), "{}", imported.stderr);
+    world
+}
+
+#[test]
+fn a_project_without_a_split_is_estimated_as_it_is_tuned() {
+    let world = without_a_split();
+    let splits = || -> BTreeSet<Option<Split>> {
+        let project = Project::open(&world.path("demo.assay")).unwrap();
+        let images = project.catalog().unwrap().images;
+        let split = |image: &assay::domain::ImageRecord| *image.split.get(Aspect::Quality);
+        images.iter().map(split).collect()
+    };
+    let estimated = world.run(&tune("mine", &["--estimate"]));
+    assert_eq!(estimated.code, Some(0), "{}", estimated.stderr);
+    let estimate = estimated.json()["conversations"].clone();
+    let count = |part: &str| estimate[part].as_u64().unwrap();
+    assert!(count("train") > 0 && count("val") > 0, "{estimate}");
+    // An estimate changes nothing; the run keeps the split that was foreseen.
+    assert_eq!(splits(), BTreeSet::from([None]));
+    let tuned = world.run(&tune("mine", &["--epochs", "1"]));
+    assert_eq!(tuned.code, Some(0), "{}", tuned.stderr);
+    assert_eq!(tuned.json()["conversations"], estimate);
+    assert_eq!(
+        splits(),
+        BTreeSet::from([Some(Split::Train), Some(Split::Test)])
+    );
+}
+
+/// Tunes, does `control` to the job after the first epoch, and answers its report with the run as it was last heard of.
+fn tuned(workers: &Workers, job: Job, control: Option<Control>) -> (JobReport, TuneRun) {
+    let job = workers.submit(job);
+    let (mut last, mut report) = (None, None);
+    listen(workers, |event| {
+        match event {
+            Event::TuneEpochDone(_, epoch) if epoch.epoch == 1 => {
+                if let Some(control) = control {
+                    workers.control(job, control);
+                }
+            }
+            Event::TuneChanged(run) => last = Some(*run),
+            Event::JobDone(done, ended) if done == job => report = Some(ended),
+            Event::JobFailed(failed, reason) if failed == job => panic!("{reason}"),
+            _ => {}
+        }
+        report.is_some()
+    });
+    (report.unwrap(), last.unwrap())
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_or_ends_with_its_best_epoch() {
+    let world = World::with_demo(20);
+    let of_three_epochs = |name: &str| {
+        Job::Tune(TuneSettings {
+            accumulation: 2,
+            rank: 2,
+            val_fraction: 0.2,
+            learning_rate: 1e-3,
+            epochs: 3,
+            ..TuneSettings::new(name, TunePreset::Light, vec![Aspect::Quality])
+        })
+    };
+    let checkpoint = |name: &str| {
+        let folder = world.path("home").join("tunings").join(name);
+        folder.join("checkpoint.safetensors").exists()
+    };
+    let workers = workers(&world);
+    open(&workers, &world.path("demo.assay"));
+    for name in ["mine", "other"] {
+        let (report, run) = tuned(&workers, of_three_epochs(name), Some(Control::Cancel));
+        assert!(report.cancelled, "{report:?}");
+        assert!(run.can_resume() && run.can_take(), "{run:?}");
+        assert!(run.adapter.is_none() && checkpoint(name), "{run:?}");
+    }
+    let resume = Job::ResumeTuning(assay::domain::TuneId("mine".to_owned()));
+    let (_, run) = tuned(&workers, resume, None);
+    assert_eq!(run.status, assay::domain::RunStatus::Done);
+    assert_eq!(run.epochs.len(), 4, "the base and three epochs");
+    drop(workers);
+
+    let taken = world.run(&["tune", "--take", "other", "--json"]);
+    assert_eq!(taken.code, Some(0), "{}", taken.stderr);
+    let json = taken.json();
+    assert_eq!(json["best_epoch"], 1, "{json}");
+    let folder = world.path(json["adapter"].as_str().unwrap());
+    assert!(folder.join("model.toml").exists() && !checkpoint("other"));
+    let again = world.run(&["tune", "--take", "other"]);
+    assert_eq!(again.code, Some(1));
+    assert!(again.stderr.contains("it has ended"), "{}", again.stderr);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 pub(super) mod args;
 mod fetch;
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -160,7 +159,7 @@ fn save(project: &Path, aspect: Aspect, out: &Path, common: &Common) -> anyhow::
     );
     let beside = out.with_extension("json");
     let write = |path: &Path, bytes: &[u8]| {
-        fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        jobs::write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))
     };
     write(out, &project.predictor_weights(id)?)?;
     write(&beside, serde_json::to_string_pretty(card)?.as_bytes())?;

@@ -303,8 +303,8 @@ mod x86 {
                 for word in 0..WORDS {
                     let four = _mm512_loadu_si512(rows.add(word * LANES).cast());
                     for (vector, part) in parts.iter_mut().enumerate() {
-                        let at = values.add((vector * WORDS + word) * 4).cast::<i32>();
-                        let same = _mm512_set1_epi32(at.read_unaligned());
+                        let at = values.add((vector * WORDS + word) * 4).cast::<[u8; 4]>();
+                        let same = _mm512_set1_epi32(i32::from_le_bytes(*at));
                         *part = _mm512_dpbusd_epi32(*part, four, same);
                     }
                 }

@@ -211,7 +211,7 @@ fn described(folder: &Path, name: &str, kind: ModelKind, theirs: Option<Origin>)
 }
 
 /// The base that an adapter's own configuration names.
-fn adapter_base(folder: &Path) -> Option<String> {
+pub(super) fn adapter_base(folder: &Path) -> Option<String> {
     let text = fs::read_to_string(folder.join("adapter_config.json")).ok()?;
     let config: serde_json::Value = serde_json::from_str(&text).ok()?;
     config

@@ -83,6 +83,7 @@ fn reopen(folder: &Path, origin: &Origin, wrong: &[(PathBuf, String)]) -> Result
         kind: origin.kind,
         repository: repository.clone(),
         revision: origin.commit.clone().unwrap_or_default(),
+        commit: origin.commit.clone(),
         include: origin.files.iter().map(|file| file.name.clone()).collect(),
         licence: Some(origin.licence.clone()),
         bytes: origin.files.iter().map(|file| file.bytes).sum(),

@@ -100,7 +100,10 @@ pub(super) fn write_manifest(folder: &Path, own: &Path, origin: Origin) -> Resul
 }
 
 /// Writes a file whole or not at all.
-pub(in crate::jobs) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// A folder that cannot be written, or a disk that is full: what was there before still is.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = with_ending(path, ".new");
     fs::write(&new, bytes)?;
     File::open(&new)?.sync_all()?;

@@ -35,13 +35,14 @@ pub(super) use check::check;
 pub(super) use made::MadeAdapter;
 pub(super) use made::place_adapter;
 
+use add::adapter_base;
 use manifest::FileEntry;
 use manifest::Origin;
 use manifest::architecture;
 use manifest::origin;
 use manifest::with_ending;
 use manifest::write_manifest;
-pub(super) use manifest::write_whole;
+pub use manifest::write_whole;
 
 /// Says that a folder is whole, and what it is.
 pub(super) const MANIFEST: &str = "model.toml";
@@ -188,6 +189,36 @@ pub(super) fn repository_in(folder: &Path) -> Option<String> {
         Some(half) => Some(half.repository),
         None => origin(folder)?.repository,
     }
+}
+
+/// The commit that a cut-off download began with, where it is the one that is asked for: a branch may have moved on, and
+/// files of two commits are no model.
+pub(super) fn begun_commit(
+    folder: &Path,
+    repository: &str,
+    revision: Option<&str>,
+) -> Option<String> {
+    let half = half(folder).filter(|half| {
+        half.repository == repository && revision.is_none_or(|asked| asked == half.revision)
+    })?;
+    half.commit.filter(|commit| is_commit(commit))
+}
+
+/// Whether what lies in a folder is of this commit, as far as a download of ours put it there.
+pub(super) fn is_of_commit(folder: &Path, commit: &str) -> bool {
+    let held = match half(folder) {
+        Some(half) => half.commit,
+        None => match origin(folder).filter(|origin| origin.repository.is_some()) {
+            Some(origin) => origin.commit,
+            None => return true,
+        },
+    };
+    held.as_deref() == Some(commit) && is_commit(commit)
+}
+
+/// Whether this names one content for ever: a commit's hash (SHA-1 or SHA-256) and no branch or tag.
+fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Notes a download before its first byte comes.

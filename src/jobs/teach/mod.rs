@@ -232,6 +232,9 @@ impl Class<'_> {
         let path = file_of(&self.catalog.info.root, &record.path);
         let bytes = fs::read(&path)
             .map_err(|error| TeacherError::Picture(format!("cannot read the picture: {error}")))?;
+        if record.file.hash() != Some(media::hash_bytes(&bytes)) {
+            return Err(TeacherError::Picture(JobError::Changed.to_string()));
+        }
         let mime = match bytes.as_slice() {
             [0x89, b'P', b'N', b'G', ..] => Some("image/png"),
             [0xff, 0xd8, ..] => Some("image/jpeg"),

@@ -29,10 +29,10 @@ use crate::jobs::model_host::ModelHost;
 use crate::jobs::model_host::TuneBase;
 use crate::jobs::model_host::announce_models;
 use crate::jobs::model_host::tune_base;
-use crate::jobs::prepare::with_splits;
 use crate::jobs::presets::preset_in_use;
 use crate::jobs::progress::Throttle;
-use crate::jobs::shelf;
+use crate::jobs::split;
+use crate::jobs::split::with_splits;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
 use crate::jobs::workers::WorkerOptions;
@@ -47,6 +47,7 @@ use crate::ml::vlm::load_to_tune;
 use crate::ml::vlm::plan_tune;
 use crate::ml::vlm::weights::TuneScope;
 
+use super::adapter;
 use super::memory;
 use super::runs;
 use super::talks;
@@ -82,6 +83,8 @@ pub(in crate::jobs) fn estimate(
     events: &EventSender,
 ) -> Result<(), JobError> {
     let (catalog, _) = store.snapshot()?;
+    // As the run would find it, which cuts and keeps the splits that are lacking; an estimate changes nothing.
+    let catalog = split::foreseen(catalog, &settings.aspects)?;
     let ready = ready(catalog, options, settings.clone())?;
     let plan = plan_tune(
         &ready.base.files,
@@ -148,6 +151,10 @@ pub(in crate::jobs) fn tune(
         TuneWish::New(settings) => (*settings, None),
         TuneWish::Resume(id) => {
             let run = runs::find(home, &id)?;
+            if !run.can_resume() {
+                let words = format!("{id} is not a fine-tuning that was cut off: start a new one");
+                return Err(MlError::Input(words).into());
+            }
             (run.settings.clone(), Some(run))
         }
     };
@@ -173,7 +180,7 @@ pub(in crate::jobs) fn tune(
     };
     work.before = work.run.seconds;
     let outcome = work.train(&ready, context);
-    work.end(&ready, outcome, failed, context, (store, &options))
+    work.end(&ready, outcome, failed, (store, &options))
 }
 
 /// A dataset without a split gets one of each aspect before anything learns from it.
@@ -385,112 +392,36 @@ impl Work<'_> {
         ready: &Ready,
         outcome: Result<TuneOutcome, JobError>,
         failed: Vec<FailedItem>,
-        context: &JobContext,
         (store, options): (&StoreHandle, &WorkerOptions),
     ) -> Result<JobReport, JobError> {
-        let (status, adapter, note) = match outcome {
-            Ok(outcome) => match outcome.stopped {
-                None => (RunStatus::Done, outcome.adapter, None),
-                Some(note) => (RunStatus::Stopped, outcome.adapter, Some(note)),
-            },
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
             // The run stays as its last checkpoint left it, ready to resume.
-            Err(error) if context.is_leaving() || is_mendable(&error) => return Err(error),
-            Err(JobError::Interrupted(stop)) => {
-                let Some(adapter) = self.best() else {
-                    self.run.status = RunStatus::Stopped;
-                    self.save()?;
-                    return Err(stop.into());
-                };
-                (RunStatus::Stopped, adapter, None)
-            }
+            Err(error) if can_go_on(&error) => return Err(error),
             Err(error) => {
                 self.run.status = RunStatus::Failed(error.to_string());
                 self.save()?;
                 return Err(error);
             }
         };
-        let place = self.place(ready, &adapter)?;
-        self.run.status = status;
-        self.run.adapter = Some(place.display().to_string());
+        let info = &ready.catalog.info;
+        adapter::place(self.home, &mut self.run, outcome.adapter, Some(info))?;
+        self.run.status = match outcome.stopped {
+            None => RunStatus::Done,
+            Some(_) => RunStatus::Stopped,
+        };
         self.save()?;
-        // What is left is the checkpoint, which nobody goes on from.
-        fs::remove_file(self.folder().join("checkpoint.safetensors")).ok();
+        adapter::drop_checkpoint(self.home, &self.run);
         announce_models(store, options)?;
-        Ok(self.report(failed, note))
-    }
-
-    fn best(&self) -> Option<PathBuf> {
-        let name = format!("best-{}", self.run.best_epoch?);
-        let folder = self.folder().join(name);
-        folder.is_dir().then_some(folder)
-    }
-
-    /// Puts the adapter among the models.
-    fn place(&self, ready: &Ready, adapter: &Path) -> Result<PathBuf, JobError> {
-        let aspects = &ready.settings.aspects;
-        let aspect = match aspects.as_slice() {
-            [only] => Some(*only),
-            _ => None,
-        };
-        shelf::place_adapter(
-            self.home,
-            adapter,
-            shelf::MadeAdapter {
-                name: self.run.id.0.clone(),
-                summary: format!(
-                    "Tuned here on {} conversations about {} ({} preset, epoch {})",
-                    self.run.num_conversations[0],
-                    aspects
-                        .iter()
-                        .map(|aspect| aspect.name())
-                        .collect::<Vec<_>>()
-                        .join(", "),
-                    ready.settings.preset,
-                    self.run.best_epoch.unwrap_or(0)
-                ),
-                base: ready.base.name.clone(),
-                aspect,
-                dataset: ready.catalog.info.dataset.clone(),
-                scale: ready.catalog.info.scale,
-                wording: ready.preset.name.clone(),
-            },
-        )
-    }
-
-    fn report(&self, failed: Vec<FailedItem>, note: Option<String>) -> JobReport {
-        let run = &self.run;
-        let of = |epoch: Option<u32>| run.epochs.iter().find(|known| Some(known.epoch) == epoch);
-        let words = |epoch: Option<&crate::domain::TuneEpoch>| {
-            let Some(epoch) = epoch else {
-                return "unknown".to_owned();
-            };
-            let share = epoch.val.word_accuracy;
-            let share = share.map_or_else(String::new, |share| {
-                format!(", {:.1} % of words", share * 100.0)
-            });
-            format!("{:.4}{share}", epoch.val.loss)
-        };
-        let note = note.map_or_else(String::new, |note| format!("; {note}"));
-        JobReport {
-            done: run.steps_done,
-            failed,
-            summary: format!(
-                "{} is among the models: best epoch {} of {}, validation loss {} (before: {}){note}",
-                run.id,
-                run.best_epoch.unwrap_or(0),
-                run.epochs.len().saturating_sub(1),
-                words(of(run.best_epoch)),
-                words(of(Some(0))),
-            ),
-            ..JobReport::default()
-        }
+        Ok(adapter::report(&self.run, failed, outcome.stopped))
     }
 }
 
-/// Whether the cause lies outside the run, so that it can go on once that is mended.
-const fn is_mendable(error: &JobError) -> bool {
+/// Whether what ended the work leaves a run that can go on: somebody stopped it, in whichever way, or the cause lies outside
+/// of it and can be mended.
+const fn can_go_on(error: &JobError) -> bool {
     matches!(
         error,
-        JobError::File { .. } | JobError::Ml(MlError::Vanished(_))
+        JobError::Interrupted(_) | JobError::File { .. } | JobError::Ml(MlError::Vanished(_))
     )
 }

@@ -75,6 +75,8 @@ pub struct Tuner {
     seen_bytes: usize,
     /// Whether layers are kept by their inputs alone.
     is_checkpointed: bool,
+    /// Bytes for layers that are kept whole all the same.
+    room: u64,
 }
 
 impl Tuner {
@@ -102,6 +104,7 @@ impl Tuner {
             seen: Vec::new(),
             seen_bytes: 0,
             is_checkpointed: true,
+            room: model.plan.need.kept,
             model,
         })
     }
@@ -110,6 +113,13 @@ impl Tuner {
     #[must_use]
     pub fn without_checkpoints(mut self) -> Self {
         self.is_checkpointed = false;
+        self
+    }
+
+    /// Keeps layers whole as far as these bytes go, in place of what the plan has room for.
+    #[must_use]
+    pub const fn with_room(mut self, bytes: u64) -> Self {
+        self.room = bytes;
         self
     }
 
@@ -205,9 +215,11 @@ impl Tuner {
     ) -> Result<Heard, MlError> {
         let known = self.known(lesson.picture);
         let mut tape = match self.is_checkpointed {
-            true => Tape::on(),
+            true => Tape::with_room(self.room),
             false => Tape::off(),
         };
+        let graphs = self.model.plan.graphs;
+        tape.layers_of(graphs.tower);
         let backbone = &*self.model.backbone;
         let seen = match known {
             Some(seen) => seen,
@@ -222,6 +234,7 @@ impl Tuner {
         if told.targets.is_empty() {
             return Ok(heard);
         }
+        tape.layers_of(graphs.decoder);
         let states = backbone.whole_taped(&told.sequence, &seen, &mut tape)?;
         let rows = rows_of(&states, &told)?;
         let (sum, grad) = self.head(&rows, &told, grads)?;

@@ -20,6 +20,8 @@ pub struct Sizes {
     pub max_len: usize,
     /// Width of the vision tower, of its feed-forward, and its heads.
     pub vision: [usize; 3],
+    /// Layers of the vision tower.
+    pub vision_layers: usize,
     /// Patches of the largest picture or slice.
     pub patches: usize,
     /// Pictures and slices that go through the tower together on a CPU, and on a GPU.
@@ -210,6 +212,54 @@ pub fn choose(load: &Load<'_>, device: &Device, name: &str, free: Option<u64>) -
     (fit, form)
 }
 
+/// Bytes of one layer's activations, which training may keep for the way back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LayerGraphs {
+    /// Of the vision tower; 0 where it is not trained.
+    pub tower: u64,
+    /// Of the decoder.
+    pub decoder: u64,
+}
+
+impl LayerGraphs {
+    /// Of a model of which `trained` is trained.
+    pub fn of(
+        trained: &BTreeMap<String, Vec<usize>>,
+        sizes: &Sizes,
+        form: Form,
+        is_gpu: bool,
+    ) -> Self {
+        let bytes = number_bytes(form, is_gpu);
+        let tower = match trained.keys().any(|name| is_tower(name)) {
+            true => tower_graph(sizes, is_gpu) * bytes,
+            false => 0,
+        };
+        Self {
+            tower,
+            decoder: decoder_graph(sizes, is_gpu) * bytes,
+        }
+    }
+
+    /// Bytes of all layers; the tower's run once for every few slices of a picture.
+    const fn all(self, sizes: &Sizes, is_gpu: bool) -> u64 {
+        let [together, all] = [sizes.pictures[is_gpu as usize], sizes.pictures[1]];
+        let runs = sizes.vision_layers * all.div_ceil(together);
+        self.tower * runs as u64 + self.decoder * sizes.llm.num_hidden_layers as u64
+    }
+}
+
+/// Bytes of graphs that are kept so that layers need not run twice: all, or half of what is free beside the rest. The
+/// other half is left for whatever else runs on the machine. None where nobody tells what is free.
+fn kept(all: u64, need: u64, free: Option<u64>) -> u64 {
+    let spare = free.map_or(0, |free| free.saturating_sub(need) / 2);
+    all.min(spare)
+}
+
+/// Whether a tensor is of the vision tower.
+fn is_tower(name: &str) -> bool {
+    TOWERS.iter().any(|tower| name.contains(tower))
+}
+
 /// What training parts of a model takes, one conversation at a time: the frozen weights, what enters each layer, the
 /// largest layer's activations with their gradients, and what is trained.
 pub fn tune_need(
@@ -230,9 +280,8 @@ pub fn tune_need(
     let llm = &sizes.llm;
     let tokens = sizes.max_len as u64;
     let inputs = tokens * (llm.hidden_size * (llm.num_hidden_layers + 2)) as u64;
-    let kept = TRAINED_COPIES * 4 * num_trained;
-    let is_tower = |name: &String| TOWERS.iter().any(|tower| name.contains(tower));
-    let seeing = match trained.keys().any(is_tower) {
+    let copies = TRAINED_COPIES * 4 * num_trained;
+    let seeing = match trained.keys().any(|name| is_tower(name)) {
         true => tower_graph(sizes, is_gpu),
         false => tower(sizes, is_gpu),
     };
@@ -254,8 +303,9 @@ pub fn tune_need(
         trained: match is_gpu {
             // What the device computes with; the rest stays with the optimiser.
             true => num_trained * 2 * bytes,
-            false => kept,
+            false => copies,
         },
+        kept: 0,
     }
 }
 
@@ -296,14 +346,15 @@ fn decoder_graph(sizes: &Sizes, is_gpu: bool) -> u64 {
     stream + feed_forward + attention
 }
 
-/// The best form of the frozen weights for a device with so much free memory, or the one that was asked for.
+/// The best form of the frozen weights for a device with so much free memory, or the one that was asked for; what it
+/// takes, and each layer's graph.
 pub fn choose_tune(
     parts: (&Wanted, &BTreeMap<String, Vec<usize>>),
     sizes: &Sizes,
     asked: Option<Form>,
     device: &Device,
     free: Option<u64>,
-) -> (Form, TuneNeed) {
+) -> (Form, TuneNeed, LayerGraphs) {
     let is_gpu = !device.is_cpu();
     let forms = match asked {
         Some(form) => vec![form],
@@ -316,7 +367,10 @@ pub fn choose_tune(
             break;
         }
     }
-    chosen
+    let (form, mut need) = chosen;
+    let graphs = LayerGraphs::of(parts.1, sizes, form, is_gpu);
+    need.kept = kept(graphs.all(sizes, is_gpu), need.total(), free);
+    (form, need, graphs)
 }
 
 #[cfg(test)]
@@ -351,6 +405,7 @@ mod tests {
             llm,
             max_len: 100,
             vision: [64, 128, 2],
+            vision_layers: 3,
             patches: 50,
             pictures: [3, 10],
         }

@@ -11,7 +11,7 @@ use super::architecture::Architecture;
 use super::backbone::Backbone;
 use super::decoding::GenerateSettings;
 use super::files::ModelFiles;
-use super::fit::{self, Sizes};
+use super::fit::{self, LayerGraphs, Sizes};
 use super::local::{LocalModel, Room};
 use super::ops::Mode;
 use super::weights::{Adapter, Census, Form, Shelf, Source, TuneScope, Tuned, Wanted, Weights};
@@ -247,6 +247,8 @@ pub struct TunePlan {
     pub form: Form,
     /// Memory.
     pub need: TuneNeed,
+    /// Bytes of a layer's graph.
+    pub graphs: LayerGraphs,
     /// Bytes free on the device.
     pub free: Option<u64>,
 }
@@ -316,11 +318,12 @@ fn plan_of(
     sizes.max_len = max_len;
     let free = free_memory(&open.device);
     let parts = (wanted, &trained);
-    let (form, need) = fit::choose_tune(parts, &sizes, wish.form, &open.device, free);
+    let (form, need, graphs) = fit::choose_tune(parts, &sizes, wish.form, &open.device, free);
     Ok(TunePlan {
         trained,
         form,
         need,
+        graphs,
         free,
     })
 }

@@ -4,8 +4,9 @@
 //! candle has no such thing. A model calls [`Tape::layer`] around each of its layers. In inference ([`Tape::off`]) that is
 //! the layer itself. Where something is trained, the layer runs, what it computed on the way is let go, and its result
 //! goes on as a leaf; on the way back ([`Tape::backward`]) the layer runs once more on its input, with the gradient of
-//! its result. So memory is one layer's activations and the inputs of all. What stands between layers is an ordinary
-//! graph of candle's.
+//! its result. So memory is one layer's activations and the inputs of all. Where there is room for more
+//! ([`Tape::with_room`]), what some layers computed is kept after all, and these run once. What stands between layers is
+//! an ordinary graph of candle's.
 //!
 //! **Source** T. Chen et al., "Training deep nets with sublinear memory cost", arXiv 1604.06174, section 4.
 
@@ -56,26 +57,56 @@ struct Segment<'a> {
     run: Run<'a>,
     /// What left it.
     output: Tensor,
+    /// What it computed on the way, where that was kept.
+    kept: Option<Kept>,
+}
+
+/// A layer's graph.
+struct Kept {
+    /// What entered it: a leaf where something leads on.
+    input: Tensor,
+    /// What left it, with the graph behind it.
+    output: Tensor,
 }
 
 /// The layers that ran, in order.
 pub struct Tape<'a> {
     /// `None`: layers run as they are.
     segments: Option<Vec<Segment<'a>>>,
+    /// Bytes that are left for graphs.
+    room: u64,
+    /// Bytes that the graph of a layer to come takes.
+    layer: u64,
 }
 
 impl<'a> Tape<'a> {
     /// Layers run as they are; gradients, where there are any, are candle's own: for inference, and to hold the other
     /// way against it.
     pub const fn off() -> Self {
-        Self { segments: None }
+        Self {
+            segments: None,
+            room: 0,
+            layer: 0,
+        }
     }
 
     /// Layers are kept by their inputs.
     pub const fn on() -> Self {
+        Self::with_room(0)
+    }
+
+    /// Layers are kept whole as far as `room` bytes go, and the others by their inputs.
+    pub const fn with_room(room: u64) -> Self {
         Self {
             segments: Some(Vec::new()),
+            room,
+            layer: u64::MAX,
         }
+    }
+
+    /// Says how many bytes the graph of each layer to come takes; before it is said, none is kept.
+    pub const fn layers_of(&mut self, bytes: u64) {
+        self.layer = bytes;
     }
 
     /// Runs a layer on `x`. It must answer the same whenever it is run on the same input.
@@ -90,16 +121,26 @@ impl<'a> Tape<'a> {
         let Some(segments) = &mut self.segments else {
             return run(x);
         };
-        let out = run(&x.detach())?;
+        let has_room = self.layer <= self.room;
+        let input = match has_room {
+            true => leaf(x)?,
+            false => x.detach(),
+        };
+        let out = run(&input)?;
         // Where neither the input nor the layer is trained nothing leads back.
         if !x.track_op() && !out.track_op() {
             return Ok(out);
         }
         let output = Var::from_tensor(&out.detach())?.into_inner();
+        if has_room {
+            self.room -= self.layer;
+        }
+        let kept = has_room.then_some(Kept { input, output: out });
         segments.push(Segment {
             input: x.clone(),
             run: Box::new(run),
             output: output.clone(),
+            kept,
         });
         Ok(output)
     }
@@ -170,13 +211,15 @@ impl<'a> Tape<'a> {
 }
 
 impl Segment<'_> {
-    /// Runs the layer again: gradients of what is trained in it, and that of its input where something leads on.
+    /// Gradients of what is trained in the layer, and that of its input where something leads on.
     fn back(&self, grad: &Tensor) -> Result<Option<(GradStore, Option<Tensor>)>> {
-        let input = match self.input.track_op() {
-            true => Var::from_tensor(&self.input.detach())?.into_inner(),
-            false => self.input.clone(),
+        let (input, out) = if let Some(Kept { input, output }) = &self.kept {
+            (input.clone(), output.clone())
+        } else {
+            let input = leaf(&self.input)?;
+            let out = (self.run)(&input)?;
+            (input, out)
         };
-        let out = (self.run)(&input)?;
         if !out.track_op() {
             return Ok(None);
         }
@@ -186,6 +229,14 @@ impl Segment<'_> {
             false => None,
         };
         Ok(Some((store, input_grad)))
+    }
+}
+
+/// What enters a layer whose graph is wanted: cut off from what is behind it, and a variable where something is.
+fn leaf(x: &Tensor) -> Result<Tensor> {
+    match x.track_op() {
+        true => Ok(Var::from_tensor(&x.detach())?.into_inner()),
+        false => Ok(x.clone()),
     }
 }
 
@@ -234,7 +285,13 @@ mod tests {
     fn gradients_are_those_of_the_whole_graph() -> Result<()> {
         let vars = vars()?;
         let mut gradients = Vec::new();
-        for mut tape in [Tape::off(), Tape::on()] {
+        let roomy = |room: u64| {
+            let mut tape = Tape::with_room(room);
+            tape.layers_of(10);
+            tape
+        };
+        // Room for none, for two of the four layers with something to learn, and for all.
+        for mut tape in [Tape::off(), Tape::on(), roomy(25), roomy(1_000)] {
             let out = run(&vars, &mut tape)?;
             let mut grads = Grads::default();
             tape.backward(&out.sqr()?.sum_all()?, &vars, &mut grads)?;
@@ -247,7 +304,7 @@ mod tests {
         gradients.push(grads);
         for var in &vars {
             let of = |at: usize| gradients[at].get(var).unwrap().flatten_all();
-            for at in [1, 2] {
+            for at in 1..gradients.len() {
                 let apart = (of(0)? - of(at)?)?.abs()?.max(0)?.to_scalar::<f32>()?;
                 assert!(apart < 1e-5, "{apart}");
             }

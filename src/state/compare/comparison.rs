@@ -133,7 +133,10 @@ impl Comparison {
                 .filter(|row| row.predicted(aspect).is_some() && is_lesson(row, aspect))
                 .count();
         }
-        comparison.verdict = known::verdict(&project.info.dataset, aspect, &comparison);
+        comparison.verdict = match project.settings.ground_truth.get(aspect) {
+            None => known::verdict(&project.info.dataset, aspect, &comparison),
+            Some(_) => known::against_study(&project.info.dataset, aspect),
+        };
         comparison
     }
 

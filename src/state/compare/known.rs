@@ -49,12 +49,31 @@ const METHODS: [Known; 4] = [
     },
 ];
 
+/// Whether methods are known that were measured on this dataset.
+fn has_methods(dataset: &str, aspect: Aspect) -> bool {
+    dataset.to_lowercase().contains("agiqa-3k")
+        && METHODS.iter().any(|method| method.srcc(aspect).is_some())
+}
+
 /// How good the figures are against known methods; `None` where the dataset is another one or the figure undefined.
+/// A place among them is one over all that they were measured on: without that, the sentence says what is lacking.
 pub(super) fn verdict(dataset: &str, aspect: Aspect, comparison: &Comparison) -> Option<String> {
-    if !dataset.to_lowercase().contains("agiqa-3k") {
+    if !has_methods(dataset, aspect) {
         return None;
     }
     let ours = *comparison.figures.srcc.as_ref().ok()?;
+    let (num_pairs, num_rated) = (comparison.pairs.len(), comparison.num_rated);
+    if comparison.split != Some(Split::Test) {
+        let words = "Published methods were measured on AGIQA-3K's test list. Choose test to hold the predictor \
+                     against them.";
+        return Some(words.to_owned());
+    }
+    if num_pairs != num_rated {
+        return Some(format!(
+            "Published methods were measured on all of AGIQA-3K's test list; {num_pairs} of {num_rated} pictures have \
+             a score. Score the others to hold the predictor against them."
+        ));
+    }
     let mut below = Vec::new();
     let mut above = Vec::new();
     for method in &METHODS {
@@ -70,11 +89,16 @@ pub(super) fn verdict(dataset: &str, aspect: Aspect, comparison: &Comparison) ->
         (_, true) => format!("above {}", listed(&below)),
         _ => format!("above {}, below {}", listed(&below), listed(&above)),
     };
-    let mut sentence = format!("SRCC {ours:.3} is {place} on AGIQA-3K's test list.");
-    if comparison.split != Some(Split::Test) {
-        sentence.push_str(" Choose test to hold it against them on the same list.");
-    }
-    Some(sentence)
+    Some(format!(
+        "SRCC {ours:.3} is {place} on AGIQA-3K's test list."
+    ))
+}
+
+/// What is said where the ground truth is a study's: no method is known that was held against it.
+pub(super) fn against_study(dataset: &str, aspect: Aspect) -> Option<String> {
+    let words = "Published methods were measured against AGIQA-3K's own opinion scores. Take them as the ground truth \
+                 to hold the predictor against those methods.";
+    has_methods(dataset, aspect).then(|| words.to_owned())
 }
 
 /// "a, b and c".
@@ -100,6 +124,7 @@ mod tests {
         });
         let mut comparison = Comparison::of_pairs(pairs.collect());
         comparison.split = split;
+        comparison.num_rated = 5;
         comparison
     }
 
@@ -120,13 +145,32 @@ mod tests {
     }
 
     #[test]
-    fn another_part_than_test_is_said_to_be_another_list() {
+    fn another_part_than_test_gives_no_place() {
         let ours = comparison([1.0, 2.0, 3.0, 4.0, 5.0], None);
         let words = verdict("AGIQA-3K", Aspect::Quality, &ours).unwrap_or_default();
         assert!(
-            words.contains("above") && words.contains("Choose test"),
+            !words.contains("above") && words.contains("Choose test"),
             "{words}"
         );
+    }
+
+    #[test]
+    fn a_handful_of_the_test_list_gives_no_place() {
+        let mut ours = comparison([1.0, 2.0, 3.0, 4.0, 5.0], Some(Split::Test));
+        ours.num_rated = 598;
+        let words = verdict("AGIQA-3K", Aspect::Quality, &ours).unwrap_or_default();
+        assert!(
+            !words.contains("above") && words.contains("5 of 598 pictures"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn opinions_of_a_study_give_no_place() {
+        let words = against_study("AGIQA-3K", Aspect::Quality).unwrap_or_default();
+        assert!(words.contains("own opinion scores"), "{words}");
+        assert_eq!(against_study("World", Aspect::Quality), None);
+        assert_eq!(against_study("AGIQA-3K", Aspect::Authenticity), None);
     }
 
     #[test]

@@ -88,8 +88,10 @@ pub enum TuneCommand {
     Start,
     /// Stop; the last checkpoint stays, so that it can go on.
     Stop,
-    /// Go on with a run that was cut off.
+    /// Go on with a run that was stopped or cut off.
     Resume(TuneId),
+    /// End such a run with its best epoch so far.
+    Take(TuneId),
     /// Take a run's checkpoints away.
     Forget(TuneId),
     /// Look at a run.
@@ -135,6 +137,12 @@ pub(super) fn update(state: &mut AppState, command: TuneCommand) -> Vec<Effect> 
             if job(state).is_none() {
                 state.distil.tune.begin(Some(id.clone()));
                 return vec![Effect::Submit(Job::ResumeTuning(id))];
+            }
+        }
+        TuneCommand::Take(id) => {
+            let run = state.distil.tune.run(&id);
+            if run.is_some_and(|run| can_take(state, run)) {
+                return vec![Effect::Submit(Job::TakeTuning(id))];
             }
         }
         TuneCommand::Forget(id) => return vec![Effect::Submit(Job::ForgetTuning(id))],
@@ -296,6 +304,11 @@ pub fn runs(state: &AppState) -> Vec<&TuneRun> {
 /// Whether a run can go on, and no job works on it.
 pub fn can_resume(state: &AppState, run: &TuneRun) -> bool {
     run.can_resume() && job(state).is_none()
+}
+
+/// Whether a run can end with its best epoch so far, and no job works on it.
+pub fn can_take(state: &AppState, run: &TuneRun) -> bool {
+    run.can_take() && job(state).is_none()
 }
 
 /// Models that can be tuned, by what is asked for with what is said: the one in use first.

@@ -432,6 +432,7 @@ fn a_picture_that_cannot_be_decoded_is_passed_over_while_it_is_on_screen() {
     let mut lab = Lab::seated(protocol(Method::Acr5, 6), "Ada");
     let broken = lab.showing().images[0];
     let failed = Event::PictureFailed {
+        hash: ContentHash([broken.0 as u8; 32]),
         image: broken,
         reason: "the file ends too early".to_owned(),
     };

@@ -13,6 +13,8 @@ pub(super) use vote::insert_vote;
 pub(super) use vote::standing_vote;
 pub(super) use vote::vote_of;
 
+use std::collections::HashMap;
+
 use rusqlite::Connection;
 use rusqlite::OptionalExtension as _;
 use rusqlite::Row;
@@ -89,22 +91,31 @@ impl Project {
             })
     }
 
-    /// Keeps what a study's votes come to under an aspect, in place of what they came to before.
+    /// Keeps what a study's votes come to under an aspect, in place of what they came to before; answers the pictures
+    /// whose opinion changed, in the order of their hashes. Nothing else is written: a vote changes few of many.
     pub fn set_study_mos(
         &mut self,
         study: StudyId,
         aspect: Aspect,
         mos: &[StudyMos],
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<ContentHash>, StoreError> {
         self.write("save the study's MOS", |tx| {
-            tx.execute(
-                "DELETE FROM study_mos WHERE study_id = ?1 AND aspect = ?2",
-                (study.0, aspect.name()),
-            )?;
+            let held = mos_of(tx, study, aspect)?.into_iter();
+            let mut left: HashMap<ContentHash, StudyMos> =
+                held.map(|row| (row.hash, row)).collect();
+            let mut changed = Vec::new();
             for row in mos {
-                insert_mos(tx, study, aspect, row)?;
+                if left.remove(&row.hash).as_ref() != Some(row) {
+                    save_mos(tx, study, aspect, row)?;
+                    changed.push(row.hash);
+                }
             }
-            Ok(())
+            for hash in left.into_keys() {
+                delete_mos(tx, study, aspect, hash)?;
+                changed.push(hash);
+            }
+            changed.sort_unstable();
+            Ok(changed)
         })
     }
 
@@ -186,23 +197,25 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Study> {
     })
 }
 
-fn insert_mos(
+fn save_mos(
     conn: &Connection,
     study: StudyId,
     aspect: Aspect,
     row: &StudyMos,
 ) -> rusqlite::Result<()> {
-    conn.prepare_cached("INSERT INTO study_mos VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-        .execute((
-            study.0,
-            aspect.name(),
-            row.hash.0,
-            row.mos,
-            row.std,
-            row.ci95,
-            row.num_ratings,
-            &row.screening,
-        ))?;
+    conn.prepare_cached(
+        "INSERT OR REPLACE INTO study_mos VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute((
+        study.0,
+        aspect.name(),
+        row.hash.0,
+        row.mos,
+        row.std,
+        row.ci95,
+        row.num_ratings,
+        &row.screening,
+    ))?;
     Ok(())
 }
 
@@ -213,15 +226,42 @@ pub(super) fn mos_of(
     aspect: Aspect,
 ) -> rusqlite::Result<Vec<StudyMos>> {
     conn.prepare_cached("SELECT * FROM study_mos WHERE study_id = ?1 AND aspect = ?2")?
-        .query_map((study.0, aspect.name()), |row| {
-            Ok(StudyMos {
-                hash: ContentHash(row.get("hash")?),
-                mos: row.get("mos")?,
-                std: row.get("std")?,
-                ci95: row.get("ci95")?,
-                num_ratings: row.get("num_ratings")?,
-                screening: row.get("screening")?,
-            })
-        })?
+        .query_map((study.0, aspect.name()), mos_from_row)?
         .collect()
+}
+
+/// What one picture came to under an aspect of a study.
+pub(super) fn one_mos(
+    conn: &Connection,
+    study: StudyId,
+    aspect: Aspect,
+    hash: ContentHash,
+) -> rusqlite::Result<Option<StudyMos>> {
+    conn.prepare_cached(
+        "SELECT * FROM study_mos WHERE study_id = ?1 AND aspect = ?2 AND hash = ?3",
+    )?
+    .query_row((study.0, aspect.name(), hash.0), mos_from_row)
+    .optional()
+}
+
+fn mos_from_row(row: &Row<'_>) -> rusqlite::Result<StudyMos> {
+    Ok(StudyMos {
+        hash: ContentHash(row.get("hash")?),
+        mos: row.get("mos")?,
+        std: row.get("std")?,
+        ci95: row.get("ci95")?,
+        num_ratings: row.get("num_ratings")?,
+        screening: row.get("screening")?,
+    })
+}
+
+fn delete_mos(
+    conn: &Connection,
+    study: StudyId,
+    aspect: Aspect,
+    hash: ContentHash,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM study_mos WHERE study_id = ?1 AND aspect = ?2 AND hash = ?3")?
+        .execute((study.0, aspect.name(), hash.0))?;
+    Ok(())
 }

@@ -393,6 +393,37 @@ fn a_study_as_ground_truth_is_never_mixed_and_is_undone() {
 }
 
 #[test]
+fn opinions_are_written_where_they_changed_and_told() {
+    let (mut world, study) = world();
+    let opinion = |picture: u64, mos: f64| StudyMos {
+        hash: hash(picture),
+        mos,
+        std: None,
+        ci95: None,
+        num_ratings: 1,
+        screening: "none".to_owned(),
+    };
+    let mut set = |opinions: &[StudyMos]| {
+        let before = world.project.conn.total_changes();
+        let changed = world
+            .project
+            .set_study_mos(study.id, Aspect::Quality, opinions)
+            .unwrap();
+        let written = world.project.conn.total_changes() - before;
+        let held = world.project.study_mos(study.id, Aspect::Quality).unwrap();
+        assert_eq!(held, opinions);
+        (changed, written)
+    };
+    let first: Vec<StudyMos> = (0..20).map(|picture| opinion(picture, 3.0)).collect();
+    assert_eq!(set(&first).0.len(), 20);
+    assert_eq!(set(&first), (vec![], 0));
+    let mut next = first.clone();
+    next[4] = opinion(4, 4.0);
+    next.remove(7);
+    assert_eq!(set(&next), (vec![hash(4), hash(7)], 2));
+}
+
+#[test]
 fn an_import_leaves_the_datasets_own_truth_as_it_was() {
     let (mut world, study) = world();
     let mut settings = world.project.settings().unwrap();

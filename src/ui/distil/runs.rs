@@ -137,14 +137,7 @@ fn run_words(run: &TuneRun) -> String {
 }
 
 fn run_buttons(ui: &mut Ui, state: &AppState, run: &TuneRun, out: &mut Vec<Command>) {
-    if tune::can_resume(state, run)
-        && ui
-            .button("Resume")
-            .on_hover_text("From the last checkpoint")
-            .clicked()
-    {
-        push(out, TuneCommand::Resume(run.id.clone()));
-    }
+    open_buttons(ui, state, run, out);
     let is_busy = tune::job(state).is_some();
     if run.adapter.is_some() {
         let hint = "The project's pictures are described by it from now on; Models brings the former model back";
@@ -169,5 +162,28 @@ fn run_buttons(ui: &mut Ui, state: &AppState, run: &TuneRun, out: &mut Vec<Comma
             .clicked()
     {
         push(out, TuneCommand::Forget(run.id.clone()));
+    }
+}
+
+/// What can be done with a run that has not ended.
+fn open_buttons(ui: &mut Ui, state: &AppState, run: &TuneRun, out: &mut Vec<Command>) {
+    if tune::can_resume(state, run)
+        && ui
+            .button("Resume")
+            .on_hover_text("From the last checkpoint")
+            .clicked()
+    {
+        push(out, TuneCommand::Resume(run.id.clone()));
+    }
+    let hint =
+        "Ends the run here: its best epoch so far becomes the adapter, and the checkpoint goes";
+    if tune::can_take(state, run)
+        && ui
+            .button("Take the best epoch")
+            .accessible_name(format!("Take the best epoch of {}", run.id))
+            .on_hover_text(hint)
+            .clicked()
+    {
+        push(out, TuneCommand::Take(run.id.clone()));
     }
 }

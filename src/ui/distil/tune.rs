@@ -385,8 +385,12 @@ fn fit(ui: &mut Ui, found: &TuneEstimate) {
             "It takes about {need} with weights as {form}; how much is free is not known here"
         ),
         (Some(free), true) => format!(
-            "It fits: about {need} of the {} that are free, with weights as {form}",
-            bytes_words(free)
+            "It fits: about {need} of the {} that are free, with weights as {form}{}",
+            bytes_words(free),
+            match found.need.kept {
+                0 => String::new(),
+                kept => format!("; another {} make it faster", bytes_words(kept)),
+            }
         ),
         (Some(free), false) => format!(
             "Too large: it takes about {need} with weights as {form}, and {} are free",

@@ -54,7 +54,8 @@ fn describe(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
     let (words, hint) = if num_images == 0 {
         (
             "Described already".to_owned(),
-            "Every picture here has a description of these aspects".to_owned(),
+            "Every picture here has a description of these aspects by the model and wording in use"
+                .to_owned(),
         )
     } else {
         let time = actions::describe_seconds(&state.jobs, num_texts).map_or_else(

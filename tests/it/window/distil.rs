@@ -421,6 +421,7 @@ fn estimate(settings: TuneSettings, free: u64) -> TuneEstimate {
         need: TuneNeed {
             model: MemoryNeed::default(),
             trained: 3_000_000_000,
+            kept: 0,
         },
         free: Some(free),
     }
@@ -537,6 +538,29 @@ fn a_run_is_followed_stopped_and_gone_on_with() {
     let id = TuneId("tuned-1".to_owned());
     let jobs = submitted(&window, |job| matches!(job, Job::ResumeTuning(_)));
     assert_eq!(jobs, [Job::ResumeTuning(id)]);
+}
+
+#[test]
+fn a_stopped_run_can_end_with_its_best_epoch() {
+    let mut world = distil(taught(), Step::Tune);
+    let mut stopped = run("fox", RunStatus::Running);
+    world.hear(Event::Tunings(vec![stopped.clone()]));
+    let mut window = world::window(world, SIZE);
+    window.get_by_label("Resume");
+    assert!(
+        window
+            .query_by_label("Take the best epoch of fox")
+            .is_none()
+    );
+    stopped.best_epoch = Some(2);
+    window
+        .state_mut()
+        .hear(Event::TuneChanged(Box::new(stopped)));
+    window.run_steps(3);
+    window.get_by_label("Take the best epoch of fox").click();
+    window.run_steps(3);
+    let jobs = submitted(&window, |job| matches!(job, Job::TakeTuning(_)));
+    assert_eq!(jobs, [Job::TakeTuning(TuneId("fox".to_owned()))]);
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn with_card(dataset: &str) -> World {
     };
     let mut catalog = world::catalog(20);
     catalog.scores = vec![world::score(3, 1.5)];
-    catalog.predictors = vec![PredictorCard {
+    let card = PredictorCard {
         id: PredictorId(0),
         name: "mini quality".to_owned(),
         aspect: Aspect::Quality,
@@ -136,8 +136,9 @@ fn with_card(dataset: &str) -> World {
         val: Some(figures(0.625)),
         test: Some(figures(0.6)),
         run: None,
-    }];
+    };
     let mut world = World::with(catalog);
+    world.hear(Event::EmbeddedPredictors(vec![card]));
     world.tell(Command::Inspect(ImageId(3)));
     world
 }

@@ -239,6 +239,7 @@ fn shelf() -> Shelf {
             kind: ModelKind::Model,
             repository: "owner/rival".to_owned(),
             revision: "main".to_owned(),
+            commit: None,
             include: Vec::new(),
             licence: None,
             bytes: Some(16_000_000_000),

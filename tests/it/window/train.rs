@@ -316,6 +316,28 @@ fn of_several_runs_one_can_be_stopped_or_all() {
 }
 
 #[test]
+fn the_jobs_of_a_cross_validation_leave_room_for_the_screen() {
+    let mut world = training(catalog());
+    for id in 1..=30 {
+        let job = Job::Train(TrainSettings::new(Aspect::Quality));
+        world.state.jobs.submitted(JobId(id), job);
+        world.hear(Event::JobStarted {
+            job: JobId(id),
+            title: format!("Train part {id}"),
+            can_pause: true,
+        });
+    }
+    let mut window = world::window(world, SIZE);
+    window.get_by_label("Train part 3");
+    assert!(window.query_by_label("Train part 4").is_none());
+    window.get_by_label("and 27 more waiting").click();
+    window.run_steps(16);
+    window.get_by_label("Train part 4");
+    let top = window.get_by_label("Train part 1").rect().top();
+    assert!(top > SIZE[1] - 400.0, "the strip begins at {top}");
+}
+
+#[test]
 fn runs_that_were_cut_off_go_on_together() {
     let mut catalog = catalog();
     catalog.runs = vec![

@@ -204,6 +204,7 @@ impl Config {
                 self.vision.intermediate_size,
                 self.vision.num_attention_heads,
             ],
+            vision_layers: self.vision.num_hidden_layers,
             patches: self.vision.num_patches() + 1,
             pictures: [1, 1],
         }

@@ -182,6 +182,7 @@ impl Config {
                 vision.intermediate_size,
                 vision.num_attention_heads,
             ],
+            vision_layers: vision.num_hidden_layers,
             // Slices have about the area of the square, whatever their sides.
             patches: side * side * 21 / 20,
             pictures: match self.max_slice_nums as usize {

@@ -191,6 +191,7 @@ impl Config {
                 self.vision.intermediate_size,
                 self.vision.num_heads,
             ],
+            vision_layers: self.vision.depth,
             patches: self.image.max_pixels as usize / patch,
             pictures: [1, 1],
         }

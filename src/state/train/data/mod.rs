@@ -171,20 +171,17 @@ impl DataSummary {
             self.num_described = train.len() + val.len() + test.len();
             return;
         }
-        let preset = project.settings.preset.as_deref();
         for row in train.iter().chain(val).chain(test) {
-            let Some(description) = row.local_description(settings.aspect) else {
-                continue;
-            };
-            let made = &description.made;
-            let is_of_model = model.is_none_or(|model| made.model.as_ref() == Some(model));
-            let is_of_preset = preset.is_none_or(|preset| made.preset.as_deref() == Some(preset));
-            if is_of_model && is_of_preset {
+            if project.is_described(row, settings.aspect, model) {
                 self.num_described += 1;
                 continue;
             }
+            let Some(description) = row.local_description(settings.aspect) else {
+                continue;
+            };
             self.num_of_others += 1;
             self.others.get_or_insert_with(|| {
+                let made = &description.made;
                 let name = made.model.as_ref().map_or("another model", |tag| &tag.name);
                 match &made.preset {
                     Some(preset) => format!("{name} with the wording {preset}"),
