@@ -97,10 +97,49 @@ const fn quality_opening(loss: usize) -> &'static [&'static str] {
     }
 }
 
+/// What is wrong, in one sentence of one form: the same names in the same order for the same defects. A small model that
+/// always writes the likeliest word can only name what its doubts are not spread over many wordings of.
+fn lead(aspect: Aspect, wrong: &[Planted]) -> String {
+    let nothing = match aspect {
+        Aspect::Authenticity => "no unnatural part",
+        _ => "no flaw",
+    };
+    let listed = Defect::QUALITY.iter().chain(&Defect::AUTHENTICITY);
+    let present = listed.filter(|defect| wrong.iter().any(|p| p.defect == **defect));
+    let names: Vec<&str> = present.map(|defect| flaw(*defect)).collect();
+    let list = match names.split_last() {
+        None => nothing.to_owned(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    };
+    format!("This picture suffers from {list}.")
+}
+
+/// A defect as a noun; no two begin with the same word.
+const fn flaw(defect: Defect) -> &'static str {
+    match defect {
+        Defect::Blur => "blur",
+        Defect::Noise => "noise",
+        Defect::Blocking => "blocking",
+        Defect::Ringing => "halos",
+        Defect::Cast => "a colour cast",
+        Defect::Overexposed => "overexposed areas",
+        Defect::Underexposed => "underexposed areas",
+        Defect::LowResolution => "low resolution",
+        Defect::Banding => "banding",
+        Defect::Warped => "warped shapes",
+        Defect::Doubled => "doubled parts",
+        Defect::Repeating => "repeating texture",
+        Defect::Melted => "melted parts",
+        Defect::Shadows => "impossible shadows",
+        _ => "",
+    }
+}
+
 /// Sharpness, noise, light, colour, composition.
 fn quality(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
     let opening = dice.pick(quality_opening(loss(wrong)));
-    let mut text = vec![opening.to_owned()];
+    let mut text = vec![lead(Aspect::Quality, wrong), opening.to_owned()];
     for p in wrong {
         text.push(fill(dice.pick(fault(p.defect)), shown, p.grade()));
     }
@@ -475,7 +514,7 @@ const fn authenticity_opening(loss: usize) -> &'static [&'static str] {
 /// Whether it could pass for something that nobody generated.
 fn authenticity(shown: &Facts, wrong: &[Planted], dice: &mut Dice) -> Vec<String> {
     let opening = dice.pick(authenticity_opening(loss(wrong)));
-    let mut text = vec![fill(opening, shown, 0)];
+    let mut text = vec![lead(Aspect::Authenticity, wrong), fill(opening, shown, 0)];
     for p in wrong {
         text.push(fill(dice.pick(fault(p.defect)), shown, p.grade()));
     }

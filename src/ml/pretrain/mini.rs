@@ -16,7 +16,7 @@ use super::lesson::{LabelNames, Lesson};
 use super::look::{LookData, LookEpoch, LookSettings, train_look};
 use super::pupil::{BothPatches, Pupil, Tensors, Weights};
 use super::speech::{SpeechData, SpeechEpoch, SpeechExample, SpeechSettings, train_speech};
-use super::tokens::{speech_example, train_tokenizer};
+use super::tokens::{Opening, Told, speech_example, train_tokenizer};
 use super::tower::{TowerEpoch, TowerExample, TowerSettings, train_tower};
 use crate::domain::{Aspect, Conversation, Picture, Preset};
 use crate::ml::MlError;
@@ -55,6 +55,9 @@ pub struct Recipe {
     /// Share of the second step's learning rate at which what makes image tokens goes on learning.
     #[serde(default = "whole_rate")]
     pub vision_rate: f64,
+    /// Times that the first sentence about a demo scene, which says what is wrong with it, counts in the second step.
+    #[serde(default = "once")]
+    pub lead_weight: f64,
     /// Weight of the opinion scores' squared error beside the words' cross entropy in the second step.
     pub score_weight: f64,
     /// Weight beside them of what is known of the picture, foretold from the image tokens alone.
@@ -66,6 +69,10 @@ pub struct Recipe {
 }
 
 const fn whole_rate() -> f64 {
+    1.0
+}
+
+const fn once() -> f64 {
     1.0
 }
 
@@ -336,8 +343,12 @@ impl Material {
     fn examples(&self, spoken: &[&Spoken]) -> Result<Vec<SpeechExample>, MlError> {
         let queries = self.config.query_num;
         let one = |c: &&Spoken| {
-            let truth = (c.picture, c.score);
-            speech_example(&self.chat, queries, &c.conversation, &c.answer, truth)
+            let told = Told {
+                picture: c.picture,
+                score: c.score,
+                opening: c.opening,
+            };
+            speech_example(&self.chat, queries, &c.conversation, &c.answer, told)
         };
         spoken.iter().map(one).collect()
     }
@@ -435,6 +446,7 @@ const fn speech_settings(recipe: &Recipe) -> SpeechSettings {
         vision_rate: recipe.vision_rate,
         weight_decay: 0.05,
         score_weight: recipe.score_weight,
+        lead_weight: recipe.lead_weight,
         facts_weight: recipe.facts_weight,
         label_weight: recipe.label_weight,
         smallest_window: SMALLEST_WINDOW,
@@ -467,6 +479,7 @@ struct Spoken {
     conversation: Conversation,
     answer: String,
     score: f32,
+    opening: Opening,
     column: usize,
 }
 
@@ -489,6 +502,11 @@ fn spoken(preset: &Preset, picture: usize, lesson: &Lesson) -> Vec<Spoken> {
                 conversation,
                 answer: talk.answer.clone(),
                 score,
+                opening: if lesson.is_demo {
+                    Opening::Lead
+                } else {
+                    Opening::Usual
+                },
                 column: column(talk.aspect),
             })
         })

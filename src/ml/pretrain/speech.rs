@@ -26,6 +26,8 @@ pub struct SpeechExample {
     pub image: [usize; 2],
     /// Positions whose token the model must have foretold: the assistant's words and ends.
     pub targets: Vec<usize>,
+    /// How many of them, from the first, are a sentence that counts more than the others.
+    pub lead: usize,
     /// Positions at which the score is read: the user's tokens behind the picture, of message 1 and then of message 3.
     pub readings: Vec<usize>,
     /// Which of them is the last of message 1: what is read there no description has told.
@@ -49,6 +51,8 @@ pub struct SpeechSettings {
     pub weight_decay: f64,
     /// Weight of the score's squared error beside the words' cross entropy.
     pub score_weight: f64,
+    /// Times that a leading sentence's tokens count.
+    pub lead_weight: f64,
     /// Weight of the facts foretold from the image tokens.
     pub facts_weight: f64,
     /// Weight of labels among the facts.
@@ -111,7 +115,12 @@ pub fn train_speech(
         for batch in batches(data.train, settings.batch_size, &mut rng) {
             let rate = schedule(step as f64 / steps as f64) * settings.learning_rate;
             let views = views(batch.len(), data.grid, settings.smallest_window, &mut rng);
-            let out = forward(model, weights, &data, (&batch, &views))?;
+            let shown = Shown {
+                batch: &batch,
+                views: &views,
+                lead_weight: settings.lead_weight,
+            };
+            let out = forward(model, weights, &data, shown)?;
             let facts: Vec<&Facts> = batch.iter().map(|e| &data.facts[e.picture]).collect();
             let facts = facts_loss(&out.facts, &facts, settings.label_weight)?;
             let loss = (out.words + (out.score_error * settings.score_weight)?)?;
@@ -162,6 +171,15 @@ fn batches<'a>(
     batches
 }
 
+/// What one step sees.
+#[derive(Clone, Copy)]
+struct Shown<'a> {
+    batch: &'a [&'a SpeechExample],
+    views: &'a [View],
+    /// Times that a leading sentence's tokens count.
+    lead_weight: f64,
+}
+
 struct Outcome {
     words: Tensor,
     /// Foretold from the image tokens, `(batch, facts)`.
@@ -175,8 +193,9 @@ fn forward(
     model: &MiniCpmV,
     weights: &Weights,
     data: &SpeechData<'_>,
-    (batch, views): (&[&SpeechExample], &[View]),
+    shown: Shown<'_>,
 ) -> Result<Outcome> {
+    let Shown { batch, views, .. } = shown;
     let device = &Device::Cpu;
     let longest = batch
         .iter()
@@ -215,19 +234,13 @@ fn forward(
         .llm()
         .forward_whole(&embeds)?
         .reshape((batch.len() * longest, hidden))?;
-    let (mut rows, mut wanted) = (Vec::new(), Vec::new());
-    for (index, example) in batch.iter().enumerate() {
-        for &target in &example.targets {
-            rows.push((index * longest + target - 1) as u32);
-            wanted.push(example.ids[target]);
-        }
-    }
+    let wanted = wanted(batch, longest, shown.lead_weight);
     let states_at = |rows: &[u32]| states.index_select(&Tensor::new(rows, device)?, 0);
     let logits = model
         .llm()
-        .logits(&states_at(&rows)?.unsqueeze(0)?)?
+        .logits(&states_at(&wanted.rows)?.unsqueeze(0)?)?
         .squeeze(0)?;
-    let words = candle_nn::loss::cross_entropy(&logits, &Tensor::new(wanted, device)?)?;
+    let words = wanted.cross_entropy(&logits)?;
     // 4. Scores from the user's tokens behind the picture
     let (readings, head) = (readings(batch, longest), &weights.score_head);
     let scores = states_at(&readings.rows)?
@@ -242,6 +255,43 @@ fn forward(
         score_error,
         untold: scores.index_select(&Tensor::new(readings.untold, device)?, 0)?,
     })
+}
+
+/// Rows of a batch's hidden states that foretell the assistant's tokens, those tokens, and how much each counts.
+#[derive(Default)]
+struct Wanted {
+    rows: Vec<u32>,
+    ids: Vec<u32>,
+    weights: Vec<f32>,
+}
+
+impl Wanted {
+    /// Weighted mean of the cross entropy of `logits (tokens, vocabulary)`.
+    fn cross_entropy(self, logits: &Tensor) -> Result<Tensor> {
+        let device = logits.device();
+        let (ids, weights) = (
+            Tensor::new(self.ids, device)?,
+            Tensor::new(self.weights, device)?,
+        );
+        let of_wanted = candle_nn::ops::log_softmax(logits, 1)?
+            .gather(&ids.unsqueeze(1)?, 1)?
+            .squeeze(1)?;
+        let total = weights.sum_all()?;
+        (of_wanted * weights)?.sum_all()?.neg()?.div(&total)
+    }
+}
+
+fn wanted(batch: &[&SpeechExample], longest: usize, lead_weight: f64) -> Wanted {
+    let mut all = Wanted::default();
+    for (index, example) in batch.iter().enumerate() {
+        for (at, &target) in example.targets.iter().enumerate() {
+            all.rows.push((index * longest + target - 1) as u32);
+            all.ids.push(example.ids[target]);
+            let weight = if at < example.lead { lead_weight } else { 1.0 };
+            all.weights.push(weight as f32);
+        }
+    }
+    all
 }
 
 /// Where a batch's scores are read among the rows of its hidden states, and what stands against them.
@@ -285,7 +335,12 @@ fn validate(
     for batch in data.val.chunks(size) {
         let batch: Vec<&SpeechExample> = batch.iter().collect();
         let views = vec![View::whole(data.grid); batch.len()];
-        let out = forward(model, weights, data, (&batch, &views))?;
+        let shown = Shown {
+            batch: &batch,
+            views: &views,
+            lead_weight: 1.0,
+        };
+        let out = forward(model, weights, data, shown)?;
         let count: usize = batch.iter().map(|example| example.targets.len()).sum();
         words += f64::from(out.words.to_scalar::<f32>()?) * count as f64;
         tokens += count;
@@ -301,4 +356,43 @@ fn validate(
         val_scores: scores,
         val_seen: seen,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(targets: &[usize], lead: usize) -> SpeechExample {
+        SpeechExample {
+            picture: 0,
+            ids: vec![0, 1, 2, 0, 2],
+            image: [0, 1],
+            targets: targets.to_vec(),
+            lead,
+            readings: vec![1],
+            untold: 0,
+            score: 1.0,
+        }
+    }
+
+    #[test]
+    fn a_leading_sentence_counts_as_often_as_is_said_and_else_every_token_once() {
+        let (a, b) = (example(&[1, 2], 1), example(&[4], 0));
+        let logits: Vec<f32> = vec![0.3, -1.0, 0.5, 0.1, 0.2, 0.9, -0.4, 0.8, 0.0];
+        let logits = Tensor::from_vec(logits, (3, 3), &Device::Cpu).unwrap();
+        let even = wanted(&[&a, &b], 8, 1.0);
+        assert_eq!(even.rows, [0, 1, 8 + 3]);
+        let ids = Tensor::new(even.ids.clone(), &Device::Cpu).unwrap();
+        let of = |tensor: Tensor| tensor.to_scalar::<f32>().unwrap();
+        let usual = of(candle_nn::loss::cross_entropy(&logits, &ids).unwrap());
+        assert!((of(even.cross_entropy(&logits).unwrap()) - usual).abs() < 1e-6);
+        let first = of(candle_nn::loss::cross_entropy(
+            &logits.narrow(0, 0, 1).unwrap(),
+            &ids.narrow(0, 0, 1).unwrap(),
+        )
+        .unwrap());
+        let weighted = of(wanted(&[&a, &b], 8, 4.0).cross_entropy(&logits).unwrap());
+        let by_hand = 3.0f32.mul_add(first, 3.0 * usual) / 6.0;
+        assert!((weighted - by_hand).abs() < 1e-6);
+    }
 }

@@ -45,6 +45,26 @@ pub fn train_tokenizer(texts: &[String], vocab_size: usize) -> Result<Tokenizer,
     Tokenizer::from_bytes(json.as_bytes()).map_err(failed)
 }
 
+/// What a description begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// A sentence like every other.
+    Usual,
+    /// A sentence of one form that says what is wrong, as those about demo scenes have it.
+    Lead,
+}
+
+/// What stands beside a conversation.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
+    /// Index of its picture.
+    pub picture: usize,
+    /// The opinion score.
+    pub score: f32,
+    /// What the description begins with.
+    pub opening: Opening,
+}
+
 /// A conversation of four messages as a speech example.
 ///
 /// # Errors
@@ -54,7 +74,7 @@ pub fn speech_example(
     queries: usize,
     conversation: &Conversation,
     answer: &str,
-    (picture, score): (usize, f32),
+    told: Told,
 ) -> Result<SpeechExample, MlError> {
     let mut sequence = chat.start();
     chat.push_picture(&mut sequence, None, queries, &conversation.request)?;
@@ -65,19 +85,31 @@ pub fn speech_example(
     let mut speak =
         |sequence: &mut _, text: &str| push_assistant(chat, sequence, text, &mut targets);
     speak(&mut sequence, &conversation.description)?;
+    let lead = match told.opening {
+        Opening::Usual => 0,
+        Opening::Lead => chat
+            .encode(first_sentence(&conversation.description))?
+            .len(),
+    };
     let question = sequence.ids.len();
     chat.push(&mut sequence, Role::User, &conversation.question)?;
     readings.extend(question..sequence.ids.len());
     speak(&mut sequence, answer)?;
     Ok(SpeechExample {
-        picture,
+        picture: told.picture,
         image,
         ids: sequence.ids,
         targets,
+        lead,
         readings,
         untold,
-        score,
+        score: told.score,
     })
+}
+
+/// A text as far as its first sentence goes.
+fn first_sentence(text: &str) -> &str {
+    text.find(". ").map_or(text, |at| &text[..=at])
 }
 
 fn push_assistant(
@@ -90,4 +122,38 @@ fn push_assistant(
     chat.push(sequence, Role::Assistant, text)?;
     targets.extend(first..sequence.ids.len());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lead_is_the_first_sentence_of_those_that_have_one() {
+        let description = "This picture suffers from blur. The quality is low.";
+        let conversation = Conversation {
+            request: "Say what you see.".to_owned(),
+            description: description.to_owned(),
+            question: "How good?".to_owned(),
+        };
+        let texts = [conversation.request.clone(), description.to_owned()];
+        let chat = Chat::new(train_tokenizer(&texts, 400).unwrap()).unwrap();
+        let told = |opening| Told {
+            picture: 0,
+            score: 2.0,
+            opening,
+        };
+        let example =
+            |opening| speech_example(&chat, 4, &conversation, "poor", told(opening)).unwrap();
+        let with = example(Opening::Lead);
+        let ids: Vec<u32> = with.targets[..with.lead]
+            .iter()
+            .map(|at| with.ids[*at])
+            .collect();
+        assert_eq!(
+            chat.decode(&ids).unwrap(),
+            "This picture suffers from blur."
+        );
+        assert_eq!(example(Opening::Usual).lead, 0);
+    }
 }

@@ -31,6 +31,7 @@ use super::tokens::Palette;
 use super::tokens::RADIUS;
 use super::tokens::SMALL;
 use super::tokens::STEP;
+use super::train::WIDEST;
 
 /// Height of a step's card.
 const CARD_HEIGHT: f32 = 48.0;
@@ -55,7 +56,11 @@ pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Ve
             top: 12,
             bottom: 0,
         })
-        .show(ui, |ui| steps(ui, state, out));
+        .show(ui, |ui| {
+            // As wide as the cards below.
+            ui.set_max_width(ui.available_width().min(WIDEST));
+            steps(ui, state, out);
+        });
     match state.distil.step {
         Step::Teacher => teacher::show(ui, state, out),
         Step::Review => review::show(ui, state, textures, out),

@@ -40,7 +40,7 @@ use super::tokens::STEP;
 use super::widgets::chip;
 
 /// Wider than this, sentences are hard to follow.
-const WIDEST: f32 = 1240.0;
+pub(super) const WIDEST: f32 = 1240.0;
 
 /// Draws the screen.
 pub fn show(ui: &mut Ui, state: &AppState, textures: &mut Textures, out: &mut Vec<Command>) {
