@@ -255,7 +255,8 @@ fn answer(run: &TuneRun, report: &JobReport, common: &Common) -> Exit {
         "epochs": run.epochs,
         "conversations": { "train": run.num_conversations[0], "val": run.num_conversations[1] },
         "trained_parameters": run.num_trained,
-        "estimated_bytes": run.estimated.map(|need| need.roomy()),
+        "estimated_bytes": run.estimated.map(|need| need.total()),
+        "estimated_bytes_with_kept": run.estimated.map(|need| need.roomy()),
         "measured_bytes": run.measured_bytes,
         "failed": failed,
         "seconds": run.seconds,
@@ -265,8 +266,9 @@ fn answer(run: &TuneRun, report: &JobReport, common: &Common) -> Exit {
         (Some(need), Some(bytes)) => {
             let gigabytes = |bytes: u64| bytes as f64 / 1e9;
             format!(
-                "\nmemory: {:.2} GB at the peak, {:.2} GB estimated",
+                "\nmemory: {:.2} GB at the peak; estimated {:.2} GB, up to {:.2} with layers that are kept",
                 gigabytes(bytes),
+                gigabytes(need.total()),
                 gigabytes(need.roomy())
             )
         }
@@ -340,7 +342,7 @@ fn estimate_words(estimate: &TuneEstimate) -> String {
     });
     format!(
         "{} conversations to learn from and {} to validate with, {} steps; {} parameters of {} are trained; about {:.1} GB{free} \
-         (weights as {} {:.1}, layers {:.1}, what is trained {:.1}), and {:.1} GB more so that layers need not run twice",
+         (weights as {} {:.1}, layers {:.1}, what is trained {:.1}), and up to {:.1} GB more so that layers need not run twice",
         estimate.num_conversations[0],
         estimate.num_conversations[1],
         estimate.steps,

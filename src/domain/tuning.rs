@@ -393,7 +393,7 @@ impl TuneNeed {
         self.model.total() + self.trained
     }
 
-    /// What it will take on this machine as it is.
+    /// The most that it takes on this machine as it is: pictures of fewer slices have less to be kept.
     pub const fn roomy(&self) -> u64 {
         self.total() + self.kept
     }

@@ -4,6 +4,7 @@
 //! differences. Sums over rows are taken in chunks of a fixed size and added in order, so results do not depend on
 //! the number of threads.
 
+mod bias;
 #[cfg(test)]
 pub(crate) mod check;
 mod conv;
@@ -17,6 +18,7 @@ mod rms;
 pub(crate) mod scan;
 mod silu;
 
+pub use bias::add_bias;
 pub use conv::causal_conv_silu;
 pub(crate) use conv::{by_channel, by_tap, conv_silu_back, convolve};
 pub use gelu::{gelu, quick_gelu};
@@ -39,7 +41,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     let rows = x.elem_count() / width;
     let mut y = x.reshape((rows, width))?.matmul(&weight.t()?)?;
     if let Some(bias) = bias {
-        y = y.broadcast_add(bias)?;
+        y = add_bias(&y, bias)?;
     }
     if let Some(last) = shape.last_mut() {
         *last = out;

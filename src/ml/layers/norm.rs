@@ -11,6 +11,7 @@ use candle_core::Shape;
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use super::bias::add_bias;
 use crate::compute::real::Real;
 use crate::compute::real::contiguous;
 use crate::compute::real::sum_of;
@@ -71,7 +72,7 @@ pub fn layer_norm_eps(x: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> R
         eps,
         offset: 0.0,
     };
-    group_norm(x, &weight.contiguous()?, form)?.broadcast_add(bias)
+    add_bias(&group_norm(x, &weight.contiguous()?, form)?, bias)
 }
 
 struct GroupNorm<T>(Form, PhantomData<T>);

@@ -245,7 +245,7 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let out = self.weight.forward(x)?;
         match &self.bias {
-            Some(bias) => out.broadcast_add(bias),
+            Some(bias) => layers::add_bias(&out, bias),
             None => Ok(out),
         }
     }

@@ -389,7 +389,7 @@ fn fit(ui: &mut Ui, found: &TuneEstimate) {
             bytes_words(free),
             match found.need.kept {
                 0 => String::new(),
-                kept => format!("; another {} make it faster", bytes_words(kept)),
+                kept => format!("; up to {} more make it faster", bytes_words(kept)),
             }
         ),
         (Some(free), false) => format!(
