@@ -63,7 +63,13 @@ pub(super) fn score(path: &Path, args: &ScoreArgs, common: &Common) -> anyhow::R
     if !is_table(path) {
         return score_picture(&mut loner, &pictures[0], aspects, &stop, common.json);
     }
-    score_table(&mut loner, &pictures, aspects, &stop, common.json)
+    Ok(score_table(
+        &mut loner,
+        &pictures,
+        aspects,
+        &stop,
+        common.json,
+    ))
 }
 
 /// Where `all` was said, an aspect that nothing scores is left out, as long as there is another one.
@@ -147,7 +153,7 @@ fn score_table(
     aspects: &[Aspect],
     stop: &Stop,
     json: bool,
-) -> anyhow::Result<Exit> {
+) -> Exit {
     let started = Instant::now();
     let mut bar = Bar::new();
     let mut table = score_rows(pictures, aspects, &mut |done, picture, aspect| {
@@ -179,10 +185,13 @@ fn score_table(
             "Stopped on request: {} scores are lacking",
             table.lacking
         ));
-        return Ok(Exit::Failed);
+        return Exit::Failed;
     }
-    Ok(Exit::of_batch(report.failed.len()))
+    Exit::of_batch(report.failed.len())
 }
+
+/// Scores a picture, `done` pictures of the table being behind it: the row for JSON and the line for people.
+type ScoreOne<'a> = &'a mut dyn FnMut(usize, &Picture, Aspect) -> Result<(Value, String), JobError>;
 
 /// What came of a table.
 #[derive(Default)]
@@ -195,11 +204,7 @@ struct ScoredTable {
 }
 
 /// Goes through a table until somebody asks to stop: what was scored by then took its time, and is kept.
-fn score_rows(
-    pictures: &[Picture],
-    aspects: &[Aspect],
-    score: &mut dyn FnMut(usize, &Picture, Aspect) -> Result<(Value, String), JobError>,
-) -> ScoredTable {
+fn score_rows(pictures: &[Picture], aspects: &[Aspect], score: ScoreOne<'_>) -> ScoredTable {
     let mut table = ScoredTable::default();
     for (done, picture) in pictures.iter().enumerate() {
         for aspect in aspects.iter().copied() {

@@ -161,7 +161,7 @@ fn without_a_split() -> World {
         })
     };
     let entries: Vec<Value> = (0..24).map(entry).collect();
-    fs::create_dir(world.path("told")).unwrap();
+    fs::create_dir(world.path("told")).expect("a folder of its own");
     world.write("told/quality.json", &json!(entries).to_string());
     let import = ["import", "pictures", "--project", "demo.assay"];
     let imported = world.run(&[&import[..], &["--conversations", "told"]].concat());
@@ -212,7 +212,7 @@ fn tuned(workers: &Workers, job: Job, control: Option<Control>) -> (JobReport, T
         }
         report.is_some()
     });
-    (report.unwrap(), last.unwrap())
+    (report.expect("a report"), last.expect("a run"))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What comes out of a run: the best epoch's adapter among the models, and the words about it.
 
 use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 
 use crate::domain::ProjectInfo;
@@ -42,7 +43,7 @@ pub(in crate::jobs) fn take(
     // Another project than its own says nothing of what it learned from.
     let open = store.snapshot().ok().map(|(catalog, _)| catalog.info);
     let info = open.filter(|info| info.path == run.project);
-    place(home, &mut run, folder, info.as_ref())?;
+    place(home, &mut run, &folder, info.as_ref())?;
     run.status = RunStatus::Stopped;
     runs::save(home, &run)?;
     events.send(Event::TuneChanged(Box::new(run.clone())));
@@ -62,7 +63,7 @@ fn best(home: &Home, run: &TuneRun) -> Option<PathBuf> {
 pub(super) fn place(
     home: &Home,
     run: &mut TuneRun,
-    folder: PathBuf,
+    folder: &Path,
     project: Option<&ProjectInfo>,
 ) -> Result<(), JobError> {
     let aspects = &run.settings.aspects;
@@ -84,7 +85,7 @@ pub(super) fn place(
         project,
         wording: run.wording.clone(),
     };
-    let place = shelf::place_adapter(home, &folder, made)?;
+    let place = shelf::place_adapter(home, folder, made)?;
     run.adapter = Some(place.display().to_string());
     Ok(())
 }

@@ -405,7 +405,7 @@ impl Work<'_> {
             }
         };
         let info = &ready.catalog.info;
-        adapter::place(self.home, &mut self.run, outcome.adapter, Some(info))?;
+        adapter::place(self.home, &mut self.run, &outcome.adapter, Some(info))?;
         self.run.status = match outcome.stopped {
             None => RunStatus::Done,
             Some(_) => RunStatus::Stopped,
