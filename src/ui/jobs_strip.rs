@@ -101,8 +101,11 @@ fn all_running(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         .id_salt("other_jobs")
         .show(ui, |ui| {
             let height = ROW_HEIGHT + ui.spacing().item_spacing.y;
+            let height = height * OTHER_LINES.min(others.len()) as f32;
             ScrollArea::vertical()
-                .max_height(height * OTHER_LINES as f32)
+                .max_height(height)
+                // The strip grows for them: what it has left now is next to nothing.
+                .min_scrolled_height(height)
                 .auto_shrink([false, true])
                 .show_rows(ui, ROW_HEIGHT, others.len(), |ui, rows| {
                     for job in &others[rows] {

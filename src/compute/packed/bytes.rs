@@ -14,7 +14,7 @@
 use rayon::prelude::*;
 
 use super::Layout;
-use super::layout::q4k_scales;
+use super::layout::{narrowed, q4k_scales, scale};
 
 /// Vectors that one pass over some rows serves.
 const TOGETHER: usize = 12;
@@ -105,7 +105,9 @@ impl Ready {
                     for (group, values) in values.chunks_exact(4 * groups.words).enumerate() {
                         let slot = group * TOGETHER + vector;
                         let bytes = &mut bytes[slot * values.len()..][..values.len()];
-                        [scales[slot], sums[slot]] = narrowed(values, bytes);
+                        scales[slot] = narrowed(values, bytes);
+                        let sum: i32 = bytes.iter().map(|byte| i32::from(*byte)).sum();
+                        sums[slot] = sum as f32 * scales[slot];
                     }
                 }
             });
@@ -117,12 +119,7 @@ impl Ready {
 
     #[cfg(target_arch = "x86_64")]
     pub(super) fn times(&self, layout: Layout, rows: &[u8], out: &mut [f32]) {
-        let row_bytes = layout.row_bytes(self.width);
-        let num_rows = out.len() / self.count;
-        assert!(
-            rows.len() == num_rows * row_bytes && out.len() == num_rows * self.count,
-            "rows and results belong to the vectors"
-        );
+        let (row_bytes, num_rows) = layout.rows((self.width, self.count), rows, out);
         let mut panel = Panel::new(self.groups);
         for (at, rows) in rows.chunks(LANES * row_bytes).enumerate() {
             for (lane, row) in rows.chunks_exact(row_bytes).enumerate() {
@@ -140,22 +137,6 @@ impl Ready {
             }
         }
     }
-}
-
-/// Writes values in 8 bits; what a unit is worth, and their sum.
-fn narrowed(values: &[f32], bytes: &mut [i8]) -> [f32; 2] {
-    let largest = values.iter().fold(0_f32, |most, x| most.max(x.abs()));
-    if largest <= 0.0 {
-        return [0.0; 2];
-    }
-    let inverse = 127.0 / largest;
-    let mut sum = 0_i32;
-    for (byte, value) in bytes.iter_mut().zip(values) {
-        *byte = (value * inverse).round() as i8;
-        sum += i32::from(*byte);
-    }
-    let scale = largest / 127.0;
-    [scale, sum as f32 * scale]
 }
 
 /// 16 rows in the kernel's order.
@@ -245,10 +226,6 @@ impl Panel {
             }
         }
     }
-}
-
-fn scale(bytes: &[u8]) -> f32 {
-    half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32()
 }
 
 const fn word_of(bytes: &[u8]) -> u32 {

@@ -8,6 +8,7 @@
 )]
 
 use super::Layout;
+use super::layout::narrowed;
 
 /// Vectors in the form that the layout's kernel reads.
 pub(super) struct Ready {
@@ -64,14 +65,9 @@ impl Ready {
 
     /// Appends a block in 8 bits.
     fn push(&mut self, layout: Layout, block: &[f32]) {
-        let largest = block.iter().fold(0_f32, |most, x| most.max(x.abs()));
-        let (scale, inverse) = match largest > 0.0 {
-            true => (largest / 127.0, 127.0 / largest),
-            false => (0.0, 0.0),
-        };
         let start = self.bytes.len();
-        self.bytes
-            .extend(block.iter().map(|x| (x * inverse).round() as i8));
+        self.bytes.resize(start + block.len(), 0);
+        let scale = narrowed(block, &mut self.bytes[start..]);
         self.scales.push(scale);
         let sums_of = match layout {
             Layout::Q4K => 32,
@@ -97,12 +93,7 @@ impl Ready {
 
     #[cfg(target_arch = "x86_64")]
     pub(super) fn times(&self, layout: Layout, rows: &[u8], out: &mut [f32]) {
-        let row_bytes = layout.row_bytes(self.width);
-        let num_rows = out.len() / self.count;
-        assert!(
-            rows.len() == num_rows * row_bytes && out.len() == num_rows * self.count,
-            "rows and results belong to the vectors"
-        );
+        let (row_bytes, num_rows) = layout.rows((self.width, self.count), rows, out);
         for (at, row) in rows.chunks_exact(row_bytes).enumerate() {
             for first in (0..self.count).step_by(TOGETHER) {
                 let some = TOGETHER.min(self.count - first);

@@ -36,6 +36,25 @@ impl Layout {
         let (elements, bytes) = self.block();
         width / elements * bytes
     }
+
+    /// Bytes of a row, and how many rows there are, for products of rows as wide as `count` vectors.
+    ///
+    /// # Panics
+    /// Rows or results of other sizes.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn rows(
+        self,
+        (width, count): (usize, usize),
+        rows: &[u8],
+        out: &[f32],
+    ) -> (usize, usize) {
+        let (row_bytes, num_rows) = (self.row_bytes(width), out.len() / count);
+        assert!(
+            rows.len() == num_rows * row_bytes && out.len() == num_rows * count,
+            "rows and results belong to the vectors"
+        );
+        (row_bytes, num_rows)
+    }
 }
 
 /// A number of 16 bits whose bytes may be read as they lie: both of the crate's half types are one `u16`.
@@ -74,8 +93,22 @@ pub fn widen(layout: Layout, bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-fn scale(bytes: &[u8]) -> f32 {
+/// The half-precision number at the start of `bytes`.
+pub(super) fn scale(bytes: &[u8]) -> f32 {
     f16::from_le_bytes([bytes[0], bytes[1]]).to_f32()
+}
+
+/// Writes values in 8 bits, and answers what a unit of them is worth.
+pub(super) fn narrowed(values: &[f32], bytes: &mut [i8]) -> f32 {
+    let largest = values.iter().fold(0_f32, |most, x| most.max(x.abs()));
+    let (scale, inverse) = match largest > 0.0 {
+        true => (largest / 127.0, 127.0 / largest),
+        false => (0.0, 0.0),
+    };
+    for (byte, value) in bytes.iter_mut().zip(values) {
+        *byte = (value * inverse).round() as i8;
+    }
+    scale
 }
 
 fn q8(block: &[u8], out: &mut [f32]) {

@@ -72,12 +72,7 @@ impl Ready {
 
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     pub(super) fn times(&self, layout: Layout, rows: &[u8], out: &mut [f32]) {
-        let row_bytes = layout.row_bytes(self.width);
-        let num_rows = out.len() / self.count;
-        assert!(
-            rows.len() == num_rows * row_bytes && out.len() == num_rows * self.count,
-            "rows and results belong to the vectors"
-        );
+        let (row_bytes, num_rows) = layout.rows((self.width, self.count), rows, out);
         let stride = self.steps * DEEP;
         let block = rows_of_block(stride).min(num_rows.next_multiple_of(GROUP));
         let mut narrow = vec![0_u16; block * stride];
@@ -150,7 +145,7 @@ mod unit {
     use std::sync::OnceLock;
 
     use super::{DEEP, Layout, SIDE};
-    use crate::compute::packed::layout::{q4k_scales, widen};
+    use crate::compute::packed::layout::{q4k_scales, scale, widen};
 
     /// Whether the CPU has the unit, and the kernel lets this process use it.
     pub(super) fn is_there() -> bool {
@@ -311,7 +306,7 @@ mod unit {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn q8(row: &[u8], out: &mut [u16]) {
         for (block, out) in row.chunks_exact(34).zip(out.chunks_exact_mut(32)) {
-            let d = half::f16::from_le_bytes([block[0], block[1]]).to_f32();
+            let d = scale(block);
             for (bytes, out) in block[2..].chunks_exact(16).zip(out.chunks_exact_mut(16)) {
                 let q = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(sixteen(bytes)));
                 put(_mm512_mul_ps(q, _mm512_set1_ps(d)), out);
@@ -322,8 +317,7 @@ mod unit {
     #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
     fn q4k(row: &[u8], out: &mut [u16]) {
         for (block, out) in row.chunks_exact(144).zip(out.chunks_exact_mut(256)) {
-            let scale = |at: usize| half::f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
-            let (d, dmin) = (scale(0), scale(2));
+            let (d, dmin) = (scale(block), scale(&block[2..]));
             let (scales, mins) = q4k_scales(&block[4..16]);
             for (pair, out) in out.chunks_exact_mut(64).enumerate() {
                 for half in 0..2 {

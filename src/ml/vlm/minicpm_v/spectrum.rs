@@ -11,6 +11,7 @@ use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 use super::stem::{Convolution, convolve};
 use crate::compute::kernels::{ConvSpec, DCT_BLOCK, Dct, conv2d, mean_strengths};
+use crate::compute::real::with_values;
 use crate::ml::vlm::weights::Weights;
 
 /// Luma and two colour differences of red, green and blue (ITU-R BT.601, as JPEG has them).
@@ -95,11 +96,12 @@ fn means_by_transform(pixels: &Tensor, patch: usize) -> Result<Tensor> {
             std::array::from_fn(|x| wave(DCT_BLOCK, frequency, x) as f32)
         }),
     };
-    let pixels: Vec<f32> = pixels.flatten_all()?.to_vec1()?;
-    let pictures = pixels.chunks_exact(height * width * 3);
-    let means: Vec<f32> = pictures
-        .flat_map(|picture| mean_strengths(&dct, picture, [height, width], patch))
-        .collect();
+    let means = with_values([&pixels.contiguous()?], |[pixels]: [&[f32]; 1]| {
+        let pictures = pixels.chunks_exact(height * width * 3);
+        let means =
+            pictures.flat_map(|picture| mean_strengths(&dct, picture, [height, width], patch));
+        Ok(means.collect::<Vec<f32>>())
+    })?;
     let shape = (batch, height / patch, width / patch, values(DCT_BLOCK));
     Tensor::from_vec(means, shape, &Device::Cpu)
 }
