@@ -102,16 +102,20 @@ fn all_running(ui: &mut Ui, state: &AppState, out: &mut Vec<Command>) {
         .show(ui, |ui| {
             let height = ROW_HEIGHT + ui.spacing().item_spacing.y;
             let height = height * OTHER_LINES.min(others.len()) as f32;
-            ScrollArea::vertical()
-                .max_height(height)
-                // The strip grows for them: what it has left now is next to nothing.
-                .min_scrolled_height(height)
-                .auto_shrink([false, true])
-                .show_rows(ui, ROW_HEIGHT, others.len(), |ui, rows| {
-                    for job in &others[rows] {
-                        running(ui, job, out);
-                    }
-                });
+            // The strip grows for them: what it has left now is next to nothing.
+            let size = egui::vec2(ui.available_width(), height);
+            ui.allocate_ui(size, |ui| {
+                ScrollArea::vertical().auto_shrink(false).show_rows(
+                    ui,
+                    ROW_HEIGHT,
+                    others.len(),
+                    |ui, rows| {
+                        for job in &others[rows] {
+                            running(ui, job, out);
+                        }
+                    },
+                );
+            });
         });
 }
 
