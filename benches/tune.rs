@@ -1,7 +1,8 @@
 //! Steps of fine-tuning on a model folder: seconds and tokens a conversation, and peak memory. Its other half is
 //! `side_by_side/tune.py`; `side_by_side/tune.sh` runs both.
 //!
-//! cargo bench --bench tune -- FOLDER PRESET STEPS [BYTES], BYTES for layers that are kept whole
+//! cargo bench --bench tune -- FOLDER PRESET STEPS [BYTES|- [DEVICE]], BYTES for layers that are kept whole; weights are
+//! in single precision on the CPU, and in the form that the program chooses on another DEVICE, such as cuda:0
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use assay::compute::DeviceChoice;
+use assay::compute::PeakMeter;
 use assay::domain::Aspect;
 use assay::domain::Picture;
 use assay::domain::TunePreset;
@@ -41,22 +43,47 @@ fn main() {
         rank: 8,
         ..TuneSettings::new("bench", preset, vec![Aspect::Quality])
     };
-    let files = ModelFiles::Folder(PathBuf::from(folder));
-    let wish = LoadWish {
-        form: Some(Form::F32),
-        ..LoadWish::on(DeviceChoice::Cpu)
-    };
-    let architecture = files.architecture().expect("a model");
-    let scope = scope(&settings, architecture);
-    let model = load_to_tune(&files, &wish, &scope, settings.max_len).expect("a model");
-    let need = model.plan.need;
     // Bytes for layers that are kept whole; what the plan has room for if not given.
     let room: Option<u64> = arguments
         .next()
+        .filter(|word| word != "-")
         .map(|room| room.parse().expect("a number of bytes"));
+    let device: DeviceChoice = arguments
+        .next()
+        .map_or(DeviceChoice::Cpu, |word| word.parse().expect("a device"));
+    let files = ModelFiles::Folder(PathBuf::from(folder));
+    let wish = LoadWish {
+        form: (device == DeviceChoice::Cpu).then_some(Form::F32),
+        ..LoadWish::on(device)
+    };
+    let architecture = files.architecture().expect("a model");
+    let scope = scope(&settings, architecture);
+    let begun = Instant::now();
+    let model = load_to_tune(&files, &wish, &scope, settings.max_len).expect("a model");
+    let (need, form) = (model.plan.need, model.plan.form);
     let room = room.unwrap_or(need.kept);
     let tuner = Tuner::new(model, &settings).expect("something to train");
     let mut tuner = tuner.with_room(room);
+    println!("loaded in {:.1} s", begun.elapsed().as_secs_f64());
+    let meter = PeakMeter::start(tuner.device());
+    let taken = timed(&mut tuner, steps);
+    let seconds: f64 = taken.iter().map(|(seconds, _)| seconds).sum::<f64>() / taken.len() as f64;
+    let tokens = taken.first().map_or(0, |(_, tokens)| *tokens);
+    let peak = match meter.peak() {
+        Some(bytes) => format!("peak of tensors {:.2} GB", bytes as f64 / 1e9),
+        None => resident(),
+    };
+    println!(
+        "Assay {preset}, {form}: {seconds:.3} s a conversation, {:.0} tokens/s, {peak}, estimated {:.2} GB and {:.2} GB \
+         for layers that are kept",
+        tokens as f64 / seconds,
+        need.total() as f64 / 1e9,
+        room as f64 / 1e9
+    );
+}
+
+/// Seconds and tokens of every step behind the first.
+fn timed(tuner: &mut Tuner, steps: u32) -> Vec<(f64, usize)> {
     let side = 512_u32;
     let byte = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
     let rgb: Vec<u8> = (0..side * side * 3).map(byte).collect();
@@ -84,9 +111,10 @@ fn main() {
         let heard = tuner
             .step(&[&lesson], 1e-4, &mut pictures, &mut || Ok(()))
             .expect("a step");
+        tuner.device().synchronize().expect("the device goes on");
         let seconds = begun.elapsed().as_secs_f64();
         println!(
-            "step {step}: {seconds:.2} s, {} tokens, loss {:.4}",
+            "step {step}: {seconds:.3} s, {} tokens, loss {:.4}",
             heard.tokens,
             heard.loss()
         );
@@ -94,16 +122,12 @@ fn main() {
             taken.push((seconds, heard.tokens));
         }
     }
-    let seconds: f64 = taken.iter().map(|(seconds, _)| seconds).sum::<f64>() / taken.len() as f64;
-    let tokens = taken.first().map_or(0, |(_, tokens)| *tokens);
-    let peak = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = peak
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .unwrap_or("VmHWM unknown");
-    println!(
-        "Assay {preset}: {seconds:.2} s a conversation, {:.0} tokens/s, {peak}, estimated {:.2} GB",
-        tokens as f64 / seconds,
-        (need.total() + room) as f64 / 1e9
-    );
+    taken
+}
+
+/// The most memory that this process had.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+    peak.unwrap_or("VmHWM unknown").to_owned()
 }

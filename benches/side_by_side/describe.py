@@ -1,8 +1,9 @@
 """Seconds and FLOPs for describing pictures under three aspects: the published schedule in torch at a small geometry.
 
-    describe.py make DIR      writes a random model of that geometry (hub names, safetensors) and pictures into DIR
-    describe.py torch DIR     runs the published schedule on them and prints one line of JSON
-    describe.py flops         counts the multiplications of both schedules
+    describe.py make DIR              writes a random model of that geometry (hub names, safetensors) and pictures into DIR
+    describe.py pictures DIR COUNT    writes pictures alone; `random_model.py DIR/model` writes a model of any geometry
+    describe.py torch DIR [cuda]      runs the published schedule at the geometry of DIR/model and prints a line of JSON
+    describe.py flops                 counts the multiplications of both schedules
 
 The published schedule goes twice through everything for every aspect: encode, prefill and decode the description; then
 encode again and put messages 1 to 3 through the model for the predictor, with logits at every position. Both sides
@@ -40,55 +41,64 @@ max_new_tokens = {NEW_TOKENS}
 """
 
 
-def modules():
+def modules(config, dtype=None):
     import torch
     from transformers import Idefics2VisionConfig, LlamaConfig, LlamaForCausalLM
     from transformers.models.idefics2.modeling_idefics2 import Idefics2VisionTransformer
 
+    hidden, sight = config["hidden_size"], config["vision_config"]
+
     class Resampler(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.query = torch.nn.Parameter(torch.randn(QUERIES, HIDDEN) * 0.02)
-            self.kv_proj = torch.nn.Linear(VISION, HIDDEN, bias=False)
-            self.attn = torch.nn.MultiheadAttention(HIDDEN, HIDDEN // 128)
-            self.ln_q = torch.nn.LayerNorm(HIDDEN, eps=1e-6)
-            self.ln_kv = torch.nn.LayerNorm(HIDDEN, eps=1e-6)
-            self.ln_post = torch.nn.LayerNorm(HIDDEN, eps=1e-6)
-            self.proj = torch.nn.Parameter(torch.randn(HIDDEN, HIDDEN) * HIDDEN ** -0.5)
+            self.query = torch.nn.Parameter(torch.randn(QUERIES, hidden) * 0.02)
+            self.kv_proj = torch.nn.Linear(sight["hidden_size"], hidden, bias=False)
+            self.attn = torch.nn.MultiheadAttention(hidden, hidden // 128)
+            self.ln_q = torch.nn.LayerNorm(hidden, eps=1e-6)
+            self.ln_kv = torch.nn.LayerNorm(hidden, eps=1e-6)
+            self.ln_post = torch.nn.LayerNorm(hidden, eps=1e-6)
+            self.proj = torch.nn.Parameter(torch.randn(hidden, hidden) * hidden ** -0.5)
 
         def forward(self, x):
             x = self.ln_kv(self.kv_proj(x)).permute(1, 0, 2)
             q = self.ln_q(self.query)[:, None].expand(-1, x.shape[1], -1)
-            return self.ln_post(self.attn(q, x, x)[0].permute(1, 0, 2)) @ self.proj
+            return self.ln_post(self.attn(q, x, x, need_weights=False)[0].permute(1, 0, 2)) @ self.proj
 
     torch.manual_seed(0)
+    torch.set_default_dtype(dtype or torch.float32)
     vision = Idefics2VisionTransformer(Idefics2VisionConfig(
-        hidden_size=VISION, intermediate_size=VISION_INNER, num_hidden_layers=VISION_LAYERS,
-        num_attention_heads=VISION_HEADS, patch_size=PATCH, image_size=980, hidden_act="gelu_pytorch_tanh",
-        layer_norm_eps=1e-6, attn_implementation="sdpa")).eval()
+        hidden_size=sight["hidden_size"], intermediate_size=sight["intermediate_size"],
+        num_hidden_layers=sight["num_hidden_layers"], num_attention_heads=sight["num_attention_heads"],
+        patch_size=PATCH, image_size=980, hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6,
+        attn_implementation="sdpa")).eval()
+    names = ["hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+             "vocab_size", "rms_norm_eps", "rope_theta"]
     llm = LlamaForCausalLM(LlamaConfig(
-        hidden_size=HIDDEN, intermediate_size=INNER, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
-        num_key_value_heads=KV_HEADS, vocab_size=VOCAB, rms_norm_eps=1e-5, rope_theta=500000.0,
-        tie_word_embeddings=False, attn_implementation="sdpa")).eval()
+        **{name: config[name] for name in names}, tie_word_embeddings=False, attn_implementation="sdpa")).eval()
     return vision, Resampler().eval(), llm
 
 
 def make(folder):
-    import numpy
-    from PIL import Image
     from safetensors.torch import save_file
 
     (folder / "model").mkdir(parents=True, exist_ok=True)
-    (folder / "pictures").mkdir(exist_ok=True)
     tensors = {}
-    for prefix, module in zip(["vpm.", "resampler.", "llm."], modules()):
+    for prefix, module in zip(["vpm.", "resampler.", "llm."], modules(CONFIG)):
         tensors |= {prefix + name: p.detach().contiguous().clone() for name, p in module.named_parameters()}
     save_file(tensors, str(folder / "model/model.safetensors"))
     (folder / "model/config.json").write_text(json.dumps(CONFIG))
     (folder / "model/model.toml").write_text(MANIFEST)
     shutil.copy(HERE / "../../models/mini/tokenizer.json", folder / "model/tokenizer.json")
+    pictures(folder, PICTURES)
+
+
+def pictures(folder, count):
+    import numpy
+    from PIL import Image
+
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
     rows = ["name,prompt,mos_quality,mos_correspondence"]
-    for number in range(PICTURES):
+    for number in range(int(count)):
         x, y = numpy.meshgrid(numpy.arange(512), numpy.arange(512))
         values = [(x * x * 3 + y * y * (5 + number) + x * y * c) >> 8 for c in (1, 2, 3)]
         image = Image.fromarray((numpy.stack(values, 2) & 255).astype("uint8"))
@@ -97,12 +107,16 @@ def make(folder):
     (folder / "pictures/data.csv").write_text("\n".join(rows) + "\n")
 
 
-def run(folder):
+def run(folder, device="cpu"):
     import torch
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(folder / "model/tokenizer.json"))
-    vision, resampler, llm = modules()
+    config = json.loads((folder / "model/config.json").read_text())
+    is_gpu = device != "cpu"
+    torch.set_default_device(device)
+    vision, resampler, llm = modules(config, torch.bfloat16 if is_gpu else None)
+    hidden = config["hidden_size"]
     # 512x512: a thumbnail of 1024 patches and two slices of 1035, padded to the longest
     longest = 1035
 
@@ -112,7 +126,7 @@ def run(folder):
         x = vision.embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
         x = x + vision.embeddings.position_embedding(torch.arange(longest) * 70 // longest)[None]
         x = vision.post_layernorm(vision.encoder(inputs_embeds=x, attention_mask=None).last_hidden_state)
-        return resampler(x).reshape(-1, HIDDEN)
+        return resampler(x).reshape(-1, hidden)
 
     def embeds(images, text):
         ids = tokenizer.encode(text, add_special_tokens=False).ids
@@ -120,20 +134,25 @@ def run(folder):
 
     @torch.inference_mode()
     def aspect(name):
-        x = embeds(encode(), REQUEST % name)
+        images = encode()
+        x = embeds(images, REQUEST % name)
         out = llm.generate(inputs_embeds=x, attention_mask=torch.ones(x.shape[:2], dtype=torch.long), do_sample=False,
                            num_beams=1, max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, pad_token_id=0)
         said = llm.model.embed_tokens(out)
-        x = torch.cat([embeds(encode(), REQUEST % name), said, embeds(encode()[:0], QUESTION % name)], 1)
+        x = torch.cat([embeds(encode(), REQUEST % name), said, embeds(images[:0], QUESTION % name)], 1)
         return llm(inputs_embeds=x).logits
 
     aspect(NAMES[0])
+    count = 1 if is_gpu else PICTURES
     start = time.perf_counter()
-    for _ in range(PICTURES):
+    for _ in range(count):
         for name in NAMES:
             aspect(name)
-    seconds = (time.perf_counter() - start) / PICTURES
-    print(json.dumps({"torch_seconds_a_picture": round(seconds, 3), "threads": torch.get_num_threads()}))
+    if is_gpu:
+        torch.cuda.synchronize()
+    seconds = (time.perf_counter() - start) / count
+    print(json.dumps({"torch_seconds_a_picture": round(seconds, 3), "device": device,
+                      "threads": torch.get_num_threads()}))
 
 
 def flops():
@@ -165,4 +184,5 @@ def flops():
 
 
 what, *rest = sys.argv[1:]
-{"make": make, "torch": run, "flops": lambda: flops()}[what](*[pathlib.Path(r) for r in rest])
+run_of = {"make": make, "pictures": pictures, "torch": run, "flops": lambda *_: flops()}[what]
+run_of(pathlib.Path(rest[0] if rest else "."), *rest[1:])

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use candle_core::Device;
 
+use super::memory;
+
 /// What the user asked for with `--device`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
@@ -97,11 +99,31 @@ fn cuda(number: usize) -> Result<OpenDevice, String> {
     }
     let device = Device::new_cuda(number)
         .map_err(|error| format!("CUDA device {number} does not open: {}", in_words(&error)))?;
+    one_stream(&device);
+    memory::keep(&device);
     Ok(OpenDevice {
         device,
         name: format!("CUDA {number}"),
         reason: "a CUDA GPU is there".to_owned(),
     })
+}
+
+/// Spares every tensor the two events by which several streams would wait for each other: a worker tells a device
+/// everything in one stream.
+#[cfg_attr(
+    feature = "cuda",
+    expect(
+        unsafe_code,
+        reason = "nobody waits for another stream any more; there is none"
+    )
+)]
+fn one_stream(device: &Device) {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(device) = device {
+        // SAFETY: candle opens a device with one stream, and no room of ours makes another.
+        unsafe { device.disable_event_tracking() };
+    }
+    let _ = device;
 }
 
 /// What the driver said, without where in the program it was asked.

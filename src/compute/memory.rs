@@ -2,6 +2,9 @@
 
 use candle_core::Device;
 
+#[cfg(feature = "cuda")]
+use super::gpu::pool;
+
 /// Bytes that are free on a device; `None` where it does not tell.
 pub fn free_memory(device: &Device) -> Option<u64> {
     match device {
@@ -28,12 +31,61 @@ fn free_on_cuda(device: &Device) -> Option<u64> {
     };
     let stream = device.cuda_stream();
     let (free, _total) = stream.context().mem_get_info().ok()?;
-    Some(free as u64)
+    Some(free as u64 + pool::idle(device))
 }
 
 #[cfg(not(feature = "cuda"))]
 const fn free_on_cuda(_: &Device) -> Option<u64> {
     None
+}
+
+/// Lets a device keep the memory of tensors that are gone for those to come; [`give_back`] ends that.
+pub(super) fn keep(device: &Device) {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(device) = device {
+        pool::keep(device);
+    }
+    let _ = device;
+}
+
+/// Gives back what a device keeps of tensors that are gone: a model was unloaded, and others may want its room.
+pub fn give_back(device: &Device) {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(device) = device {
+        // What was let go may still be in use by what the device was told before.
+        let _ = device.cuda_stream().synchronize();
+        pool::trim(device);
+    }
+    let _ = device;
+}
+
+/// The most memory that tensors take on a GPU while somebody watches.
+#[derive(Debug, Clone)]
+pub struct PeakMeter(Device);
+
+impl PeakMeter {
+    /// Forgets the peak so far.
+    pub fn start(device: &Device) -> Self {
+        #[cfg(feature = "cuda")]
+        if let Device::Cuda(device) = device {
+            pool::forget_peak(device);
+        }
+        Self(device.clone())
+    }
+
+    /// Bytes at the peak; `None` for a CPU, and where the driver does not tell.
+    pub fn peak(&self) -> Option<u64> {
+        match &self.0 {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => pool::peak(device),
+            _ => None,
+        }
+    }
+
+    /// Gives back what the device keeps of tensors that are gone.
+    pub fn end(self) {
+        give_back(&self.0);
+    }
 }
 
 /// Whether a GPU computes in bf16: NVIDIA's do from compute capability 8.0 on, candle's Metal kernels do.

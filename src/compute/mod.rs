@@ -5,6 +5,7 @@
 #[cfg(test)]
 pub(crate) mod check;
 mod device;
+pub mod gpu;
 pub mod kernels;
 mod mapped;
 mod memory;
@@ -14,4 +15,4 @@ pub mod scratch;
 
 pub use device::{DeviceChoice, OpenDevice, settle_threads};
 pub use mapped::MappedFile;
-pub use memory::{free_memory, has_bf16};
+pub use memory::{PeakMeter, free_memory, give_back, has_bf16};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::compute::DeviceChoice;
+use crate::compute::give_back;
 use crate::domain::Aspect;
 use crate::domain::AspectMap;
 use crate::domain::Fit;
@@ -229,8 +230,11 @@ impl ModelHost {
 
     /// Lets the loaded model go, where something else needs the memory.
     pub(super) fn release(&mut self) {
-        self.loaded = None;
+        let device = self.loaded.take().map(|(_, model)| model.device().clone());
         self.shelf = Arc::default();
+        if let Some(device) = device {
+            give_back(&device);
+        }
     }
 
     /// The aspect whose adapter is wanted from now on.

@@ -15,6 +15,8 @@ use assay::ml::vlm::fit_of_config;
 use serde_json::Value;
 use serde_json::json;
 
+use crate::device::device;
+use crate::device::load;
 use crate::world::World;
 
 const BACKBONES: [(&str, &str); 2] = [("llava", "llava-1.5"), ("qwen2_5_vl", "qwen2.5-vl")];
@@ -74,7 +76,7 @@ fn copy_with(world: &World, fixture: &str, key: &str, value: Value) -> PathBuf {
 #[test]
 fn one_pass_gives_the_features_of_the_two_pass_way() {
     for (fixture, architecture) in BACKBONES {
-        let model = LocalModel::load(&folder(fixture), DeviceChoice::Cpu).unwrap();
+        let model = load(&folder(fixture));
         assert_eq!(model.card().architecture, architecture);
         let mut settings = model.settings();
         settings.max_new_tokens = 24;
@@ -112,10 +114,10 @@ fn hub_minicpm(world: &World) -> PathBuf {
 #[test]
 fn a_folder_of_minicpm_needs_no_manifest() {
     let world = World::new();
-    let model = LocalModel::load(&hub_minicpm(&world), DeviceChoice::Cpu).unwrap();
+    let model = load(&hub_minicpm(&world));
     assert_eq!(model.card().architecture, "minicpm-v-2.5");
     assert_eq!(model.card().tag.name, "MiniCPM-Llama3-V-2_5");
-    let embedded = LocalModel::embedded(DeviceChoice::Cpu).unwrap();
+    let embedded = LocalModel::embedded(device()).unwrap();
     let said = conversation("It is sharp.");
     let [ours, theirs] =
         [&model, &embedded].map(|model| model.features(&picture(), &said).unwrap());
@@ -145,7 +147,7 @@ fn a_limit_within_the_picture_leaves_the_beginning_as_it_was() {
         let world = World::new();
         let limited = copy_with(&world, fixture, "max_len", json!(26));
         let [limited, whole] = [limited, folder(fixture)].map(|folder| {
-            let model = LocalModel::load(&folder, DeviceChoice::Cpu).unwrap();
+            let model = load(&folder);
             model
                 .features(&picture(), &conversation("It is sharp."))
                 .unwrap()

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use assay::compute::DeviceChoice;
 use assay::dataset;
 use assay::dataset::demo;
 use assay::domain::Aspect;
 use assay::domain::Interrupted;
 use assay::media;
 use assay::ml::vlm::LocalModel;
+
+use crate::device::device;
 
 /// Of a defect: times it was planted, planted and named, not planted, not planted and named.
 #[derive(Default, Clone, Copy)]
@@ -66,8 +67,8 @@ fn planted_defects_are_named() {
     };
     let batch = dataset::read(&source, &mut |_, _| Ok::<(), Interrupted>(())).unwrap();
     let model = match std::env::var_os("ASSAY_MODEL") {
-        Some(folder) => LocalModel::load(folder.as_ref(), DeviceChoice::Cpu),
-        None => LocalModel::embedded(DeviceChoice::Cpu),
+        Some(folder) => LocalModel::load(folder.as_ref(), device()),
+        None => LocalModel::embedded(device()),
     };
     let (model, preset) = (model.unwrap(), dataset::default_preset());
     let (mut tallies, mut texts) = (BTreeMap::<&str, Tally>::new(), Vec::new());

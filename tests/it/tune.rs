@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::path::PathBuf;
 
-use assay::compute::DeviceChoice;
 use assay::domain::Aspect;
 use assay::domain::Interrupted;
 use assay::domain::Picture;
@@ -25,12 +24,12 @@ use assay::ml::vlm::LoadWish;
 use assay::ml::vlm::LocalModel;
 use assay::ml::vlm::ModelFiles;
 use assay::ml::vlm::load_to_tune;
-use assay::ml::vlm::weights::Form;
 use candle_core::Device;
 use candle_core::Tensor;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::device::single;
 use crate::minicpm::SmallModel;
 use crate::minicpm::picture;
 use crate::minicpm::uniform;
@@ -121,10 +120,7 @@ fn tuner(model: &SmallModel, settings: &TuneSettings) -> Tuner {
 /// The same of a folder's model.
 fn tuner_of((model, architecture): (&Path, Architecture), settings: &TuneSettings) -> Tuner {
     let files = ModelFiles::Folder(model.to_owned());
-    let wish = LoadWish {
-        form: Some(Form::F32),
-        ..LoadWish::on(DeviceChoice::Cpu)
-    };
+    let wish = single();
     let scope = scope(settings, architecture);
     let loaded = load_to_tune(&files, &wish, &scope, settings.max_len).expect("the small model");
     let mut tuner = Tuner::new(loaded, settings).expect("something to train");
@@ -312,9 +308,8 @@ fn what_was_trained_is_read_back_into_the_model() {
 /// A base with an adapter merged into it, in the form for use.
 fn merged(base: &Path, adapter: &Path) -> LocalModel {
     let wish = LoadWish {
-        form: Some(Form::F32),
         adapter: Some(adapter.to_owned()),
-        ..LoadWish::on(DeviceChoice::Cpu)
+        ..single()
     };
     LocalModel::open(&ModelFiles::Folder(base.to_owned()), &wish).expect("the adapter is read")
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::compute::PeakMeter;
 use crate::domain::Catalog;
 use crate::domain::Interrupted;
 use crate::domain::ModelTag;
@@ -177,9 +178,13 @@ pub(in crate::jobs) fn tune(
         events: context.events().clone(),
         begun: Instant::now(),
         before: 0.0,
+        meter: None,
     };
     work.before = work.run.seconds;
     let outcome = work.train(&ready, context);
+    if let Some(meter) = work.meter.take() {
+        meter.end();
+    }
     work.end(&ready, outcome, failed, (store, &options))
 }
 
@@ -292,6 +297,8 @@ struct Work<'a> {
     begun: Instant,
     /// Seconds of work before this time.
     before: f64,
+    /// Watches the device that the model is on.
+    meter: Option<PeakMeter>,
 }
 
 impl Work<'_> {
@@ -304,6 +311,7 @@ impl Work<'_> {
         let base = &ready.base;
         let model = load_to_tune(&base.files, &base.wish, &ready.scope, settings.max_len)?;
         let mut tuner = Tuner::new(model, settings)?;
+        self.meter = Some(PeakMeter::start(tuner.device()));
         let folder = self.folder();
         let files = &ready.talks.files;
         let mut pictures = |number: usize| {
@@ -379,7 +387,10 @@ impl Work<'_> {
 
     fn save(&mut self) -> Result<(), JobError> {
         self.run.seconds = self.before + self.begun.elapsed().as_secs_f64();
-        self.run.measured_bytes = memory::peak().max(self.run.measured_bytes);
+        // The estimate is of the device that the model is on, and so is what it is held against.
+        let of_device = self.meter.as_ref().and_then(PeakMeter::peak);
+        let peak = of_device.or_else(memory::peak);
+        self.run.measured_bytes = peak.max(self.run.measured_bytes);
         runs::save(self.home, &self.run)?;
         self.events
             .send(Event::TuneChanged(Box::new(self.run.clone())));

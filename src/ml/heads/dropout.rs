@@ -12,6 +12,14 @@ use crate::stats::SplitMix64;
 /// Share that is left out wherever the published heads leave something out.
 pub(super) const RATE: f64 = 0.2;
 
+/// What 32 random bits must not be below for a value to stay, and the factor of those that stay.
+pub(crate) fn limit_and_factor(rate: f64) -> (u64, f32) {
+    (
+        (rate * 2.0_f64.powi(32)) as u64,
+        (1.0 / (1.0 - rate)) as f32,
+    )
+}
+
 /// Leaves values out, or nothing.
 #[derive(Debug)]
 pub(crate) struct Dropout(Option<RefCell<SplitMix64>>);
@@ -33,8 +41,7 @@ impl Dropout {
             return Ok(x.clone());
         };
         let mut random = random.borrow_mut();
-        let kept = (1.0 / (1.0 - rate)) as f32;
-        let limit = (rate * 2.0_f64.powi(32)) as u64;
+        let (limit, kept) = limit_and_factor(rate);
         let mut mask = Vec::with_capacity(x.elem_count() + 1);
         while mask.len() < x.elem_count() {
             let bits = random.next_bits();

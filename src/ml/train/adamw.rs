@@ -12,6 +12,7 @@ use candle_core::backprop::GradStore;
 use candle_core::bail;
 use rayon::prelude::*;
 
+use crate::compute::gpu::AdamFactors;
 use crate::compute::real::contiguous;
 use crate::compute::real::with_values;
 
@@ -88,6 +89,18 @@ impl Step {
 
     const fn without_decay(self) -> Self {
         Self { keep: 1.0, ..self }
+    }
+
+    /// The same for a kernel; `decays`: whether the decay reaches the weight.
+    pub(in crate::ml) const fn factors(self, decays: bool) -> AdamFactors {
+        AdamFactors {
+            shrink: self.shrink,
+            rate: self.rate,
+            correction: self.correction,
+            keep: if decays { self.keep } else { 1.0 },
+            betas: [BETA1, self.beta2],
+            eps: EPS,
+        }
     }
 
     /// Moves weights along their gradient.

@@ -8,12 +8,14 @@ use std::io;
 use std::io::Read as _;
 use std::path::Path;
 
+use candle_core::Device;
 use candle_core::Tensor;
 use safetensors::Dtype;
 use safetensors::tensor::View;
 use serde::Deserialize;
 use serde::Serialize;
 
+use super::optimiser::Values;
 use super::tuner::Tuner;
 use crate::compute::real::with_values;
 use crate::domain::TuneEpoch;
@@ -98,11 +100,6 @@ pub(super) struct Stored<'a> {
     values: Values<'a>,
 }
 
-enum Values<'a> {
-    Slice(&'a [f32]),
-    Tensor(&'a Tensor),
-}
-
 impl<'a> Stored<'a> {
     pub(super) fn tensor(tensor: &'a Tensor) -> Self {
         Self {
@@ -130,10 +127,13 @@ impl View for Stored<'_> {
         };
         Cow::Owned(match self.values {
             Values::Slice(values) => bytes(values),
-            // A tensor that is trained lies in one piece on the CPU.
-            Values::Tensor(tensor) => {
-                with_values([tensor], |[values]: [&[f32]; 1]| Ok(bytes(values))).unwrap_or_default()
-            }
+            // A tensor that is trained lies in one piece.
+            Values::Tensor(tensor) => tensor
+                .to_device(&Device::Cpu)
+                .and_then(|tensor| {
+                    with_values([&tensor], |[values]: [&[f32]; 1]| Ok(bytes(values)))
+                })
+                .unwrap_or_default(),
         })
     }
 
@@ -164,15 +164,14 @@ pub(super) fn write_file(
 /// Saves a run's state in its folder.
 pub(super) fn write(folder: &Path, progress: &Progress, tuner: &Tuner) -> Result<(), MlError> {
     let mut tensors = Vec::new();
-    let weights = tuner.names.iter().zip(&tuner.masters);
-    for ((name, var), [mean, square]) in weights.zip(&tuner.optimiser.moments) {
-        let moment = |values| Stored {
-            shape: var.dims().to_vec(),
-            values: Values::Slice(values),
-        };
-        tensors.push((format!("weight.{name}"), Stored::tensor(var.as_tensor())));
-        tensors.push((format!("mean.{name}"), moment(mean)));
-        tensors.push((format!("square.{name}"), moment(square)));
+    for (at, (name, weight)) in tuner.weights().enumerate() {
+        let [mean, square] = tuner.optimiser.moments(at).map(|values| Stored {
+            shape: weight.dims().to_vec(),
+            values,
+        });
+        tensors.push((format!("weight.{name}"), Stored::tensor(weight)));
+        tensors.push((format!("mean.{name}"), mean));
+        tensors.push((format!("square.{name}"), square));
     }
     let json =
         serde_json::to_string(&progress.written()).map_err(|e| MlError::Weights(e.to_string()))?;
@@ -200,15 +199,15 @@ pub(super) fn read(
         return Err(MlError::Weights(why.to_owned()));
     }
     let file = SafetensorsFiles::open(vec![path])?;
-    for (at, name) in tuner.names.iter().enumerate() {
-        tuner.masters[at].set(&file.read(&format!("weight.{name}"))?)?;
-        for (place, moment) in ["mean", "square"].into_iter().enumerate() {
-            let values = file.read(&format!("{moment}.{name}"))?;
-            tuner.optimiser.moments[at][place] = values.flatten_all()?.to_vec1()?;
+    let (names, optimiser) = (&tuner.names, &mut tuner.optimiser);
+    for (at, name) in names.iter().enumerate() {
+        optimiser.set(at, &file.read(&format!("weight.{name}"))?)?;
+        for (which, moment) in ["mean", "square"].into_iter().enumerate() {
+            optimiser.set_moment(at, which, &file.read(&format!("{moment}.{name}"))?)?;
         }
     }
+    optimiser.set_steps(progress.steps);
     tuner.model.tuned.refresh()?;
-    tuner.optimiser.steps = progress.steps;
     Ok(Some(progress))
 }
 

@@ -181,7 +181,7 @@ impl Run<'_> {
             let rate = learning_rate(&settings, self.progress.steps, steps);
             let mut go_on = || on_event(TuneEvent::Reading);
             let heard = self.tuner.step(&lessons, rate, data.pictures, &mut go_on)?;
-            self.progress.steps = self.tuner.optimiser.steps;
+            self.progress.steps = self.tuner.optimiser.steps();
             self.progress.sum = (f64::from_bits(self.progress.sum) + heard.sum).to_bits();
             self.progress.targets += heard.targets as u64;
             self.progress.seconds = before + begun.elapsed().as_secs_f64();

@@ -8,6 +8,7 @@
 mod checkpoint;
 mod fit;
 mod lesson;
+mod optimiser;
 mod peft;
 mod schedule;
 mod scope;

@@ -8,14 +8,13 @@ use candle_core::Var;
 use super::lesson::Lesson;
 use super::lesson::Told;
 use super::lesson::first_tokens;
+use super::optimiser::Optimiser;
 use crate::domain::Interrupted;
 use crate::domain::Picture;
 use crate::domain::TuneFigures;
 use crate::domain::TunePreset;
 use crate::domain::TuneSettings;
 use crate::ml::MlError;
-use crate::ml::train::AdamW;
-use crate::ml::train::squared_norm;
 use crate::ml::vlm::Seen;
 use crate::ml::vlm::TuneModel;
 use crate::ml::vlm::fit::LOGITS_AT_ONCE;
@@ -43,6 +42,11 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// What makes a mean over target tokens of a sum.
+    fn per_target(&self) -> f64 {
+        1.0 / self.targets.max(1) as f64
+    }
+
     /// Mean cross entropy of a target token.
     pub fn loss(&self) -> f64 {
         self.sum / self.targets.max(1) as f64
@@ -64,11 +68,10 @@ enum Words {
 pub struct Tuner {
     pub(super) model: TuneModel,
     pub(super) settings: TuneSettings,
-    pub(super) optimiser: AdamW,
+    pub(super) optimiser: Optimiser,
     /// Names of what is trained, in the optimiser's order.
     pub(super) names: Vec<String>,
     working: Vec<Var>,
-    pub(super) masters: Vec<Var>,
     /// First tokens of the five words, once they were asked for.
     words: Words,
     seen: Vec<Option<Seen>>,
@@ -87,19 +90,15 @@ impl Tuner {
     pub fn new(model: TuneModel, settings: &TuneSettings) -> Result<Self, MlError> {
         let tuned = &model.tuned;
         let (names, working, masters) = (tuned.names(), tuned.working(), tuned.masters());
-        let mut optimiser = AdamW::new(&masters, settings.weight_decay, settings.max_norm);
-        optimiser.beta2 = settings.beta2;
-        optimiser.decays = masters.iter().map(|var| var.rank() > 1).collect();
         if names.is_empty() {
             let text = "nothing of this model is trained: choose another target pattern";
             return Err(MlError::Input(text.to_owned()));
         }
         Ok(Self {
             settings: settings.clone(),
-            optimiser,
+            optimiser: Optimiser::new(masters, settings)?,
             names,
             working,
-            masters,
             words: Words::Unasked,
             seen: Vec::new(),
             seen_bytes: 0,
@@ -123,10 +122,15 @@ impl Tuner {
         self
     }
 
+    /// The device that the model is on.
+    pub fn device(&self) -> &Device {
+        self.working[0].device()
+    }
+
     /// Names and values of what is trained.
     pub fn weights(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         let names = self.names.iter().map(String::as_str);
-        names.zip(self.masters.iter().map(Var::as_tensor))
+        names.zip(self.optimiser.masters().iter().map(Var::as_tensor))
     }
 
     /// Puts other values in place of what is trained under a name.
@@ -139,7 +143,7 @@ impl Tuner {
                 "nothing that is trained is called {name}"
             )));
         };
-        self.masters[at].set(values)?;
+        self.optimiser.set(at, values)?;
         Ok(self.model.tuned.refresh()?)
     }
 
@@ -149,6 +153,21 @@ impl Tuner {
     /// # Errors
     /// Pictures that cannot be had, failed tensor operations, or whatever `go_on` answers.
     pub fn gradients(
+        &mut self,
+        lessons: &[&Lesson],
+        number: u64,
+        pictures: &mut Pictures<'_>,
+        go_on: &mut dyn FnMut() -> Result<(), Interrupted>,
+    ) -> Result<(Vec<Option<Tensor>>, Heard), MlError> {
+        let (sums, heard) = self.sums(lessons, number, pictures, go_on)?;
+        let scale = heard.per_target();
+        let scaled = |sum: Option<Tensor>| Ok(sum.map(|sum| sum * scale).transpose()?);
+        let gradients = sums.into_iter().map(scaled);
+        Ok((gradients.collect::<Result<_, MlError>>()?, heard))
+    }
+
+    /// The same of the sum over all target tokens; the norm in what was heard is that of the mean all the same.
+    fn sums(
         &mut self,
         lessons: &[&Lesson],
         number: u64,
@@ -169,18 +188,18 @@ impl Tuner {
             heard.targets += learned.targets;
             heard.tokens += learned.tokens;
         }
-        let scale = 1.0 / heard.targets.max(1) as f64;
-        let single = |var: &Var| -> Result<Option<Tensor>, MlError> {
-            let Some(grad) = grads.get(var.as_tensor()) else {
+        // To where the optimiser is, one after the other: what was added up is let go.
+        let mut single = |(var, master): (&Var, &Var)| -> Result<Option<Tensor>, MlError> {
+            let Some(grad) = grads.take(var.as_tensor()) else {
                 return Ok(None);
             };
-            let grad = grad.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-            Ok(Some((grad * scale)?.contiguous()?))
+            let grad = grad.to_device(master.device())?.to_dtype(DType::F32)?;
+            Ok(Some(grad.contiguous()?))
         };
-        let gradients = self.working.iter().map(single);
-        let gradients = gradients.collect::<Result<Vec<_>, MlError>>()?;
-        heard.grad_norm = squared_norm(&gradients)?.sqrt();
-        Ok((gradients, heard))
+        let pairs = self.working.iter().zip(self.optimiser.masters());
+        let sums = pairs.map(&mut single).collect::<Result<Vec<_>, _>>()?;
+        heard.grad_norm = self.optimiser.norm(&sums)? * heard.per_target();
+        Ok((sums, heard))
     }
 
     /// One step of the optimiser.
@@ -194,14 +213,14 @@ impl Tuner {
         pictures: &mut Pictures<'_>,
         go_on: &mut dyn FnMut() -> Result<(), Interrupted>,
     ) -> Result<Heard, MlError> {
-        let number = self.optimiser.steps + 1;
-        let (gradients, heard) = self.gradients(lessons, number, pictures, go_on)?;
+        let number = self.optimiser.steps() + 1;
+        let (sums, heard) = self.sums(lessons, number, pictures, go_on)?;
         if !heard.sum.is_finite() || !heard.grad_norm.is_finite() {
             return Err(MlError::Diverged);
         }
-        let square = heard.grad_norm * heard.grad_norm;
-        let step = self.optimiser.begin(square, learning_rate);
-        self.optimiser.apply(&self.masters, &gradients, step)?;
+        let scale = heard.per_target();
+        self.optimiser
+            .step(&sums, scale, heard.grad_norm, learning_rate)?;
         self.model.tuned.refresh()?;
         Ok(heard)
     }
@@ -264,9 +283,8 @@ impl Tuner {
             own.push(states.clone());
             let mut found = Grads::default();
             Tape::off().backward(&loss, &own, &mut found)?;
-            let grad = found.get(&states).cloned();
-            parts.push(match grad {
-                Some(grad) => grad,
+            parts.push(match found.get(&states) {
+                Some(grad) => grad.to_dtype(states.dtype())?,
                 None => states.zeros_like()?,
             });
             grads.join(&found, &self.working)?;

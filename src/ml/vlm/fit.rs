@@ -260,6 +260,15 @@ fn is_tower(name: &str) -> bool {
     TOWERS.iter().any(|tower| name.contains(tower))
 }
 
+/// Where what is trained lies in single precision, with the optimiser's moments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptimiserHome {
+    /// Beside the model.
+    Device,
+    /// On the CPU, while the model is on a GPU that has no room for it: slower, since gradients and weights travel.
+    Host,
+}
+
 /// What training parts of a model takes, one conversation at a time: the frozen weights, what enters each layer, the
 /// largest layer's activations with their gradients, and what is trained.
 pub fn tune_need(
@@ -267,6 +276,7 @@ pub fn tune_need(
     sizes: &Sizes,
     form: Form,
     is_gpu: bool,
+    home: OptimiserHome,
 ) -> TuneNeed {
     let bytes = number_bytes(form, is_gpu);
     let count = |shape: &Vec<usize>| shape.iter().product::<usize>() as u64;
@@ -280,7 +290,7 @@ pub fn tune_need(
     let llm = &sizes.llm;
     let tokens = sizes.max_len as u64;
     let inputs = tokens * (llm.hidden_size * (llm.num_hidden_layers + 2)) as u64;
-    let copies = TRAINED_COPIES * 4 * num_trained;
+    let largest = trained.values().map(count).max().unwrap_or(0);
     let seeing = match trained.keys().any(|name| is_tower(name)) {
         true => tower_graph(sizes, is_gpu),
         false => tower(sizes, is_gpu),
@@ -300,10 +310,14 @@ pub fn tune_need(
                 + beside(is_gpu)
                 + LOGITS_AT_ONCE * 8 * 4 * llm.vocab_size as u64,
         },
-        trained: match is_gpu {
-            // What the device computes with; the rest stays with the optimiser.
-            true => num_trained * 2 * bytes,
-            false => copies,
+        trained: match (is_gpu, home) {
+            (false, _) => TRAINED_COPIES * 4 * num_trained,
+            // What the device computes with and the sum of gradients, and the largest gradient on its way into that.
+            (true, OptimiserHome::Host) => num_trained * (bytes + 4) + largest * (2 * bytes + 4),
+            // The weights in single precision and two moments beside that.
+            (true, OptimiserHome::Device) => {
+                num_trained * (bytes + 4 + 12) + largest * (2 * bytes + 4)
+            }
         },
         kept: 0,
     }
@@ -346,31 +360,56 @@ fn decoder_graph(sizes: &Sizes, is_gpu: bool) -> u64 {
     stream + feed_forward + attention
 }
 
-/// The best form of the frozen weights for a device with so much free memory, or the one that was asked for; what it
-/// takes, and each layer's graph.
+/// How a model is trained on a device.
+#[derive(Debug, Clone, Copy)]
+pub struct TuneChoice {
+    /// Form of the frozen weights.
+    pub form: Form,
+    /// What it takes.
+    pub need: TuneNeed,
+    /// Bytes of each layer's graph.
+    pub graphs: LayerGraphs,
+    /// Where the optimiser is.
+    pub home: OptimiserHome,
+}
+
+/// The best form of the frozen weights for a device with so much free memory, or the one that was asked for, with the
+/// optimiser on the device where there is room for it as well.
 pub fn choose_tune(
     parts: (&Wanted, &BTreeMap<String, Vec<usize>>),
     sizes: &Sizes,
     asked: Option<Form>,
     device: &Device,
     free: Option<u64>,
-) -> (Form, TuneNeed, LayerGraphs) {
+) -> TuneChoice {
     let is_gpu = !device.is_cpu();
     let forms = match asked {
         Some(form) => vec![form],
         None => candidates(device),
     };
-    let mut chosen = (Form::F32, TuneNeed::default());
-    for form in forms {
-        chosen = (form, tune_need(parts, sizes, form, is_gpu));
-        if free.is_none_or(|free| chosen.1.total() <= free) {
-            break;
+    let homes = match is_gpu {
+        true => &[OptimiserHome::Device, OptimiserHome::Host][..],
+        false => &[OptimiserHome::Device],
+    };
+    let mut chosen = (Form::F32, OptimiserHome::Host, TuneNeed::default());
+    'found: for form in forms {
+        for home in homes {
+            let need = tune_need(parts, sizes, form, is_gpu, *home);
+            chosen = (form, *home, need);
+            if free.is_none_or(|free| need.total() <= free) {
+                break 'found;
+            }
         }
     }
-    let (form, mut need) = chosen;
+    let (form, home, mut need) = chosen;
     let graphs = LayerGraphs::of(parts.1, sizes, form, is_gpu);
     need.kept = kept(graphs.all(sizes, is_gpu), need.total(), free);
-    (form, need, graphs)
+    TuneChoice {
+        form,
+        need,
+        graphs,
+        home,
+    }
 }
 
 #[cfg(test)]

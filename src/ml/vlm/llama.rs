@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::backbone::Sequence;
 use super::kv_cache::KvCache;
-use super::ops::{Linear, Mode, grouped_attention, is_ours, merge_heads, silu_times, split_heads};
+use super::ops::{
+    Linear, Mask, Mode, grouped_attention, is_ours, merge_heads, silu_times, split_heads,
+};
 use super::tape::Tape;
 use super::weights::{Matrix, Weights};
+use crate::compute::gpu;
 use crate::compute::kernels::{Sees, attention, attention_behind};
 
 /// The decoder's sizes, under the names of a checkpoint's `config.json`.
@@ -146,6 +149,8 @@ enum Seen {
     Fused,
     /// Each row's columns from its first on, and the new tokens.
     FusedBehind(Vec<usize>),
+    /// There is nothing but the new tokens, on a GPU.
+    Before,
     /// All, or what an additive mask leaves of them.
     Masked(Option<Tensor>),
 }
@@ -153,6 +158,9 @@ enum Seen {
 impl Seen {
     /// Of tokens `embeds (rows, seq, hidden)` that follow what a cache holds.
     fn behind(cache: &KvCache, embeds: &Tensor) -> Result<Self> {
+        if cache.is_empty() && gpu::has_kernels(embeds) {
+            return Ok(Self::Before);
+        }
         if !is_ours(embeds) {
             let mask = cache.mask(embeds.dim(1)?, embeds.dtype(), embeds.device())?;
             return Ok(Self::Masked(mask));
@@ -226,14 +234,14 @@ impl Llama {
         images: &[Tensor],
         range: Range<usize>,
     ) -> Result<Tensor> {
-        let text = |range: Range<usize>| {
-            self.embed(&Tensor::new(&sequence.ids[range], self.norm.device())?)
-        };
+        // The whole text at once: where the embedding is trained, each look into it has a gradient of its size.
+        let all = &sequence.ids[range.clone()];
+        let text = self.embed(&Tensor::new(all, self.norm.device())?)?;
         let (mut parts, mut at) = (Vec::new(), range.start);
         for (bounds, image) in sequence.image_bounds.iter().zip(images) {
             let [first, last] = bounds.map(|bound| bound.clamp(at, range.end));
             if first > at {
-                parts.push(text(at..first)?);
+                parts.push(text.narrow(0, at - range.start, first - at)?);
             }
             if last > first {
                 parts.push(image.narrow(0, first - bounds[0], last - first)?);
@@ -241,7 +249,7 @@ impl Llama {
             at = last;
         }
         if at < range.end {
-            parts.push(text(at..range.end)?);
+            parts.push(text.narrow(0, at - range.start, range.end - at)?);
         }
         Tensor::cat(&parts, 0)
     }
@@ -404,7 +412,11 @@ impl Llama {
         let out = match &positions.seen {
             Seen::Fused => attention(&q, &k, &v, Sees::Before)?,
             Seen::FusedBehind(firsts) => attention_behind(&q, &all_k, &all_v, firsts)?,
-            Seen::Masked(mask) => grouped_attention(self.mode, &q, &all_k, &all_v, mask.as_ref())?,
+            Seen::Before => grouped_attention(self.mode, &q, &all_k, &all_v, Mask::Before)?,
+            Seen::Masked(mask) => {
+                let mask = mask.as_ref().map_or(Mask::None, Mask::Added);
+                grouped_attention(self.mode, &q, &all_k, &all_v, mask)?
+            }
         };
         layer.o_proj.forward(&merge_heads(&out)?)
     }

@@ -11,7 +11,7 @@ use super::architecture::Architecture;
 use super::backbone::Backbone;
 use super::decoding::GenerateSettings;
 use super::files::ModelFiles;
-use super::fit::{self, LayerGraphs, Sizes};
+use super::fit::{self, LayerGraphs, OptimiserHome, Sizes};
 use super::local::{LocalModel, Room};
 use super::ops::Mode;
 use super::weights::{Adapter, Census, Form, Shelf, Source, TuneScope, Tuned, Wanted, Weights};
@@ -249,6 +249,8 @@ pub struct TunePlan {
     pub need: TuneNeed,
     /// Bytes of a layer's graph.
     pub graphs: LayerGraphs,
+    /// Whether the optimiser has room on the device; it is on the CPU else.
+    pub is_optimised_on_device: bool,
     /// Bytes free on the device.
     pub free: Option<u64>,
 }
@@ -318,12 +320,13 @@ fn plan_of(
     sizes.max_len = max_len;
     let free = free_memory(&open.device);
     let parts = (wanted, &trained);
-    let (form, need, graphs) = fit::choose_tune(parts, &sizes, wish.form, &open.device, free);
+    let chosen = fit::choose_tune(parts, &sizes, wish.form, &open.device, free);
     Ok(TunePlan {
+        form: chosen.form,
+        need: chosen.need,
+        graphs: chosen.graphs,
+        is_optimised_on_device: chosen.home == OptimiserHome::Device,
         trained,
-        form,
-        need,
-        graphs,
         free,
     })
 }
@@ -342,8 +345,12 @@ pub fn load_to_tune(
     let open = wish.device.open().map_err(MlError::Input)?;
     let architecture = files.architecture()?;
     let Read { source, wanted, .. } = source_of(files, architecture, wish)?;
-    let tuned = Arc::new(Tuned::new(scope).map_err(MlError::Input)?);
+    let tuned = Tuned::new(scope).map_err(MlError::Input)?;
     let plan = plan_of(files, wish, &wanted, &tuned, max_len)?;
+    let tuned = Arc::new(match plan.is_optimised_on_device {
+        true => tuned.optimised_on(&open.device),
+        false => tuned,
+    });
     let total = plan.need.total();
     if wish.form.is_none() && plan.free.is_some_and(|free| total > free) {
         return Err(MlError::Input(format!(

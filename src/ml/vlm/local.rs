@@ -197,6 +197,11 @@ impl LocalModel {
         &self.card
     }
 
+    /// The device that it is on.
+    pub const fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The form of its weights, on which its hidden states depend.
     pub const fn form(&self) -> Form {
         self.form

@@ -21,7 +21,9 @@ mod files;
 mod fingerprint;
 pub mod fit;
 mod folder;
+mod fused;
 mod hash_memo;
+mod known;
 mod load;
 mod local;
 #[cfg(test)]

@@ -1,10 +1,12 @@
-//! The few operations that candle has in two forms, fused without gradient and plain with one, or only in a slow one.
+//! The few operations that candle has in two forms, fused without gradient and plain with one, or only in a slow or a
+//! coarse one.
 //!
 //! candle's fused softmax, norms and rotary embedding lose the gradient without an error, so a model that is to be
 //! trained must never call them where something trained leads to them. Every model here asks this switch instead.
 
-use candle_core::{D, DType, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor, bail};
 
+use super::fused;
 use super::weights::{Matrix, Weights};
 use crate::compute::kernels;
 use crate::ml::layers;
@@ -14,7 +16,7 @@ use crate::ml::layers;
 pub enum Mode {
     /// Fused operations: fast, no gradient.
     Inference,
-    /// Plain operations: every one has a gradient.
+    /// The same results, every one with a way back.
     Training,
 }
 
@@ -40,7 +42,7 @@ impl Mode {
     pub fn softmax(self, x: &Tensor) -> Result<Tensor> {
         match self.of(&[x]) {
             Self::Inference => candle_nn::ops::softmax_last_dim(&x.contiguous()?),
-            Self::Training => candle_nn::ops::softmax(x, D::Minus1),
+            Self::Training => fused::softmax(x),
         }
     }
 
@@ -52,11 +54,7 @@ impl Mode {
         match self.of(&[x, weight]) {
             _ if is_ours(x) => layers::rms_norm_eps(x, weight, eps),
             Self::Inference => candle_nn::ops::rms_norm(&x.contiguous()?, weight, eps as f32),
-            Self::Training => {
-                let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
-                x.broadcast_div(&(variance + eps)?.sqrt()?)?
-                    .broadcast_mul(weight)
-            }
+            Self::Training => fused::rms_norm(x, weight, eps),
         }
     }
 
@@ -76,13 +74,7 @@ impl Mode {
             Self::Inference => {
                 candle_nn::ops::layer_norm(&x.contiguous()?, weight, bias, eps as f32)
             }
-            Self::Training => {
-                let x = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-                let variance = x.sqr()?.mean_keepdim(D::Minus1)?;
-                x.broadcast_div(&(variance + eps)?.sqrt()?)?
-                    .broadcast_mul(weight)?
-                    .broadcast_add(bias)
-            }
+            Self::Training => fused::layer_norm(x, weight, bias, eps),
         }
     }
 
@@ -94,16 +86,7 @@ impl Mode {
     pub fn rope(self, x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
         match self.of(&[x]) {
             Self::Inference => candle_nn::rotary_emb::rope(&x.contiguous()?, cos, sin),
-            Self::Training => {
-                let half = x.dim(D::Minus1)? / 2;
-                let (first, second) = (
-                    x.narrow(D::Minus1, 0, half)?,
-                    x.narrow(D::Minus1, half, half)?,
-                );
-                let left = (first.broadcast_mul(cos)? - second.broadcast_mul(sin)?)?;
-                let right = (second.broadcast_mul(cos)? + first.broadcast_mul(sin)?)?;
-                Tensor::cat(&[left, right], D::Minus1)
-            }
+            Self::Training => fused::rope(x, cos, sin),
         }
     }
 }
@@ -115,7 +98,7 @@ impl Mode {
 pub fn silu_times(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     match is_ours(gate) {
         true => layers::silu_times(gate, up),
-        false => gate.silu()? * up,
+        false => fused::silu_times(gate, up),
     }
 }
 
@@ -126,7 +109,7 @@ pub fn silu_times(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
     match is_ours(x) {
         true => layers::gelu(x),
-        false => x.gelu(),
+        false => fused::gelu(x),
     }
 }
 
@@ -137,7 +120,18 @@ pub fn gelu(x: &Tensor) -> Result<Tensor> {
 pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
     match is_ours(x) {
         true => layers::quick_gelu(x),
-        false => x * candle_nn::ops::sigmoid(&(x * 1.702)?)?,
+        false => fused::quick_gelu(x),
+    }
+}
+
+/// `x (.., width)` plus a bias, likewise.
+///
+/// # Errors
+/// Failed tensor operations.
+pub fn add_bias(x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    match x.device().is_cpu() {
+        true => layers::add_bias(x, bias),
+        false => fused::add_bias(x, bias),
     }
 }
 
@@ -156,6 +150,17 @@ pub fn attention(mode: Mode, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tenso
     mode.softmax(&scores)?.matmul(&v.contiguous()?)
 }
 
+/// What a token does not see.
+#[derive(Debug, Clone, Copy)]
+pub enum Mask<'a> {
+    /// It sees all.
+    None,
+    /// What is behind it; for tensors that [`crate::compute::gpu::has_kernels`] is true of.
+    Before,
+    /// What this takes away, `(rows or 1, 1, seq, keys)`, by numbers that are added to scores.
+    Added(&'a Tensor),
+}
+
 /// The same where `q (rows, heads, seq, head_dim)` has more heads than `k` and `v (rows, kv_heads, keys, head_dim)`:
 /// neighbouring query heads share a key head. Keys and values are read where they lie, never repeated.
 ///
@@ -166,7 +171,7 @@ pub fn grouped_attention(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
-    mask: Option<&Tensor>,
+    mask: Mask<'_>,
 ) -> Result<Tensor> {
     let (rows, heads, seq, width) = q.dims4()?;
     let (kv_heads, keys) = (k.dim(1)?, k.dim(2)?);
@@ -176,12 +181,16 @@ pub fn grouped_attention(
     let scores = (q.reshape(shared)? * scale)?.matmul(&k.transpose(2, 3)?)?;
     // 2. The mask is every head's: (rows or 1, 1, seq, keys)
     let probs = match mask {
-        Some(mask) => {
+        Mask::Before => match fused::softmax_causal(&scores, seq) {
+            Some(probs) => probs?,
+            None => bail!("a mask is needed where no kernel does without"),
+        },
+        Mask::Added(mask) => {
             let scores = scores.reshape((rows, heads, seq, keys))?;
             let probs = mode.softmax(&scores.broadcast_add(mask)?)?;
             probs.reshape((rows, kv_heads, heads / kv_heads * seq, keys))?
         }
-        None => mode.softmax(&scores)?,
+        Mask::None => mode.softmax(&scores)?,
     };
     // 3. (rows, kv_heads, group * seq, head_dim) -> (rows, heads, seq, head_dim)
     probs.matmul(v)?.reshape((rows, heads, seq, width))
@@ -245,7 +254,7 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let out = self.weight.forward(x)?;
         match &self.bias {
-            Some(bias) => layers::add_bias(&out, bias),
+            Some(bias) => add_bias(&out, bias),
             None => Ok(out),
         }
     }

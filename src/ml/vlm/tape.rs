@@ -13,7 +13,9 @@
 use std::collections::HashMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Result, Tensor, TensorId, Var};
+use candle_core::{DType, Result, Tensor, TensorId, Var};
+
+use super::known::known;
 
 /// Gradients by tensor, added up.
 #[derive(Debug, Default)]
@@ -25,6 +27,11 @@ impl Grads {
         self.0.get(&var.id())
     }
 
+    /// Takes the gradient of a variable out, if there is one.
+    pub fn take(&mut self, var: &Tensor) -> Option<Tensor> {
+        self.0.remove(&var.id())
+    }
+
     /// Adds the gradients that others found for variables.
     ///
     /// # Errors
@@ -32,10 +39,18 @@ impl Grads {
     pub fn join(&mut self, others: &Self, vars: &[Var]) -> Result<()> {
         for var in vars {
             if let Some(grad) = others.get(var) {
-                self.add(var.as_tensor().id(), grad)?;
+                self.add_wide(var.as_tensor().id(), grad)?;
             }
         }
         Ok(())
+    }
+
+    /// A variable's gradients add up in single precision: a half type would lose the small ones.
+    fn add_wide(&mut self, id: TensorId, grad: &Tensor) -> Result<()> {
+        match grad.dtype() {
+            DType::F16 | DType::BF16 => self.add(id, &grad.to_dtype(DType::F32)?),
+            _ => self.add(id, grad),
+        }
     }
 
     fn add(&mut self, id: TensorId, grad: &Tensor) -> Result<()> {
@@ -182,7 +197,7 @@ impl<'a> Tape<'a> {
         let mut collect = |store: GradStore, segments: &[Segment<'_>], leaves: &mut Grads| {
             for var in vars {
                 if let Some(grad) = store.get(var.as_tensor()) {
-                    grads.add(var.as_tensor().id(), grad)?;
+                    grads.add_wide(var.as_tensor().id(), grad)?;
                 }
             }
             for segment in segments {
@@ -242,18 +257,15 @@ fn leaf(x: &Tensor) -> Result<Tensor> {
 
 /// Gradients of everything behind `result`, given its own.
 fn pulled(result: &Tensor, grad: &Tensor) -> Result<GradStore> {
-    if result.is_variable() {
-        // A sum times a constant: nothing stands between a leaf and itself.
-        let mut store = result.sum_all()?.backward()?;
-        store.insert(result, grad.clone());
-        return Ok(store);
-    }
-    (result * grad.detach())?.sum_all()?.backward()
+    let grad = grad.detach();
+    // A number whose value nobody asks for, with this gradient behind it.
+    let nothing = Tensor::zeros((), result.dtype(), result.device())?;
+    known([result], nothing, move |_, _| Ok([Some(grad.clone())]))?.backward()
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device};
+    use candle_core::Device;
 
     use super::*;
 

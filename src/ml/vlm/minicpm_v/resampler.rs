@@ -106,16 +106,23 @@ fn position_2d(
     device: &Device,
 ) -> Result<Tensor> {
     let quarter = width / 4;
-    let mut values = Vec::with_capacity(rows * cols * width);
     let omega: Vec<f32> = (0..quarter)
         .map(|i| 1.0 / 10_000f32.powf(i as f32 / quarter as f32))
         .collect();
-    for patch in 0..rows * cols {
-        for place in [patch % cols, patch / cols] {
+    // (places, width / 2): a patch's two halves are its column's and its row's
+    let of_places = |count: usize| {
+        let mut values = Vec::with_capacity(count * width / 2);
+        for place in 0..count {
             let angle = |i: usize| place as f32 * omega[i];
             values.extend((0..quarter).map(|i| angle(i).sin()));
             values.extend((0..quarter).map(|i| angle(i).cos()));
         }
-    }
-    Tensor::from_vec(values, (1, rows * cols, width), device)?.to_dtype(dtype)
+        Tensor::from_vec(values, (count, width / 2), device)
+    };
+    let half = (rows, cols, width / 2);
+    let of_cols = of_places(cols)?.unsqueeze(0)?.broadcast_as(half)?;
+    let of_rows = of_places(rows)?.unsqueeze(1)?.broadcast_as(half)?;
+    Tensor::cat(&[of_cols, of_rows], 2)?
+        .reshape((1, rows * cols, width))?
+        .to_dtype(dtype)
 }

@@ -1,7 +1,7 @@
 //! The vision tower: SigLIP (Zhai et al. 2023) in the idefics2 form, which keeps aspect ratios, or with a
 //! convolutional stem in place of its patch embedding.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::config::{PositionIds, VisionConfig};
 use super::stem::Stem;
@@ -158,7 +158,9 @@ impl VisionTower {
         tape: &mut Tape<'a>,
     ) -> Result<Tensor> {
         let ids = Tensor::new(ids, patches.device())?;
-        let positions = self.position_embedding.index_select(&ids, 0)?;
+        // Single precision, so that the gradients of patches that share a position add up in it.
+        let positions = self.position_embedding.to_dtype(DType::F32)?;
+        let positions = positions.index_select(&ids, 0)?.to_dtype(patches.dtype())?;
         let mut x = self
             .patch_embedding
             .forward(patches)?

@@ -3,12 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use candle_core::backend::BackendStorage as _;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
-use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, DType, Device, Layout, MetalStorage, Result, Shape,
-    Storage, Tensor, WithDType, bail,
-};
+use candle_core::{DType, Device, Result, Tensor, WithDType, bail};
 use rayon::prelude::*;
 
 use super::blocks::Blocks;
@@ -16,6 +12,7 @@ use super::form::Kind;
 use super::packed_product;
 use super::tuned::LowRank;
 use crate::compute::kernels::linear_rounded;
+use crate::ml::vlm::known::known;
 
 /// Elements that are read, quantised or widened at once, by every thread that does so.
 pub const PART_ELEMENTS: usize = 1 << 21;
@@ -40,58 +37,6 @@ enum Kept {
     Frozen(Arc<Matrix>),
     /// The same with a low-rank change that is trained.
     Adapted(Arc<Matrix>, Arc<LowRank>),
-}
-
-/// The product with a frozen matrix. candle would compute the matrix's own gradient as well, which costs as much as the
-/// other one and as much memory as the matrix.
-struct FrozenProduct {
-    matrix: Arc<Matrix>,
-    out: Tensor,
-}
-
-impl FrozenProduct {
-    /// The result as it was computed, whichever device it is on.
-    fn done<S>(
-        &self,
-        pick: impl FnOnce(&Storage, &Layout) -> Option<Result<S>>,
-    ) -> Result<(S, Shape)> {
-        let (storage, layout) = self.out.storage_and_layout();
-        match pick(&storage, layout) {
-            Some(storage) => Ok((storage?, self.out.shape().clone())),
-            None => bail!("a product and its operand lie on different devices"),
-        }
-    }
-}
-
-impl CustomOp1 for FrozenProduct {
-    fn name(&self) -> &'static str {
-        "frozen-product"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.done(|storage, layout| match storage {
-            Storage::Cpu(storage) => Some(storage.try_clone(layout)),
-            _ => None,
-        })
-    }
-
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        self.done(|storage, layout| match storage {
-            Storage::Cuda(storage) => Some(storage.try_clone(layout)),
-            _ => None,
-        })
-    }
-
-    fn metal_fwd(&self, _: &MetalStorage, _: &Layout) -> Result<(MetalStorage, Shape)> {
-        self.done(|storage, layout| match storage {
-            Storage::Metal(storage) => Some(storage.try_clone(layout)),
-            _ => None,
-        })
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        self.matrix.pull(&grad.contiguous()?).map(Some)
-    }
 }
 
 impl Matrix {
@@ -121,8 +66,8 @@ impl Matrix {
         }))
     }
 
-    /// Keeps a matrix `(out, width)` of the CPU as a tensor of `kept`, whose rows are read some at a time: it is never
-    /// there twice.
+    /// Keeps a matrix `(out, width)` as a tensor of `kept`, whose rows are read some at a time by every thread: on the CPU
+    /// it is never there twice, and goes to another device as one.
     ///
     /// # Errors
     /// Another type than a float; whatever `rows` answers.
@@ -130,6 +75,7 @@ impl Matrix {
         shape: (usize, usize),
         kept: DType,
         activations: DType,
+        device: &Device,
         rows: &(dyn Fn(usize, usize) -> Result<Tensor> + Sync),
     ) -> Result<Self> {
         let tensor = match kept {
@@ -138,6 +84,7 @@ impl Matrix {
             DType::BF16 => filled::<half::bf16>(shape, kept, rows)?,
             other => candle_core::bail!("weights are not kept as {other:?}"),
         };
+        let tensor = tensor.to_device(device)?;
         Ok(Self(match kept == activations {
             true => Kept::Plain(tensor),
             false => Kept::Narrow(tensor, activations),
@@ -249,11 +196,10 @@ impl Matrix {
                 .to_dtype(*activations),
             Kept::Frozen(matrix) => {
                 let out = matrix.product(&rows.detach())?;
-                if !rows.track_op() {
-                    return Ok(out);
-                }
+                // candle would compute the matrix's own gradient as well, which costs as much as the other one and as
+                // much memory as the matrix.
                 let matrix = matrix.clone();
-                rows.apply_op1(FrozenProduct { matrix, out })
+                known([rows], out, move |_, grad| Ok([Some(matrix.pull(grad)?)]))
             }
             Kept::Adapted(matrix, change) => {
                 let frozen = Self(Kept::Frozen(matrix.clone()));

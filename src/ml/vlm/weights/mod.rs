@@ -238,9 +238,9 @@ impl Weights {
                 let rows = |start, len| self.source.read_rows(full, start, len);
                 Matrix::blocks((out, width), blocks, dtype, device, &rows)
             }
-            (None, Kind::Plain(kept)) if device.is_cpu() && self.source.has_cheap_rows(full) => {
+            (None, Kind::Plain(kept)) if self.source.has_cheap_rows(full) => {
                 let rows = |start, len| self.source.read_rows(full, start, len);
-                Matrix::plain_rows((out, width), kept, dtype, &rows)
+                Matrix::plain_rows((out, width), kept, dtype, device, &rows)
             }
             (None, _) => return self.put(&self.source.read(full)?, full),
         };

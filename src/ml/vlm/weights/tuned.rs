@@ -1,7 +1,8 @@
 //! What is trained of a model: low-rank changes beside matrices, and whole modules.
 //!
 //! Weights on their way into a backbone ask here, name by name, so that no backbone knows what of it is trained. What is
-//! trained is kept in single precision on the CPU, where the optimiser is, and cast and moved as it is used.
+//! trained is kept in single precision where the optimiser is, on the CPU or on the device, and cast and moved as it is
+//! used.
 //!
 //! **Source** Hu et al. 2021, arXiv 2106.09685; peft 0.21, `tuners/lora/layer.py` (scale, initial values, where dropout
 //! stands), `utils/other.py` (modules that are saved whole).
@@ -16,7 +17,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Wanted;
 use super::adapter::{Targets, is_within};
-use crate::ml::heads::dropout::Dropout;
+use crate::ml::vlm::fused::leave_out;
 use crate::stats::SplitMix64;
 
 /// Ends of the names of a change's two matrices, as peft writes them.
@@ -44,6 +45,8 @@ pub struct TuneScope {
 pub struct Tuned {
     scope: TuneScope,
     targets: Option<Targets>,
+    /// Where the optimiser is.
+    home: Device,
     vars: Mutex<BTreeMap<String, Trained>>,
     draw: Arc<Draw>,
 }
@@ -67,15 +70,15 @@ impl Draw {
 struct Trained {
     /// What the backbone computes with, and what gradients are found for.
     working: Var,
-    /// Single precision on the CPU; the same variable where the backbone computes with that.
+    /// Single precision where the optimiser is; the same variable where the backbone computes with that.
     master: Var,
 }
 
 impl Trained {
-    fn new(values: &Tensor, dtype: DType, device: &Device) -> Result<Self> {
-        let single = values.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+    fn new(values: &Tensor, (dtype, device): (DType, &Device), home: &Device) -> Result<Self> {
+        let single = values.to_device(home)?.to_dtype(DType::F32)?;
         let master = Var::from_tensor(&single)?;
-        let working = match dtype == DType::F32 && device.is_cpu() {
+        let working = match dtype == DType::F32 && device.same_device(home) {
             true => master.clone(),
             false => Var::from_tensor(&single.to_dtype(dtype)?.to_device(device)?)?,
         };
@@ -121,7 +124,7 @@ impl LowRank {
     /// What it adds to the product of `x (rows, width)`: `(rows, out)`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = match self.draw.of(self.layer) {
-            Some(seed) if self.dropout > 0.0 => Dropout::seeded(seed).apply(x, self.dropout)?,
+            Some(seed) if self.dropout > 0.0 => leave_out(x, self.dropout, seed)?,
             _ => x.clone(),
         };
         x.matmul(&self.a.t()?)?.matmul(&self.b.t()?)? * self.scale
@@ -143,9 +146,19 @@ impl Tuned {
         Ok(Self {
             scope: scope.clone(),
             targets,
+            home: Device::Cpu,
             vars: Mutex::default(),
             draw: Arc::default(),
         })
+    }
+
+    /// The same with the optimiser on a device.
+    #[must_use]
+    pub fn optimised_on(self, home: &Device) -> Self {
+        Self {
+            home: home.clone(),
+            ..self
+        }
     }
 
     /// What was asked for.
@@ -247,14 +260,14 @@ impl Tuned {
     fn var(
         &self,
         name: &str,
-        (dtype, device): (DType, &Device),
+        place: (DType, &Device),
         make: impl FnOnce() -> Result<Tensor>,
     ) -> Result<Tensor> {
         let mut vars = self.lock();
         if let Some(known) = vars.get(name) {
             return Ok(known.as_working());
         }
-        let made = Trained::new(&make()?, dtype, device)?;
+        let made = Trained::new(&make()?, place, &self.home)?;
         let working = made.as_working();
         vars.insert(name.to_owned(), made);
         Ok(working)
