@@ -47,7 +47,8 @@ pub fn gather(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepStem;
 
-/// Makes a small model as a recipe says; the folder then holds all but the `model.toml`.
+/// Makes a small model as a recipe says; the folder then holds all but the `model.toml`. What an earlier run of the same
+/// recipe and pictures left in the folder is gone on with, to the same bits.
 ///
 /// # Errors
 /// Nothing to learn from, a folder that cannot be written, failed tensor operations.
@@ -72,6 +73,7 @@ pub fn make_small_model(
         mini::see(recipe, &lessons, out, say)?;
     }
     mini::speak(recipe, (&lessons, &dataset::default_preset()), out, say)?;
+    mini::end(recipe, &lessons, out);
     Ok(())
 }
 

@@ -72,7 +72,10 @@ impl ModelWorker {
         let store = self.store.held_to(context.project());
         context.run_or_hand_on(
             |context| prepare::prepare(&mut self.host, &store, wish, context),
-            |context, prepared| {
+            |mut context, prepared| {
+                // Another training may be going on: what was told of the preparation is over. A job that was cancelled
+                // meanwhile ends at the trainer.
+                context.progress(0, 0, "Waiting to train").ok();
                 // Fails only while the program goes down, and then the run stays ready to resume.
                 trainer.send(TrainTask { prepared, context }).ok();
             },

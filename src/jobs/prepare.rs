@@ -38,6 +38,7 @@ use crate::jobs::pipeline::failed;
 use crate::jobs::prune::size_words;
 use crate::jobs::scoring;
 use crate::jobs::scoring::Item;
+use crate::jobs::split::Parted;
 use crate::jobs::split::with_splits;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
@@ -102,7 +103,7 @@ pub(super) fn prepare(
         TrainWish::Resume(run) => find_run(&catalog, *run)?.settings.clone(),
     };
     let catalog = learn_from::with_truth(catalog, &settings, &pinned)?;
-    let catalog = with_splits(catalog, &settings, &pinned, context)?;
+    let catalog = with_splits(catalog, (&settings, Parted::Scored), &pinned, context)?;
     host.work_for(Some(settings.aspect));
     let pipeline = Pipeline::new(host, store, &catalog, pinned)?;
     let source = |_| settings.descriptions;

@@ -23,17 +23,26 @@ const TEST_FRACTION: f64 = 0.2;
 /// Seed of that cut: always the same one, so that no run learns from another run's test rows.
 const TEST_SEED: u64 = 42;
 
+/// Whose images a split parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parted {
+    /// Those with an opinion score: predictors learn from nothing else.
+    Scored,
+    /// All, where none has a score: a model may learn from what a teacher said of them.
+    AllIfUnscored,
+}
+
 /// The list of an image under an aspect. By the image's number: names of files are not always one image's alone.
 type Listed = (ImageId, Aspect, Split);
 
 /// A dataset without a split gets one, cut by prompt, kept in the project: the same test rows in every run.
 pub(super) fn with_splits(
     catalog: Catalog,
-    settings: &TrainSettings,
+    (settings, parted): (&TrainSettings, Parted),
     pinned: &Pinned,
     context: &JobContext,
 ) -> Result<Catalog, JobError> {
-    let lists = cut(&catalog, settings)?;
+    let lists = cut(&catalog, settings, parted)?;
     if lists.is_empty() {
         return Ok(catalog);
     }
@@ -50,10 +59,11 @@ pub(super) fn with_splits(
     learn_from::with_truth(pinned.catalog()?, settings, pinned)
 }
 
-/// The catalog as [`with_splits`] would leave it for these aspects; nothing is saved.
+/// The catalog as [`with_splits`] would leave it for a fine-tuning of these aspects; nothing is saved.
 pub(super) fn foreseen(mut catalog: Catalog, aspects: &[Aspect]) -> Result<Catalog, JobError> {
     for aspect in aspects {
-        let lists = cut(&catalog, &TrainSettings::new(*aspect))?.into_iter();
+        let settings = TrainSettings::new(*aspect);
+        let lists = cut(&catalog, &settings, Parted::AllIfUnscored)?.into_iter();
         let lists: BTreeMap<ImageId, Split> =
             lists.map(|(image, _, split)| (image, split)).collect();
         for record in &mut catalog.images {
@@ -66,10 +76,21 @@ pub(super) fn foreseen(mut catalog: Catalog, aspects: &[Aspect]) -> Result<Catal
 }
 
 /// The split that an aspect lacks; empty where there is one, or nothing to part.
-fn cut(catalog: &Catalog, settings: &TrainSettings) -> Result<Vec<Listed>, JobError> {
+fn cut(
+    catalog: &Catalog,
+    settings: &TrainSettings,
+    parted: Parted,
+) -> Result<Vec<Listed>, JobError> {
     let aspect = settings.aspect;
     let has_split = |record: &&ImageRecord| record.split.get(aspect).is_some();
-    let rows: Vec<&ImageRecord> = learn_from::rows_with_truth(catalog, settings).collect();
+    let mut rows: Vec<&ImageRecord> = learn_from::rows_with_truth(catalog, settings).collect();
+    if rows.is_empty() && parted == Parted::AllIfUnscored {
+        let of_others = of_other_aspects(catalog, aspect);
+        if !of_others.is_empty() {
+            return Ok(of_others);
+        }
+        rows.extend(&catalog.images);
+    }
     if rows.is_empty() || rows.iter().any(has_split) {
         return Ok(Vec::new());
     }
@@ -92,6 +113,25 @@ fn cut(catalog: &Catalog, settings: &TrainSettings) -> Result<Vec<Listed>, JobEr
     Ok(rows
         .map(|(record, is_test)| (record.id, aspect, split_of(is_test)))
         .collect())
+}
+
+/// The lists that images have under other aspects, as lists of this one; an image that tests under any of them tests under
+/// this one too. Nothing where this one has lists of its own.
+fn of_other_aspects(catalog: &Catalog, aspect: Aspect) -> Vec<Listed> {
+    let lists = |record: &ImageRecord| Aspect::ALL.map(|any| *record.split.get(any));
+    let has_own = |record: &ImageRecord| record.split.get(aspect).is_some();
+    if catalog.images.iter().any(has_own) {
+        return Vec::new();
+    }
+    let listed = catalog.images.iter().filter_map(|record| {
+        let lists = lists(record);
+        let order = [Split::Test, Split::Val, Split::Train];
+        let split = order
+            .into_iter()
+            .find(|list| lists.contains(&Some(*list)))?;
+        Some((record.id, aspect, split))
+    });
+    listed.collect()
 }
 
 #[cfg(test)]
@@ -140,10 +180,14 @@ mod tests {
         }
     }
 
+    fn quality() -> TrainSettings {
+        TrainSettings::new(Aspect::Quality)
+    }
+
     #[test]
     fn images_of_one_name_in_several_folders_all_get_a_list() {
         let catalog = catalog(|scene| format!("scene {scene}"));
-        let lists = cut(&catalog, &TrainSettings::new(Aspect::Quality)).unwrap();
+        let lists = cut(&catalog, &quality(), Parted::Scored).unwrap();
         let images: BTreeSet<ImageId> = lists.iter().map(|listed| listed.0).collect();
         assert_eq!(images.len(), 40);
         let test = lists.iter().filter(|listed| listed.2 == Split::Test);
@@ -156,26 +200,38 @@ mod tests {
     #[test]
     fn what_is_foreseen_is_what_would_be_kept() {
         let catalog = catalog(|scene| format!("scene {scene}"));
-        let lists = cut(&catalog, &TrainSettings::new(Aspect::Quality)).unwrap();
+        let lists = cut(&catalog, &quality(), Parted::Scored).unwrap();
         let seen = foreseen(catalog, &[Aspect::Quality, Aspect::Authenticity]).unwrap();
         for (record, (image, _, split)) in seen.images.iter().zip(lists) {
             assert_eq!(record.id, image);
             assert_eq!(*record.split.get(Aspect::Quality), Some(split));
-            // Nobody has an opinion of it, so there is nothing to part.
-            assert_eq!(*record.split.get(Aspect::Authenticity), None);
+            // Nobody has an opinion of it: what tests one aspect is not learned from under another.
+            assert_eq!(*record.split.get(Aspect::Authenticity), Some(split));
         }
         // A split that is there is left alone.
-        assert!(
-            cut(&seen, &TrainSettings::new(Aspect::Quality))
-                .unwrap()
-                .is_empty()
-        );
+        for parted in [Parted::Scored, Parted::AllIfUnscored] {
+            assert!(cut(&seen, &quality(), parted).unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn images_that_nobody_rated_are_parted_for_a_fine_tuning_alone() {
+        let mut catalog = catalog(|scene| format!("scene {scene}"));
+        for record in &mut catalog.images {
+            record.truth = AspectMap::default();
+        }
+        let lists = cut(&catalog, &quality(), Parted::Scored).unwrap();
+        assert!(lists.is_empty(), "a predictor has nothing to learn from");
+        let lists = cut(&catalog, &quality(), Parted::AllIfUnscored).unwrap();
+        assert_eq!(lists.len(), 40);
+        let test = lists.iter().filter(|listed| listed.2 == Split::Test);
+        assert_eq!(test.count(), 8);
     }
 
     #[test]
     fn a_split_without_test_rows_is_refused_with_what_to_do() {
         let catalog = catalog(|_| String::new());
-        let refused = cut(&catalog, &TrainSettings::new(Aspect::Quality)).unwrap_err();
+        let refused = cut(&catalog, &quality(), Parted::Scored).unwrap_err();
         let words = refused.to_string();
         for part in ["quality", "40 images", "1 different", "prompts", "split"] {
             assert!(words.contains(part), "{words}");

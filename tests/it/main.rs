@@ -21,6 +21,7 @@ mod project;
 mod ratings;
 mod resume;
 mod shelf;
+mod small_model;
 mod study;
 mod teach;
 mod train_choices;

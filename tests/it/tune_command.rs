@@ -194,6 +194,25 @@ fn a_project_without_a_split_is_estimated_as_it_is_tuned() {
     );
 }
 
+#[test]
+fn a_project_that_nobody_rated_is_tuned_on_what_the_teacher_said() {
+    let world = without_a_split();
+    fs::remove_file(world.path("demo.assay")).unwrap();
+    let rows = (0..24).map(|number| format!("generator-{number}.png,prompt {}\n", number / 4));
+    let table = "name,prompt\n".to_owned() + &rows.collect::<String>();
+    world.write("pictures/data.csv", &table);
+    let import = ["import", "pictures", "--project", "demo.assay"];
+    let imported = world.run(&[&import[..], &["--conversations", "told"]].concat());
+    assert_eq!(imported.code, Some(0), "{}", imported.stderr);
+    let tuned = world.run(&tune("mine", &["--epochs", "1"]));
+    assert_eq!(tuned.code, Some(0), "{}", tuned.stderr);
+    let count = tuned.json()["conversations"]["train"].as_u64().unwrap();
+    assert!(
+        (8..24).contains(&count),
+        "some prompts are set aside: {count}"
+    );
+}
+
 /// Tunes, does `control` to the job after the first epoch, and answers its report with the run as it was last heard of.
 fn tuned(workers: &Workers, job: Job, control: Option<Control>) -> (JobReport, TuneRun) {
     let job = workers.submit(job);

@@ -36,7 +36,8 @@ pub(in crate::cli) enum ModelsAction {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Make a small model from nothing: first the stem learns to see, then the language model to speak
+    /// Make a small model from nothing: first the stem learns to see, then the language model to speak; the same command
+    /// again goes on behind the last pass of a run that was cut off
     Train(RecipeArgs),
 }
 

@@ -33,6 +33,7 @@ use crate::jobs::model_host::tune_base;
 use crate::jobs::presets::preset_in_use;
 use crate::jobs::progress::Throttle;
 use crate::jobs::split;
+use crate::jobs::split::Parted;
 use crate::jobs::split::with_splits;
 use crate::jobs::store_worker::Pinned;
 use crate::jobs::store_worker::StoreHandle;
@@ -196,7 +197,8 @@ fn split_all(
     context: &JobContext,
 ) -> Result<Catalog, JobError> {
     for aspect in &settings.aspects {
-        catalog = with_splits(catalog, &TrainSettings::new(*aspect), pinned, context)?;
+        let asked = (&TrainSettings::new(*aspect), Parted::AllIfUnscored);
+        catalog = with_splits(catalog, asked, pinned, context)?;
     }
     Ok(catalog)
 }

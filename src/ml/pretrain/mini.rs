@@ -14,6 +14,7 @@ use tokenizers::Tokenizer;
 use super::facts::Facts;
 use super::lesson::{LabelNames, Lesson};
 use super::look::{LookData, LookEpoch, LookSettings, train_look};
+use super::passes::Passes;
 use super::pupil::{BothPatches, Pupil, Tensors, Weights};
 use super::speech::{SpeechData, SpeechEpoch, SpeechExample, SpeechSettings, train_speech};
 use super::tokens::{Opening, Told, speech_example, train_tokenizer};
@@ -134,11 +135,14 @@ pub fn see(
         dropout: recipe.see_dropout,
         seed: recipe.seed,
     };
-    let (mut best, start) = (f64::NEG_INFINITY, std::time::Instant::now());
+    let start = std::time::Instant::now();
+    let passes = Passes::new(out, "see", identity(recipe, lessons), f64::NEG_INFINITY);
+    tell_of(&passes, recipe.see_epochs, say)?;
     train_tower(
         &mini_stem(recipe),
         (&train, &val),
         &settings,
+        &passes,
         &mut |epoch| {
             let seconds = start.elapsed().as_secs();
             if epoch.predicted.is_empty() {
@@ -155,13 +159,47 @@ pub fn see(
                 "epoch {} loss {:.4} val SRCC {figures:.3?} after {seconds} s",
                 epoch.epoch, epoch.loss
             ));
-            if mean > best {
-                best = mean;
+            if mean > passes.best() {
+                passes.set_best(mean);
                 save_stem(&epoch, out)?;
             }
             Ok(true)
         },
     )?;
+    Ok(())
+}
+
+/// Takes away what the steps have noted on their way: the model is made.
+pub fn end(recipe: &Recipe, lessons: &[Lesson], out: &Path) {
+    for step in ["see", "speak"] {
+        Passes::new(out, step, identity(recipe, lessons), 0.0).end();
+    }
+}
+
+/// What a step's notes belong to: the recipe, and whatever is learned from.
+fn identity(recipe: &Recipe, lessons: &[Lesson]) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for lesson in lessons {
+        let [width, height] = [lesson.picture.width, lesson.picture.height];
+        let said = lesson.talks.iter().map(|talk| talk.description.as_str());
+        let said: Vec<&str> = said.collect();
+        let text = format!(
+            "{} {width} {height} {:?} {said:?}",
+            lesson.prompt, lesson.mos
+        );
+        for byte in text.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{recipe:?} {} {hash:x}", lessons.len())
+}
+
+fn tell_of(passes: &Passes, all: usize, say: &mut dyn FnMut(String)) -> Result<(), MlError> {
+    if let Some(done) = passes.begun()? {
+        say(format!(
+            "goes on behind {done} of {all} passes that an earlier run has done"
+        ));
+    }
     Ok(())
 }
 
@@ -265,7 +303,11 @@ pub fn speak(
         &material.facts,
         recipe.seed,
     )?;
-    look(recipe, &pupil, (lessons, &material), say)?;
+    let passes = Passes::new(out, "speak", identity(recipe, lessons), f64::INFINITY);
+    tell_of(&passes, recipe.speak_epochs, say)?;
+    if passes.begun()?.is_none() {
+        look(recipe, &pupil, (lessons, &material), say)?;
+    }
     let (val, train): (Vec<&Spoken>, Vec<&Spoken>) = conversations
         .iter()
         .partition(|c| lessons[c.picture].is_val);
@@ -284,18 +326,24 @@ pub fn speak(
             (say.borrow_mut())(format!("step {step} of {steps} loss {loss:.4}"));
         }
     };
-    let mut best = f64::INFINITY;
     let mut on_epoch = |epoch: SpeechEpoch, weights: &Weights| {
         (say.borrow_mut())(line_of(&epoch, &val, &columns));
         let whole = epoch.val_words + recipe.score_weight * epoch.val_score_error;
-        if whole >= best {
+        if whole >= passes.best() {
             return Ok(());
         }
-        best = whole;
+        passes.set_best(whole);
         save_model(weights, &material.frozen, &out.join("model.safetensors"))
     };
     let settings = speech_settings(recipe);
-    train_speech(&pupil, data, &settings, &mut on_step, &mut on_epoch)?;
+    train_speech(
+        &pupil,
+        data,
+        &settings,
+        &passes,
+        &mut on_step,
+        &mut on_epoch,
+    )?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@ pub mod lesson;
 pub mod look;
 pub mod mini;
 mod optimiser;
+pub mod passes;
 pub mod pupil;
 pub mod speech;
 pub mod tokens;

@@ -1,8 +1,13 @@
 //! The optimiser of every step.
 
-use candle_core::{Result, Tensor, Var};
+use std::collections::HashMap;
+
+use candle_core::{Device, Result, Tensor, Var, bail};
 
 use crate::ml::train::AdamW;
+
+/// Names of the two moments.
+const MOMENTS: [&str; 2] = ["mean", "square"];
 
 /// AdamW whose decay reaches matrices only, over groups of weights that move at rates of their own.
 pub(super) struct Optimiser {
@@ -32,6 +37,52 @@ impl Optimiser {
         Self {
             groups: groups.into_iter().map(group).collect(),
         }
+    }
+
+    /// Weights and moments by a name each, and the steps of each group.
+    ///
+    /// # Errors
+    /// Failed copies.
+    pub(super) fn state(&self) -> Result<(HashMap<String, Tensor>, Vec<u64>)> {
+        let mut tensors = HashMap::new();
+        for (number, group) in self.groups.iter().enumerate() {
+            for (at, (var, moments)) in group.vars.iter().zip(&group.adamw.moments).enumerate() {
+                let name = |part: &str| format!("{number}.{at}.{part}");
+                tensors.insert(name("weight"), var.copy()?);
+                for (part, values) in MOMENTS.iter().zip(moments) {
+                    let values = Tensor::from_slice(values, values.len(), &Device::Cpu)?;
+                    tensors.insert(name(part), values);
+                }
+            }
+        }
+        let steps = self.groups.iter().map(|group| group.adamw.steps);
+        Ok((tensors, steps.collect()))
+    }
+
+    /// Takes over what [`Self::state`] gave.
+    ///
+    /// # Errors
+    /// Names that are lacking, or other shapes.
+    pub(super) fn put_back(
+        &mut self,
+        tensors: &HashMap<String, Tensor>,
+        steps: &[u64],
+    ) -> Result<()> {
+        for (number, (group, steps)) in self.groups.iter_mut().zip(steps).enumerate() {
+            group.adamw.steps = *steps;
+            let weights = group.vars.iter().zip(&mut group.adamw.moments);
+            for (at, (var, moments)) in weights.enumerate() {
+                let of = |part: &str| match tensors.get(&format!("{number}.{at}.{part}")) {
+                    Some(tensor) => Ok(tensor),
+                    None => bail!("what an earlier run left lacks the {part} of weight {at}"),
+                };
+                var.set(of("weight")?)?;
+                for (part, moment) in MOMENTS.iter().zip(moments) {
+                    *moment = of(part)?.to_vec1()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// One step down a loss; what the loss does not depend on stays as it is.

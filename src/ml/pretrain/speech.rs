@@ -11,6 +11,7 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::facts::{Facts, facts_loss};
+use super::passes::{Passes, State};
 use super::pupil::{BothPatches, Pupil, Weights};
 use super::view::{View, in_view, views};
 use crate::ml::vlm::minicpm_v::MiniCpmV;
@@ -95,26 +96,39 @@ pub struct SpeechData<'a> {
     pub val: &'a [SpeechExample],
 }
 
-/// Trains; `on_step` hears (step, steps, mean loss of late), `on_epoch` the figures and the weights.
+/// Trains, behind the passes that were done before; `on_step` hears (step, steps, mean loss of late), `on_epoch` the figures
+/// and the weights.
 ///
 /// # Errors
-/// Failed tensor operations, or whatever `on_epoch` answers.
+/// Failed tensor operations, passes that cannot be read or written, or whatever `on_epoch` answers.
 pub fn train_speech(
     Pupil { model, weights }: &Pupil,
     data: SpeechData<'_>,
     settings: &SpeechSettings,
+    passes: &Passes,
     on_step: &mut dyn FnMut(usize, usize, f64),
     on_epoch: &mut dyn FnMut(SpeechEpoch, &Weights) -> Result<()>,
 ) -> Result<()> {
     let mut optimiser = weights.optimiser(settings.weight_decay, settings.vision_rate);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let steps = settings.epochs * data.train.len().div_ceil(settings.batch_size);
-    let (mut step, mut late) = (0, None);
-    for epoch in 1..=settings.epochs {
+    let mut order = Vec::new();
+    let mut state = State {
+        optimiser: &mut optimiser,
+        rng: &mut rng,
+        order: &mut order,
+    };
+    let done = passes.resume(&mut state)?;
+    if done == 0 {
+        // What the steps before brought is worth keeping as well.
+        passes.save(0, &state)?;
+    }
+    let (mut step, mut late) = (done * (steps / settings.epochs.max(1)), None);
+    for epoch in done + 1..=settings.epochs {
         let (mut total, mut count) = (0.0, 0);
-        for batch in batches(data.train, settings.batch_size, &mut rng) {
+        for batch in batches(data.train, settings.batch_size, state.rng) {
             let rate = schedule(step as f64 / steps as f64) * settings.learning_rate;
-            let views = views(batch.len(), data.grid, settings.smallest_window, &mut rng);
+            let views = views(batch.len(), data.grid, settings.smallest_window, state.rng);
             let shown = Shown {
                 batch: &batch,
                 views: &views,
@@ -125,7 +139,7 @@ pub fn train_speech(
             let facts = facts_loss(&out.facts, &facts, settings.label_weight)?;
             let loss = (out.words + (out.score_error * settings.score_weight)?)?;
             let loss = (loss + (facts * settings.facts_weight)?)?;
-            optimiser.step(&loss, rate)?;
+            state.optimiser.step(&loss, rate)?;
             let loss = f64::from(loss.to_scalar::<f32>()?);
             late = Some(late.map_or(loss, |late: f64| 0.95 * late + 0.05 * loss));
             (total, count, step) = (total + loss, count + 1, step + 1);
@@ -140,6 +154,7 @@ pub fn train_speech(
             },
             weights,
         )?;
+        passes.save(epoch, &state)?;
     }
     Ok(())
 }

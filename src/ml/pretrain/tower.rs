@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::facts::{Facts, column_means, facts_loss};
 use super::optimiser::Optimiser;
+use super::passes::{Passes, State};
 use crate::compute::kernels::{batch_norm_relu, channel_moments, conv2d_rounded};
 use crate::domain::Picture;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, mean_and_deviation};
@@ -175,14 +176,16 @@ impl Tower {
     }
 }
 
-/// Trains a stem; `on_epoch` sees each epoch's stem and may stop the training by answering `false`.
+/// Trains a stem, behind the passes that were done before; `on_epoch` sees each epoch's stem and may stop the training by
+/// answering `false`.
 ///
 /// # Errors
-/// Failed tensor operations; pictures smaller than the crop.
+/// Failed tensor operations; pictures smaller than the crop; passes that cannot be read or written.
 pub fn train_tower(
     config: &StemConfig,
     (examples, val): (&[TowerExample], &[TowerExample]),
     settings: &TowerSettings,
+    passes: &Passes,
     on_epoch: &mut dyn FnMut(TowerEpoch) -> Result<bool>,
 ) -> Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
@@ -195,7 +198,12 @@ pub fn train_tower(
     let mut optimiser = Optimiser::new(vec![(tower.trained(), 1.0)], settings.weight_decay, 0.999);
     let mut order: Vec<usize> = (0..examples.len()).collect();
     let steps = examples.len() / settings.batch_size;
-    for epoch in 1..=settings.epochs {
+    let done = passes.resume(&mut State {
+        optimiser: &mut optimiser,
+        rng: &mut rng,
+        order: &mut order,
+    })?;
+    for epoch in done + 1..=settings.epochs {
         order.shuffle(&mut rng);
         let mut total = 0.0;
         for (step, batch) in order.chunks_exact(settings.batch_size).enumerate() {
@@ -218,6 +226,12 @@ pub fn train_tower(
         })? {
             break;
         }
+        let state = State {
+            optimiser: &mut optimiser,
+            rng: &mut rng,
+            order: &mut order,
+        };
+        passes.save(epoch, &state)?;
     }
     Ok(())
 }
