@@ -53,7 +53,7 @@ pub fn give_back(device: &Device) {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(device) = device {
         // What was let go may still be in use by what the device was told before.
-        let _ = device.cuda_stream().synchronize();
+        device.cuda_stream().synchronize().ok();
         pool::trim(device);
     }
     let _ = device;
