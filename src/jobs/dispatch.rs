@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::message::Job;
+use crate::domain::TrainSettings;
 use crate::domain::grouped;
 
 /// The workers that jobs go to.
@@ -95,6 +96,14 @@ pub(super) const fn can_pause(job: &Job) -> bool {
     )
 }
 
+/// The name of a training, with its part of a cross-validation: several wait below each other.
+fn training(settings: &TrainSettings) -> String {
+    let part = settings.fold.map_or_else(String::new, |fold| {
+        format!(", part {} of {}", fold.number + 1, fold.of)
+    });
+    format!("Train the {} predictor{part}", settings.aspect)
+}
+
 /// The job's name for people.
 pub(super) fn title(job: &Job) -> String {
     match job {
@@ -106,7 +115,7 @@ pub(super) fn title(job: &Job) -> String {
         Job::Features(request) => {
             format!("Take features of {}", images_words(request.images.len()))
         }
-        Job::Train(settings) => format!("Train a {} predictor", settings.aspect),
+        Job::Train(settings) => training(settings),
         Job::ResumeTraining(run) => format!("Resume training run {}", run.0),
         Job::Tune(settings) => format!("Fine-tune {}", settings.name),
         Job::ResumeTuning(run) => format!("Resume fine-tuning {run}"),
@@ -192,5 +201,15 @@ mod tests {
         assert_eq!(title(&job(1)), "Describe 1 image");
         assert_eq!(title(&job(597)), "Describe 597 images");
         assert_eq!(title(&job(2_506)), "Describe 2,506 images");
+    }
+
+    #[test]
+    fn parts_of_a_cross_validation_are_told_apart() {
+        let settings = TrainSettings::new(Aspect::Authenticity);
+        let parts = settings.folds(3).into_iter();
+        let titles: Vec<String> = parts.map(|part| title(&Job::Train(part))).collect();
+        assert_eq!(titles[1], "Train the authenticity predictor, part 2 of 3");
+        let whole = title(&Job::Train(settings));
+        assert_eq!(whole, "Train the authenticity predictor");
     }
 }
