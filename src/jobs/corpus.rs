@@ -73,7 +73,7 @@ pub fn make_small_model(
         mini::see(recipe, &lessons, out, say)?;
     }
     mini::speak(recipe, (&lessons, &dataset::default_preset()), out, say)?;
-    mini::end(recipe, &lessons, out);
+    mini::end(out);
     Ok(())
 }
 

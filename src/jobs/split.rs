@@ -84,15 +84,18 @@ fn cut(
     let aspect = settings.aspect;
     let has_split = |record: &&ImageRecord| record.split.get(aspect).is_some();
     let mut rows: Vec<&ImageRecord> = learn_from::rows_with_truth(catalog, settings).collect();
-    if rows.is_empty() && parted == Parted::AllIfUnscored {
-        let of_others = of_other_aspects(catalog, aspect);
-        if !of_others.is_empty() {
-            return Ok(of_others);
-        }
+    let takes_all = rows.is_empty() && parted == Parted::AllIfUnscored;
+    if takes_all {
         rows.extend(&catalog.images);
     }
     if rows.is_empty() || rows.iter().any(has_split) {
         return Ok(Vec::new());
+    }
+    if takes_all {
+        let of_others = of_other_aspects(catalog, aspect);
+        if !of_others.is_empty() {
+            return Ok(of_others);
+        }
     }
     let prompts: Vec<&str> = rows.iter().map(|record| record.prompt.as_str()).collect();
     let is_test = cut_validation(&prompts, TEST_FRACTION, TEST_SEED);
@@ -116,13 +119,9 @@ fn cut(
 }
 
 /// The lists that images have under other aspects, as lists of this one; an image that tests under any of them tests under
-/// this one too. Nothing where this one has lists of its own.
+/// this one too.
 fn of_other_aspects(catalog: &Catalog, aspect: Aspect) -> Vec<Listed> {
     let lists = |record: &ImageRecord| Aspect::ALL.map(|any| *record.split.get(any));
-    let has_own = |record: &ImageRecord| record.split.get(aspect).is_some();
-    if catalog.images.iter().any(has_own) {
-        return Vec::new();
-    }
     let listed = catalog.images.iter().filter_map(|record| {
         let lists = lists(record);
         let order = [Split::Test, Split::Val, Split::Train];

@@ -19,7 +19,7 @@ mod spread;
 mod words;
 
 pub use agreement::{Agreement, agreement};
-pub use bootstrap::{Interval, Resampling, SplitMix64, bootstrap_interval};
+pub use bootstrap::{Interval, Resampling, SplitMix64, bootstrap_interval, fnv1a};
 pub use classification::{Classification, classification};
 pub use correlation::{auc, average_ranks, krcc, plcc, srcc};
 pub use deviation::{mae, rmse};

@@ -61,6 +61,23 @@ pub fn has_kernels(x: &Tensor) -> bool {
     cfg!(feature = "cuda") && is_known && x.device().is_cuda() && x.elem_count() > 0
 }
 
+/// The numbers of a kernel: how many values it takes, and others behind.
+fn behind(count: usize, numbers: &[Number]) -> Vec<Number> {
+    let mut all = vec![Number::Bits(count as u64)];
+    all.extend_from_slice(numbers);
+    all
+}
+
+/// Blocks of a kernel over so many single values.
+fn blocks_of(count: usize) -> usize {
+    count.div_ceil(THREADS).min(BLOCKS)
+}
+
+/// [`each`] with one result.
+fn one(kernel: &str, operands: &[&Tensor], numbers: &[Number]) -> Option<Result<Tensor>> {
+    each::<1>(kernel, operands, numbers).map(|made| made.map(|[out]| out))
+}
+
 /// Runs a kernel over single values: tensors of one size in, as many new ones out.
 fn each<const N: usize>(
     kernel: &str,
@@ -69,22 +86,15 @@ fn each<const N: usize>(
 ) -> Option<Result<[Tensor; N]>> {
     let first = operands.first().filter(|first| has_kernels(first))?;
     let count = first.elem_count();
-    let numbers: Vec<Number> = [Number::Bits(count as u64)]
-        .into_iter()
-        .chain(numbers.iter().copied())
-        .collect();
-    let blocks = count.div_ceil(THREADS).min(BLOCKS);
-    Some(made(kernel, operands, first, &numbers, blocks))
+    let numbers = behind(count, numbers);
+    Some(made(kernel, operands, first, &numbers, blocks_of(count)))
 }
 
 /// Runs a kernel that takes a row of the last dimension in every block: a new tensor like the first operand.
 fn rows(kernel: &str, operands: &[&Tensor], numbers: &[Number]) -> Option<Result<Tensor>> {
     let first = operands.first().filter(|first| has_kernels(first))?;
     let width = *first.dims().last()?;
-    let numbers: Vec<Number> = [Number::Bits(width as u64)]
-        .into_iter()
-        .chain(numbers.iter().copied())
-        .collect();
+    let numbers = behind(width, numbers);
     let blocks = first.elem_count() / width.max(1);
     let made = made::<1>(kernel, operands, first, &numbers, blocks);
     Some(made.map(|[out]| out))
@@ -120,7 +130,7 @@ fn made<const N: usize>(
 
 /// `silu(gate) * up`.
 pub fn silu_times(gate: &Tensor, up: &Tensor) -> Option<Result<Tensor>> {
-    each::<1>("silu_times", &[gate, up], &[]).map(|made| made.map(|[out]| out))
+    one("silu_times", &[gate, up], &[])
 }
 
 /// Gradients of both operands of [`silu_times`].
@@ -130,12 +140,12 @@ pub fn silu_times_back(gate: &Tensor, up: &Tensor, grad: &Tensor) -> Option<Resu
 
 /// The gradient of GELU by its hyperbolic tangent.
 pub fn gelu_back(x: &Tensor, grad: &Tensor) -> Option<Result<Tensor>> {
-    each::<1>("gelu_back", &[x, grad], &[]).map(|made| made.map(|[out]| out))
+    one("gelu_back", &[x, grad], &[])
 }
 
 /// The gradient of `x * sigmoid(1.702 x)`.
 pub fn quick_gelu_back(x: &Tensor, grad: &Tensor) -> Option<Result<Tensor>> {
-    each::<1>("quick_gelu_back", &[x, grad], &[]).map(|made| made.map(|[out]| out))
+    one("quick_gelu_back", &[x, grad], &[])
 }
 
 /// The gradient of softmax over the last dimension, of its result.
@@ -168,7 +178,7 @@ pub fn leave_out(x: &Tensor, seed: u64, limit: u64, kept: f32) -> Option<Result<
         Number::Bits(limit),
         Number::Single(kept),
     ];
-    each::<1>("leave_out", &[x], &numbers).map(|made| made.map(|[out]| out))
+    one("leave_out", &[x], &numbers)
 }
 
 /// A step of AdamW where everything lies: weights and both moments are written over. All are contiguous and in single
@@ -193,12 +203,9 @@ pub fn adamw(
         eps,
     } = factors;
     let count = weights.elem_count();
-    let numbers: Vec<Number> = [Number::Bits(count as u64)]
-        .into_iter()
-        .chain([shrink, rate, correction, keep, beta1, beta2, eps].map(Number::Single))
-        .collect();
-    let blocks = count.div_ceil(THREADS).min(BLOCKS);
-    Some(launch("adamw", &tensors, &numbers, blocks))
+    let factors = [shrink, rate, correction, keep, beta1, beta2, eps];
+    let numbers = behind(count, &factors.map(Number::Single));
+    Some(launch("adamw", &tensors, &numbers, blocks_of(count)))
 }
 
 /// Sums whose sum is that of the squares of single-precision values, `(256)` doubles on the device.
@@ -214,7 +221,7 @@ pub fn squares(x: &Tensor) -> Option<Result<Tensor>> {
         let x = x.detach().contiguous()?;
         // SAFETY: the kernel writes all of them, and nothing reads them before, since all run on one stream.
         let out = unsafe { Tensor::empty(SUMS, DType::F64, x.device())? };
-        let numbers = [Number::Bits(x.elem_count() as u64)];
+        let numbers = behind(x.elem_count(), &[]);
         launch("squares", &[&x, &out], &numbers, SUMS)?;
         Ok(out)
     };

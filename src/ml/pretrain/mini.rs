@@ -137,7 +137,7 @@ pub fn see(
     };
     let start = std::time::Instant::now();
     let passes = Passes::new(out, "see", identity(recipe, lessons), f64::NEG_INFINITY);
-    tell_of(&passes, recipe.see_epochs, say)?;
+    begun(&passes, recipe.see_epochs, say)?;
     train_tower(
         &mini_stem(recipe),
         (&train, &val),
@@ -170,37 +170,40 @@ pub fn see(
 }
 
 /// Takes away what the steps have noted on their way: the model is made.
-pub fn end(recipe: &Recipe, lessons: &[Lesson], out: &Path) {
+pub fn end(out: &Path) {
     for step in ["see", "speak"] {
-        Passes::new(out, step, identity(recipe, lessons), 0.0).end();
+        Passes::new(out, step, String::new(), 0.0).end();
     }
 }
 
 /// What a step's notes belong to: the recipe, and whatever is learned from.
 fn identity(recipe: &Recipe, lessons: &[Lesson]) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for lesson in lessons {
+    let one = |lesson: &Lesson| {
         let [width, height] = [lesson.picture.width, lesson.picture.height];
         let said = lesson.talks.iter().map(|talk| talk.description.as_str());
         let said: Vec<&str> = said.collect();
-        let text = format!(
+        format!(
             "{} {width} {height} {:?} {said:?}",
             lesson.prompt, lesson.mos
-        );
-        for byte in text.bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
+        )
+    };
+    let hash = stats::fnv1a(&lessons.iter().map(one).collect::<String>());
     format!("{recipe:?} {} {hash:x}", lessons.len())
 }
 
-fn tell_of(passes: &Passes, all: usize, say: &mut dyn FnMut(String)) -> Result<(), MlError> {
-    if let Some(done) = passes.begun()? {
+/// Passes that an earlier run has done, if there was one, of which it is told.
+fn begun(
+    passes: &Passes,
+    all: usize,
+    say: &mut dyn FnMut(String),
+) -> Result<Option<usize>, MlError> {
+    let done = passes.begun()?;
+    if let Some(done) = done {
         say(format!(
             "goes on behind {done} of {all} passes that an earlier run has done"
         ));
     }
-    Ok(())
+    Ok(done)
 }
 
 /// Mean SRCC of the columns that choose the epoch: the real pictures', where there are any. The demo's correspondence and
@@ -304,8 +307,7 @@ pub fn speak(
         recipe.seed,
     )?;
     let passes = Passes::new(out, "speak", identity(recipe, lessons), f64::INFINITY);
-    tell_of(&passes, recipe.speak_epochs, say)?;
-    if passes.begun()?.is_none() {
+    if begun(&passes, recipe.speak_epochs, say)?.is_none() {
         look(recipe, &pupil, (lessons, &material), say)?;
     }
     let (val, train): (Vec<&Spoken>, Vec<&Spoken>) = conversations

@@ -234,22 +234,34 @@ impl Llama {
         images: &[Tensor],
         range: Range<usize>,
     ) -> Result<Tensor> {
-        // The whole text at once: where the embedding is trained, each look into it has a gradient of its size.
-        let all = &sequence.ids[range.clone()];
-        let text = self.embed(&Tensor::new(all, self.norm.device())?)?;
-        let (mut parts, mut at) = (Vec::new(), range.start);
+        // 1. Pieces in their order, and all text in one: where the embedding is trained, each look into it has a gradient
+        // of its size. What stands in an image's place need not be in the vocabulary.
+        let (mut pieces, mut text, mut at) = (Vec::new(), Vec::new(), range.start);
         for (bounds, image) in sequence.image_bounds.iter().zip(images) {
             let [first, last] = bounds.map(|bound| bound.clamp(at, range.end));
-            if first > at {
-                parts.push(text.narrow(0, at - range.start, first - at)?);
-            }
+            text.extend_from_slice(&sequence.ids[at..first]);
+            pieces.push((None, first - at));
             if last > first {
-                parts.push(image.narrow(0, first - bounds[0], last - first)?);
+                let shown = image.narrow(0, first - bounds[0], last - first)?;
+                pieces.push((Some(shown), 0));
             }
             at = last;
         }
-        if at < range.end {
-            parts.push(text.narrow(0, at - range.start, range.end - at)?);
+        text.extend_from_slice(&sequence.ids[at.min(range.end)..range.end]);
+        pieces.push((None, range.end.saturating_sub(at)));
+        // 2. (text, hidden) cut where the images stand
+        let text = match text.is_empty() {
+            true => None,
+            false => Some(self.embed(&Tensor::new(text, self.norm.device())?)?),
+        };
+        let (mut parts, mut read) = (Vec::new(), 0);
+        for (image, len) in pieces {
+            match (image, &text) {
+                (Some(image), _) => parts.push(image),
+                (None, Some(text)) if len > 0 => parts.push(text.narrow(0, read, len)?),
+                _ => {}
+            }
+            read += len;
         }
         Tensor::cat(&parts, 0)
     }

@@ -249,8 +249,8 @@ pub struct TunePlan {
     pub need: TuneNeed,
     /// Bytes of a layer's graph.
     pub graphs: LayerGraphs,
-    /// Whether the optimiser has room on the device; it is on the CPU else.
-    pub is_optimised_on_device: bool,
+    /// Where the optimiser is.
+    pub home: OptimiserHome,
     /// Bytes free on the device.
     pub free: Option<u64>,
 }
@@ -325,7 +325,7 @@ fn plan_of(
         form: chosen.form,
         need: chosen.need,
         graphs: chosen.graphs,
-        is_optimised_on_device: chosen.home == OptimiserHome::Device,
+        home: chosen.home,
         trained,
         free,
     })
@@ -347,9 +347,9 @@ pub fn load_to_tune(
     let Read { source, wanted, .. } = source_of(files, architecture, wish)?;
     let tuned = Tuned::new(scope).map_err(MlError::Input)?;
     let plan = plan_of(files, wish, &wanted, &tuned, max_len)?;
-    let tuned = Arc::new(match plan.is_optimised_on_device {
-        true => tuned.optimised_on(&open.device),
-        false => tuned,
+    let tuned = Arc::new(match plan.home {
+        OptimiserHome::Device => tuned.optimised_on(&open.device),
+        OptimiserHome::Host => tuned,
     });
     let total = plan.need.total();
     if wish.form.is_none() && plan.free.is_some_and(|free| total > free) {

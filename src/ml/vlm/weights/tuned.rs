@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use super::Wanted;
 use super::adapter::{Targets, is_within};
 use crate::ml::vlm::fused::leave_out;
-use crate::stats::SplitMix64;
+use crate::stats::{SplitMix64, fnv1a};
 
 /// Ends of the names of a change's two matrices, as peft writes them.
 const LORA_A: &str = ".lora_A.weight";
@@ -230,7 +230,7 @@ impl Tuned {
                 "{module} is an embedding: low-rank changes are for products; train it whole, or leave it out of the target"
             )
         }
-        let layer = hash_of(module);
+        let layer = fnv1a(module);
         let a = self.var(&format!("{module}{LORA_A}"), place, || {
             // Kaiming's uniform values with a slope of the root of 5, as peft has them.
             let bound = (width as f32).sqrt().recip();
@@ -305,11 +305,4 @@ impl Tuned {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Trained>> {
         self.vars.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// FNV-1a of a module's name: tells its random numbers from those of others.
-fn hash_of(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
