@@ -161,15 +161,26 @@ pub(super) fn reader(text: &str) -> csv::Reader<&[u8]> {
         .from_reader(text.as_bytes())
 }
 
-/// Tab, semicolon or comma: whichever the first line has most of.
+/// Tab, semicolon or comma: whichever the first line has most of. A comma between digits counts as a decimal one where
+/// there is one of the others.
 fn delimiter(text: &str) -> u8 {
     let first = text.trim_start().lines().next().unwrap_or_default();
-    let count = |mark: char| first.matches(mark).count();
+    let has_others = first.contains([';', '\t']);
+    let is_digit = |at: usize| first.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    let is_decimal = |at: usize| has_others && at > 0 && is_digit(at - 1) && is_digit(at + 1);
+    let parts = |(at, mark): &(usize, &str)| *mark != "," || !is_decimal(*at);
+    let count = |mark: char| first.match_indices(mark).filter(parts).count();
     [(b',', ','), (b'\t', '\t'), (b';', ';')]
         .into_iter()
         .rev()
         .max_by_key(|(_, mark)| count(*mark))
         .map_or(b',', |(byte, _)| byte)
+}
+
+/// Whether numbers may be written with a comma: where columns are parted by something else that spreadsheets put there
+/// for that reason.
+pub(super) fn has_decimal_comma(text: &str) -> bool {
+    delimiter(text) == b';'
 }
 
 fn parse(
@@ -179,7 +190,7 @@ fn parse(
     mapping: &[(String, String)],
 ) -> Result<Table, DatasetError> {
     let mut columns = Columns::resolve(header_of(path, text)?, mapping, path)?;
-    columns.has_decimal_comma = delimiter(text) == b';';
+    columns.has_decimal_comma = has_decimal_comma(text);
     let mut table = Table {
         columns,
         rows: Vec::new(),

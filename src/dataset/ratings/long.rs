@@ -61,6 +61,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), DatasetError> {
 
 fn vote(reading: &Reading<'_>, fields: &Fields, record: &StringRecord) -> Result<Vote, String> {
     let cell = |name: &str| fields.cell(record, name);
+    let number = |name: &str| fields.number(record, name);
     let study = reading.target.study;
     let protocol = ContentHash::from_hex(cell("protocol"))
         .map(ProtocolHash)
@@ -100,18 +101,18 @@ fn vote(reading: &Reading<'_>, fields: &Fields, record: &StringRecord) -> Result
         shown,
         aspect: parse(cell("aspect"), "aspect")?,
         method,
-        value: value(cell("value"), method)?,
+        value: value(&number("value"), method)?,
         is_training: parse(cell("is_training"), "is_training")?,
         is_repeat: parse(cell("is_repeat"), "is_repeat")?,
         shown_at: parse(cell("shown_at"), "shown_at")?,
         voted_at: parse(cell("voted_at"), "voted_at")?,
         reaction_ms: parse(cell("reaction_ms"), "reaction_ms")?,
-        zoom_max: parse(cell("zoom_max"), "zoom_max")?,
+        zoom_max: parse(&number("zoom_max"), "zoom_max")?,
         screen_px: [
             parse(cell("screen_width_px"), "screen_width_px")?,
             parse(cell("screen_height_px"), "screen_height_px")?,
         ],
-        dpi_scale: parse(cell("dpi_scale"), "dpi_scale")?,
+        dpi_scale: parse(&number("dpi_scale"), "dpi_scale")?,
         app_version: cell("app_version").to_owned(),
         undo_of,
     };

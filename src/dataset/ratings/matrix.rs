@@ -1,4 +1,7 @@
 //! The ITU matrix: a row a picture, a column a rater, nothing but numbers and `nan`.
+//!
+//! Where columns are parted by semicolons or tabs, as spreadsheets write them in countries with a decimal comma, a comma
+//! in a cell is one.
 
 use super::Bare;
 use super::Reading;
@@ -10,12 +13,13 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), DatasetError> {
     let aspect = reading.aspect()?;
     let rated = reading.target.study.protocol.rated_pictures();
     let pictures: Vec<_> = rated.iter().map(|picture| picture.hash).collect();
+    let separator = separator(reading.text);
     let rows: Vec<(u64, Vec<&str>)> = reading
         .text
         .lines()
         .zip(1..)
         .filter(|(line, _)| !line.trim().is_empty())
-        .map(|(line, number)| (number, line.split([',', ';', '\t']).collect()))
+        .map(|(line, number)| (number, line.split(separator).collect()))
         .collect();
     if rows.len() != pictures.len() {
         return Err(reading.fault(format!(
@@ -56,12 +60,19 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Result<(), DatasetError> {
     Ok(())
 }
 
+/// What parts the columns.
+fn separator(text: &str) -> char {
+    let wide = [';', '\t'].into_iter().find(|mark| text.contains(*mark));
+    wide.unwrap_or(',')
+}
+
 /// A score; `None` where there is none.
 fn score(cell: &str) -> Result<Option<f64>, String> {
     match cell.trim() {
         "" => Ok(None),
         word if word.eq_ignore_ascii_case("nan") => Ok(None),
         word => word
+            .replacen(',', ".", 1)
             .parse()
             .map(Some)
             .map_err(|_not_a_number| format!("expected a number or nan, got {word:?}")),

@@ -14,6 +14,7 @@ mod matrix;
 mod pairs;
 mod sureal;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,6 +22,7 @@ use csv::StringRecord;
 
 use super::error::DatasetError;
 use super::table::LineCounter;
+use super::table::has_decimal_comma;
 use super::table::reader;
 use super::table::rejected;
 use super::text::read_text;
@@ -238,7 +240,10 @@ impl<'a> Reading<'a> {
 fn records(text: &str) -> Result<(Fields, Vec<(u64, StringRecord)>), String> {
     let mut reader = reader(text);
     let header = reader.headers().map_err(|error| error.to_string())?;
-    let fields = Fields(header.iter().map(|name| name.trim().to_owned()).collect());
+    let fields = Fields {
+        names: header.iter().map(|name| name.trim().to_owned()).collect(),
+        has_decimal_comma: has_decimal_comma(text),
+    };
     let mut lines = LineCounter::new(text);
     let mut records = Vec::new();
     let mut record = StringRecord::new();
@@ -256,22 +261,35 @@ fn records(text: &str) -> Result<(Fields, Vec<(u64, StringRecord)>), String> {
 }
 
 /// The columns of a table.
-struct Fields(Vec<String>);
+struct Fields {
+    names: Vec<String>,
+    /// Whether numbers may be written with a comma.
+    has_decimal_comma: bool,
+}
 
 impl Fields {
     /// A cell by its column's name; empty where the table lacks the column.
     fn cell<'r>(&self, record: &'r StringRecord, name: &str) -> &'r str {
         let at = self
-            .0
+            .names
             .iter()
             .position(|column| column.eq_ignore_ascii_case(name));
         at.and_then(|at| record.get(at)).unwrap_or_default()
     }
 
+    /// A number by its column's name, with a point where a comma may stand for it.
+    fn number<'r>(&self, record: &'r StringRecord, name: &str) -> Cow<'r, str> {
+        let cell = self.cell(record, name);
+        match self.has_decimal_comma {
+            true => Cow::Owned(cell.replacen(',', ".", 1)),
+            false => Cow::Borrowed(cell),
+        }
+    }
+
     /// The columns of `needed` that the table lacks.
     fn lacking(&self, needed: &[&str]) -> Vec<String> {
         let has = |name: &str| {
-            self.0
+            self.names
                 .iter()
                 .any(|column| column.eq_ignore_ascii_case(name))
         };
@@ -281,13 +299,13 @@ impl Fields {
 
     /// Whether a record has as many cells as there are columns; otherwise what is wrong with it.
     fn check(&self, record: &StringRecord) -> Result<(), String> {
-        if record.len() == self.0.len() {
+        if record.len() == self.names.len() {
             return Ok(());
         }
         Err(format!(
             "{} fields, but line 1 names {} columns; check for a missing comma or an open quote",
             record.len(),
-            self.0.len()
+            self.names.len()
         ))
     }
 }

@@ -80,6 +80,26 @@ fn a_matrix_has_rows_in_the_protocols_order() {
 }
 
 #[test]
+fn a_matrix_with_decimal_commas_is_parted_by_semicolons_or_tabs() {
+    let study = study(Method::Continuous);
+    for mark in [";", "\t"] {
+        let rows = ["3,5 4", "2,2 nan", " 1,0", "5 0,5"];
+        let text = rows.map(|row| row.replace(' ', mark)).join("\n");
+        let batch = read(&text, &study).unwrap();
+        assert_eq!(batch.format, RatingsFormat::Matrix);
+        let expected = [
+            ("Rater 1", hash(0), 3.5),
+            ("Rater 2", hash(0), 4.0),
+            ("Rater 1", hash(1), 2.2),
+            ("Rater 2", hash(2), 1.0),
+            ("Rater 1", hash(3), 5.0),
+            ("Rater 2", hash(3), 0.5),
+        ];
+        assert_eq!(scores(&batch), expected, "{:?}", batch.problems);
+    }
+}
+
+#[test]
 fn a_bad_cell_is_named_with_its_line_and_the_others_come_in() {
     let study = study(Method::Acr5);
     let batch = read("5,4\n9,3\n2,1\n1\n", &study).unwrap();

@@ -40,7 +40,7 @@ impl RatingsFormat {
     }
 
     /// What a table with these names of columns is; `None` where they are no table of ratings. A matrix has no names:
-    /// its first row is numbers and `nan`.
+    /// its first row is numbers, with a point or a comma, and `nan`.
     pub fn of_columns<'a>(columns: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let columns: Vec<&str> = columns.into_iter().map(str::trim).collect();
         let has = |name: &str| {
@@ -48,7 +48,8 @@ impl RatingsFormat {
             columns.any(|column| column.eq_ignore_ascii_case(name))
         };
         let is_score = |cell: &&str| {
-            cell.is_empty() || cell.eq_ignore_ascii_case("nan") || cell.parse::<f64>().is_ok()
+            let pointed = cell.replacen(',', ".", 1);
+            cell.is_empty() || cell.eq_ignore_ascii_case("nan") || pointed.parse::<f64>().is_ok()
         };
         if has("rater") && has("value") {
             Some(Self::Long)
