@@ -15,8 +15,9 @@ use crate::domain::{AspectMap, ImportBatch, Interrupted, Origin, Split};
 use crate::media;
 use crate::ml::MlError;
 use crate::ml::pretrain::lesson::{Lesson, Talk};
-use crate::ml::pretrain::mini;
-use crate::ml::pretrain::mini::Recipe;
+use crate::ml::pretrain::recipe::{GRID, Recipe, Survey};
+use crate::ml::pretrain::survey::Scene;
+use crate::ml::pretrain::{sight, voice};
 
 /// Every lesson of a recipe: the dataset's (where given), then those of demo scenes written below `work`.
 ///
@@ -70,11 +71,33 @@ pub fn make_small_model(
         return Err(MlError::Input(text.to_owned()).into());
     }
     if keep_stem.is_none() {
-        mini::see(recipe, &lessons, out, say)?;
+        sight::see(recipe, &lessons, out, say)?;
     }
-    mini::speak(recipe, (&lessons, &dataset::default_preset()), out, say)?;
-    mini::end(out);
+    if let Some(survey) = &recipe.survey {
+        make_overview(survey, out, say)?;
+    }
+    voice::speak(recipe, (&lessons, &dataset::default_preset()), out, say)?;
+    voice::end(out);
     Ok(())
+}
+
+/// Paints the scenes of a survey and has the overview learn from them, unless an earlier run has.
+fn make_overview(survey: &Survey, out: &Path, say: &mut dyn FnMut(String)) -> Result<(), JobError> {
+    if sight::is_surveyed(survey, out)? {
+        return Ok(());
+    }
+    say(format!("paints {} scenes for the overview", survey.scenes));
+    let settings = demo::DemoSettings {
+        seed: survey.seed,
+        count: survey.scenes,
+    };
+    let grid = GRID[0];
+    let scenes = demo::located(&settings, grid, |picture, cells| Scene {
+        picture: sight::seen_small(&picture),
+        cells,
+    });
+    let tags = demo::located_tags();
+    Ok(sight::survey(survey, (&scenes, &tags), out, say)?)
 }
 
 /// Share of the prompts whose pictures choose the best epoch.

@@ -21,6 +21,11 @@ score_weight = 1.0
 facts_weight = 1.0
 vocab_size = 600
 seed = 1
+
+[survey]
+scenes = 64
+seed = 9
+epochs = 2
 ";
 
 const TRAIN: [&str; 5] = ["models", "train", "recipe.toml", "--out", "small"];
@@ -40,7 +45,7 @@ fn a_model_that_was_cut_off_while_it_was_made_ends_with_the_same_bits() {
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     assert!(!whole.path("small/steps/speak.safetensors").exists());
     let world = world();
-    for (step, seconds) in [("see", 90), ("speak", 90)] {
+    for (step, seconds) in [("see", 90), ("survey", 90), ("speak", 90)] {
         let mut child = world.start(&TRAIN);
         let note = world.path(&format!("small/steps/{step}.safetensors"));
         for _ in 0..seconds * 20 {

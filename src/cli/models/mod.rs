@@ -23,7 +23,7 @@ use crate::jobs;
 use crate::jobs::Loner;
 use crate::jobs::evaluate::predictor_in_use;
 use crate::jobs::evaluate::reading_of;
-use crate::ml::pretrain::mini::Recipe;
+use crate::ml::pretrain::recipe::Recipe;
 use crate::store::Project;
 
 /// `assay models`.

@@ -12,6 +12,7 @@ mod conv_tiles;
 mod dct;
 mod few;
 mod product;
+mod squares;
 mod tiles;
 
 pub use attention::{QUERIES, Sees, attention, attention_behind};
@@ -21,3 +22,4 @@ pub use conv::{ConvSpec, conv2d, conv2d_rounded, linear_rounded};
 pub use dct::{BLOCK as DCT_BLOCK, Dct, mean_strengths};
 pub use few::{FEW, few};
 pub use product::{Hands, Mat, Put, multiply, product};
+pub use squares::means_of_squares;

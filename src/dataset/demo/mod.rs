@@ -29,6 +29,7 @@
 mod canvas;
 mod defects;
 mod dice;
+mod located;
 mod maths;
 mod plan;
 mod raters;
@@ -47,6 +48,8 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use self::defects::Defect;
+pub use self::located::located;
+pub use self::located::located_tags;
 use crate::domain::Aspect;
 use crate::domain::Interrupted;
 

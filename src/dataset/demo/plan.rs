@@ -94,6 +94,14 @@ pub(super) struct Item {
 impl Item {
     /// Paints it.
     pub(super) fn paint(&self) -> Canvas {
+        self.paint_with(&mut plant)
+    }
+
+    /// Paints it, with something that plants its defects: those of authenticity before the style, of quality behind it.
+    pub(super) fn paint_with(
+        &self,
+        plant: &mut dyn FnMut(&mut Canvas, Planted, &mut Dice),
+    ) -> Canvas {
         let mut dice = Dice::new(self.seed, self.stream * 2 + 1);
         let mut canvas = render::paint(&self.shown, &mut dice);
         for planted in self.of(Aspect::Authenticity) {

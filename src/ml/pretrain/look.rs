@@ -152,6 +152,7 @@ mod tests {
             layers: vec![layer],
             cell: 4,
             spectrum: None,
+            overview: None,
         };
         let frozen = |name: &str, shape: &[usize]| {
             let tensor = Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();

@@ -187,6 +187,7 @@ mod tests {
             layers: vec![layer],
             cell: 2,
             spectrum: None,
+            overview: None,
         };
         let settings = TowerSettings {
             epochs: 5,

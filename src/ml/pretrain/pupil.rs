@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::facts::{Facts, column_means};
 use super::optimiser::Optimiser;
-use super::tower::gaussian;
+use super::trunk::gaussian;
 use crate::ml::vlm::minicpm_v::{Config, MiniCpmV};
 use crate::ml::vlm::ops::Mode;
 use crate::ml::vlm::weights;

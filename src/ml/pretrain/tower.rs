@@ -11,10 +11,11 @@ use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::cut::{Cut, cut_out};
 use super::facts::{Facts, column_means, facts_loss};
 use super::optimiser::Optimiser;
 use super::passes::{Passes, State};
-use crate::compute::kernels::{batch_norm_relu, channel_moments, conv2d_rounded};
+use super::trunk::{Trunk, normal, one_cycle};
 use crate::domain::Picture;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, mean_and_deviation};
 use crate::ml::vlm::minicpm_v::vision::pixels;
@@ -66,10 +67,7 @@ pub struct TowerEpoch {
 
 /// The stem in its trainable form, with its pooling head.
 struct Tower {
-    config: StemConfig,
-    weights: Vec<Var>,
-    scales: Vec<Var>,
-    shifts: Vec<Var>,
+    trunk: Trunk,
     /// Hidden weight and bias, output weight and bias.
     head: [Var; 4],
 }
@@ -83,17 +81,7 @@ impl Tower {
         rng: &mut ChaCha8Rng,
     ) -> Result<Self> {
         let device = Device::Cpu;
-        let (mut weights, mut scales, mut shifts) = (Vec::new(), Vec::new(), Vec::new());
-        for (index, layer) in config.layers.iter().enumerate() {
-            let fan_in = layer.kernel * layer.kernel * config.in_channels(index);
-            weights.push(normal(
-                (layer.channels, fan_in),
-                (2.0 / fan_in as f64).sqrt(),
-                rng,
-            )?);
-            scales.push(Var::ones(layer.channels, DType::F32, &device)?);
-            shifts.push(Var::zeros(layer.channels, DType::F32, &device)?);
-        }
+        let trunk = Trunk::new(config, rng)?;
         let pooled = config.learned_values();
         let outputs = means.len() + num_labels;
         let mut bias = means.to_vec();
@@ -104,18 +92,11 @@ impl Tower {
             normal((outputs, hidden), 0.01, rng)?,
             Var::from_vec(bias, outputs, &device)?,
         ];
-        Ok(Self {
-            config: config.clone(),
-            weights,
-            scales,
-            shifts,
-            head,
-        })
+        Ok(Self { trunk, head })
     }
 
     fn trained(&self) -> Vec<Var> {
-        let layers = self.weights.iter().chain(&self.scales).chain(&self.shifts);
-        layers.chain(&self.head).cloned().collect()
+        self.trunk.trained().chain(&self.head).cloned().collect()
     }
 
     /// `pixels (batch, crop, crop, 3)` to outputs `(batch, scores + labels)`, with batch statistics.
@@ -124,12 +105,7 @@ impl Tower {
         pixels: &Tensor,
         leave_out: &mut dyn FnMut(&Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let mut x = pixels.clone();
-        for (index, weight) in self.weights.iter().enumerate() {
-            let y = conv2d_rounded(&x, weight, self.config.spec(index))?;
-            x = batch_norm_relu(&y, &self.scales[index], &self.shifts[index])?;
-        }
-        self.pooled_head(&x, leave_out)
+        self.pooled_head(&self.trunk.forward(pixels)?, leave_out)
     }
 
     fn pooled_head(
@@ -143,36 +119,6 @@ impl Tower {
         let pooled = leave_out(&pooled)?;
         let hidden = pooled.matmul(&w1.t()?)?.broadcast_add(b1)?.relu()?;
         leave_out(&hidden)?.matmul(&w2.t()?)?.broadcast_add(b2)
-    }
-
-    /// Folds batch norm into weights and biases, with statistics of `pixels` gathered layer by layer.
-    fn fold(&self, pixels: &Tensor) -> Result<Stem> {
-        let mut layers = Vec::new();
-        let mut x = pixels.clone();
-        for (index, weight) in self.weights.iter().enumerate() {
-            let y = crate::compute::kernels::conv2d(&x, weight, self.config.spec(index))?.detach();
-            let (mean, var) = channel_moments(&y)?;
-            let (scale, shift) = (
-                self.scales[index].to_vec1::<f32>()?,
-                self.shifts[index].to_vec1::<f32>()?,
-            );
-            let factor: Vec<f32> = scale
-                .iter()
-                .zip(&var)
-                .map(|(s, v)| s / (v + 1e-5).sqrt())
-                .collect();
-            let bias: Vec<f32> = (0..factor.len())
-                .map(|c| shift[c] - mean[c] * factor[c])
-                .collect();
-            let factor = Tensor::from_vec(factor, mean.len(), &Device::Cpu)?;
-            let bias = Tensor::from_vec(bias, mean.len(), &Device::Cpu)?;
-            layers.push((
-                weight.broadcast_mul(&factor.unsqueeze(1)?)?.detach(),
-                bias.clone(),
-            ));
-            x = y.broadcast_mul(&factor)?.broadcast_add(&bias)?.relu()?;
-        }
-        Ok(Stem::from_layers(self.config.clone(), layers))
     }
 }
 
@@ -253,16 +199,6 @@ fn dropped(x: &Tensor, share: f64, rng: &mut ChaCha8Rng) -> Result<Tensor> {
     x * Tensor::from_vec(mask, x.shape(), x.device())?
 }
 
-/// Rises for three tenths of the way, then falls as a cosine to nothing.
-fn one_cycle(done: f64) -> f64 {
-    let peak = 0.3;
-    if done < peak {
-        0.04 + 0.96 * (1.0 - (std::f64::consts::PI * done / peak).cos()) / 2.0
-    } else {
-        1.0f64.midpoint((std::f64::consts::PI * (done - peak) / (1.0 - peak)).cos())
-    }
-}
-
 fn batch_loss(
     tower: &Tower,
     examples: &[TowerExample],
@@ -283,33 +219,17 @@ fn crops(
     crop: usize,
     rng: &mut ChaCha8Rng,
 ) -> Result<Tensor> {
-    let cuts: Vec<(usize, usize, usize, bool)> = batch
-        .iter()
-        .map(|&index| {
-            let picture = &examples[index].picture;
-            let x = rng.random_range(0..=picture.width as usize - crop);
-            let y = rng.random_range(0..=picture.height as usize - crop);
-            (index, x, y, rng.random_bool(0.5))
-        })
-        .collect();
-    let mut values = vec![0f32; batch.len() * crop * crop * 3];
-    values
-        .par_chunks_mut(crop * crop * 3)
-        .zip(&cuts)
-        .for_each(|(out, &(index, x, y, flip))| {
-            let picture = &examples[index].picture;
-            for (row, out) in out.chunks_exact_mut(crop * 3).enumerate() {
-                let start = ((y + row) * picture.width as usize + x) * 3;
-                let source = &picture.rgb[start..start + crop * 3];
-                for (col, pixel) in out.chunks_exact_mut(3).enumerate() {
-                    let from = if flip { crop - 1 - col } else { col } * 3;
-                    for (value, byte) in pixel.iter_mut().zip(&source[from..from + 3]) {
-                        *value = f32::from(*byte) / 127.5 - 1.0;
-                    }
-                }
-            }
-        });
-    Tensor::from_vec(values, (batch.len(), crop, crop, 3), &Device::Cpu)
+    let cut = |&index: &usize| {
+        let picture = &examples[index].picture;
+        Cut {
+            picture,
+            left: rng.random_range(0..=picture.width as usize - crop),
+            top: rng.random_range(0..=picture.height as usize - crop),
+            is_mirrored: rng.random_bool(0.5),
+        }
+    };
+    let cuts: Vec<Cut<'_>> = batch.iter().map(cut).collect();
+    cut_out(&cuts, crop)
 }
 
 /// Crops whose statistics fix the batch norms.
@@ -324,7 +244,9 @@ fn calibrated(
     let batch: Vec<usize> = (0..CALIBRATION_CROPS.min(examples.len()))
         .map(|_| rng.random_range(0..examples.len()))
         .collect();
-    tower.fold(&crops(examples, &batch, settings.crop, rng)?)
+    tower
+        .trunk
+        .fold(&crops(examples, &batch, settings.crop, rng)?)
 }
 
 /// Scores of whole pictures, a column each.
@@ -352,17 +274,4 @@ fn predict(
         }
     }
     Ok(predicted)
-}
-
-fn normal(shape: (usize, usize), deviation: f64, rng: &mut ChaCha8Rng) -> Result<Var> {
-    let values: Vec<f32> = (0..shape.0 * shape.1)
-        .map(|_| (gaussian(rng) * deviation) as f32)
-        .collect();
-    Var::from_vec(values, shape, &Device::Cpu)
-}
-
-/// A standard normal number (Box and Muller 1958).
-pub(crate) fn gaussian(rng: &mut ChaCha8Rng) -> f64 {
-    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }
