@@ -12,6 +12,11 @@ set -euo pipefail
 data=$1 out=$2 tuned=$3 untuned=$4 seeds=${5:-"1 2 3"} epochs=${6:-4} aspect=${7:-quality}
 assay=${ASSAY:-assay}
 mkdir -p "$out"
+case $aspect in # what is said of before it: another aspect, then of both others
+    quality) first=correspondence others=correspondence,authenticity ;;
+    correspondence) first=quality others=quality,authenticity ;;
+    *) first=quality others=quality,correspondence ;;
+esac
 
 run() { # ROW MODEL SEED ARGUMENTS...
     local answer="$out/$1-$3.json" project="$out/$(basename "$2").assay" model=$2 seed=$3
@@ -50,8 +55,8 @@ for seed in $seeds; do
     run tuned-described "$tuned" "$seed"
     run tuned-logits "$tuned" "$seed" --input logits
     run tuned-mlp "$tuned" "$seed" --head mlp
-    run tuned-correspondence "$tuned" "$seed" --also correspondence
-    run tuned-all "$tuned" "$seed" --also correspondence,authenticity
+    run tuned-first "$tuned" "$seed" --also "$first"
+    run tuned-all "$tuned" "$seed" --also "$others"
 done
 echo "| what is read | test SRCC | test PLCC | seeds |"
 echo "|---|---|---|---|"
@@ -63,5 +68,5 @@ row tuned-answered "tuned, whole conversation"
 row tuned-described "tuned, description (the usual)"
 row tuned-logits "the same, logits in place of hidden states"
 row tuned-mlp "the same, MLP in place of xLSTM"
-row tuned-correspondence "tuned, after the description of correspondence"
-row tuned-all "tuned, after those of correspondence and authenticity"
+row tuned-first "tuned, after the description of $first"
+row tuned-all "tuned, after those of ${others/,/ and }"
