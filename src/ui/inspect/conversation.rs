@@ -120,7 +120,7 @@ fn no_predictor(ui: &mut Ui, state: &AppState, aspect: Aspect, out: &mut Vec<Com
     let words = format!("No {aspect} predictor fits the model in use");
     ui.label(RichText::new(words).weak().size(SMALL));
     let hint = state.keys.map.hint("Train one", Action::Go(Screen::Train));
-    if ui.small_button("Go to Train").on_hover_text(hint).clicked() {
+    if ui.button("Go to Train").on_hover_text(hint).clicked() {
         out.push(Command::Show(Screen::Train));
     }
 }
