@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::JobError;
 use crate::dataset;
 use crate::dataset::demo;
-use crate::domain::{AspectMap, ImportBatch, Interrupted, Origin, Split};
+use crate::domain::{AspectMap, ImportBatch, Interrupted, Origin, Picture, Split};
 use crate::media;
 use crate::ml::MlError;
 use crate::ml::pretrain::lesson::{Lesson, Talk};
@@ -86,16 +86,21 @@ fn make_overview(survey: &Survey, out: &Path, say: &mut dyn FnMut(String)) -> Re
     if sight::is_surveyed(survey, out)? {
         return Ok(());
     }
-    say(format!("paints {} scenes for the overview", survey.scenes));
+    let mut painted = |done: usize, all: usize| {
+        if done.is_multiple_of(640) || done == all {
+            say(format!("{done} of {all} scenes painted for the overview"));
+        }
+    };
     let settings = demo::DemoSettings {
         seed: survey.seed,
         count: survey.scenes,
     };
     let grid = GRID[0];
-    let scenes = demo::located(&settings, grid, |picture, cells| Scene {
+    let scene = |picture: Picture, cells| Scene {
         picture: sight::seen_small(&picture),
         cells,
-    });
+    };
+    let scenes = demo::located(&settings, grid, scene, &mut painted);
     let tags = demo::located_tags();
     Ok(sight::survey(survey, (&scenes, &tags), out, say)?)
 }

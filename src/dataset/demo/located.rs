@@ -1,6 +1,7 @@
 //! Scenes with the places of what is wrong in them: whoever plants a defect sees which pixels it changes.
 
 use rayon::iter::IntoParallelRefIterator as _;
+use rayon::iter::ParallelExtend as _;
 use rayon::iter::ParallelIterator as _;
 
 use crate::domain::Aspect;
@@ -26,21 +27,27 @@ const TOUCHED: f32 = 0.08;
 /// Change of a pixel, summed over its colours, from which on it counts.
 const CHANGED: f32 = 0.1;
 
+/// Scenes painted between two reports of progress.
+const BATCH: usize = 64;
+
 /// Paints the scenes of a demo, and takes of each what `keep` makes of the picture and of what is wrong in each of `grid`
-/// by `grid` cells, row by row: bit `n` for defect `n` of [`located_tags`].
+/// by `grid` cells, row by row: bit `n` for defect `n` of [`located_tags`]. `progress` hears scenes done and in all.
 pub fn located<T: Send>(
     settings: &DemoSettings,
     grid: usize,
     keep: impl Fn(Picture, Vec<u32>) -> T + Sync,
+    progress: &mut dyn FnMut(usize, usize),
 ) -> Vec<T> {
     let one = |item: &Item| {
         let (picture, cells) = paint(item, grid);
         keep(picture, cells)
     };
-    plan(settings.seed, settings.count)
-        .par_iter()
-        .map(one)
-        .collect()
+    let mut all = Vec::with_capacity(settings.count);
+    for batch in plan(settings.seed, settings.count).chunks(BATCH) {
+        all.par_extend(batch.par_iter().map(one));
+        progress(all.len(), settings.count);
+    }
+    all
 }
 
 fn paint(item: &Item, grid: usize) -> (Picture, Vec<u32>) {
@@ -94,8 +101,11 @@ mod tests {
     #[test]
     fn scenes_tell_where_something_was_planted() {
         let settings = DemoSettings { seed: 3, count: 24 };
+        let mut heard = Vec::new();
         let items = plan(settings.seed, settings.count);
-        let told = located(&settings, 8, |picture, cells| (picture, cells));
+        let both = |picture, cells| (picture, cells);
+        let told = located(&settings, 8, both, &mut |done, all| heard.push((done, all)));
+        assert_eq!(heard, [(24, 24)]);
         let mut partial = 0;
         for (item, (picture, cells)) in items.iter().zip(told) {
             assert_eq!(picture, item.paint().picture());
