@@ -84,6 +84,11 @@ impl Defect {
         Self::Shadows,
     ];
 
+    /// Those that can be seen in the picture alone: of quality, then of authenticity.
+    pub(super) fn visible() -> impl Iterator<Item = Self> {
+        Self::QUALITY.into_iter().chain(Self::AUTHENTICITY)
+    }
+
     /// Its tag, the word that the description uses, and the points it costs at full strength.
     const fn facts(self) -> (&'static str, &'static str, f64) {
         match self {

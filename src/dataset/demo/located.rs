@@ -17,8 +17,7 @@ use super::plan::plan;
 
 /// Tags of the defects that have a place: those of quality, which are everywhere, then those of authenticity.
 pub fn located_tags() -> Vec<&'static str> {
-    let defects = Defect::QUALITY.iter().chain(&Defect::AUTHENTICITY);
-    defects.map(|defect| defect.tag()).collect()
+    Defect::visible().map(Defect::tag).collect()
 }
 
 /// Share of a cell's pixels from which on a defect counts as being in it.
@@ -73,8 +72,7 @@ fn paint(item: &Item, grid: usize) -> (Picture, Vec<u32>) {
 
 /// The bit of a defect; none of those of correspondence, which have no place.
 fn bit(defect: Defect) -> u32 {
-    let mut located = Defect::QUALITY.iter().chain(&Defect::AUTHENTICITY);
-    let at = located.position(|own| *own == defect);
+    let at = Defect::visible().position(|own| own == defect);
     at.map_or(0, |at| 1 << at)
 }
 
@@ -109,12 +107,9 @@ mod tests {
         let mut partial = 0;
         for (item, (picture, cells)) in items.iter().zip(told) {
             assert_eq!(picture, item.paint().picture());
-            for defect in Defect::QUALITY.iter().chain(&Defect::AUTHENTICITY) {
-                let is_planted = item.planted.iter().any(|p| p.defect == *defect);
-                let touched = cells
-                    .iter()
-                    .filter(|cell| **cell & bit(*defect) > 0)
-                    .count();
+            for defect in Defect::visible() {
+                let is_planted = item.planted.iter().any(|p| p.defect == defect);
+                let touched = cells.iter().filter(|cell| **cell & bit(defect) > 0).count();
                 if !is_planted {
                     assert_eq!(touched, 0, "{}", defect.tag());
                 } else if defect.aspect() == Aspect::Quality {

@@ -104,9 +104,8 @@ fn lead(aspect: Aspect, wrong: &[Planted]) -> String {
         Aspect::Authenticity => "no unnatural part",
         _ => "no flaw",
     };
-    let listed = Defect::QUALITY.iter().chain(&Defect::AUTHENTICITY);
-    let present = listed.filter(|defect| wrong.iter().any(|p| p.defect == **defect));
-    let names: Vec<&str> = present.map(|defect| flaw(*defect)).collect();
+    let present = Defect::visible().filter(|defect| wrong.iter().any(|p| p.defect == *defect));
+    let names: Vec<&str> = present.map(flaw).collect();
     let list = match names.split_last() {
         None => nothing.to_owned(),
         Some((last, [])) => (*last).to_owned(),

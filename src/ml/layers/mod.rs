@@ -32,6 +32,11 @@ pub use silu::silu_times;
 use candle_core::Result;
 use candle_core::Tensor;
 
+/// `ln(1 + e^x)`, exact at both ends.
+pub fn softplus(x: &Tensor) -> Result<Tensor> {
+    x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
+}
+
 /// `x W^T + b` over the last dimension: `(..., in)` and `(out, in)` to `(..., out)`.
 ///
 /// The leading dimensions are flattened first, so that it is one large matrix product forward and backward.

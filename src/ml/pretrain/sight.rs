@@ -10,6 +10,7 @@ use super::passes::Passes;
 use super::recipe::{Recipe, Survey, identity, mini_overview, mini_stem};
 use super::survey::{Scene, SurveyEpoch, SurveySettings, train_survey};
 use super::tower::{TowerExample, TowerSettings, train_tower};
+use crate::compute::kernels::means_of_squares;
 use crate::domain::Picture;
 use crate::ml::MlError;
 use crate::ml::vlm::minicpm_v::stem::Stem;
@@ -206,33 +207,15 @@ pub(super) fn overview_file(out: &Path) -> PathBuf {
     out.join("steps").join("overview.safetensors")
 }
 
-/// A picture as the overview sees it: means of squares of pixels.
+/// A picture, whose sides are multiples of what becomes one pixel, as the overview sees it.
 pub fn seen_small(picture: &Picture) -> Picture {
     let by = mini_overview().reduce;
-    let [width, height] = [picture.width as usize / by, picture.height as usize / by];
-    let mut sums = vec![0_u32; width * height * 3];
-    let row_bytes = picture.width as usize * 3;
-    for (y, row) in picture
-        .rgb
-        .chunks_exact(row_bytes)
-        .take(height * by)
-        .enumerate()
-    {
-        let sums = &mut sums[y / by * width * 3..][..width * 3];
-        for (sums, square) in sums.chunks_exact_mut(3).zip(row.chunks_exact(by * 3)) {
-            for (at, byte) in square.iter().enumerate() {
-                sums[at % 3] += u32::from(*byte);
-            }
-        }
-    }
-    let count = (by * by) as u32;
+    let values: Vec<f32> = picture.rgb.iter().map(|byte| f32::from(*byte)).collect();
+    let means = means_of_squares(&values, [picture.width as usize, 3], by);
     Picture {
-        width: width as u32,
-        height: height as u32,
-        rgb: sums
-            .into_iter()
-            .map(|sum| ((sum + count / 2) / count) as u8)
-            .collect(),
+        width: picture.width / by as u32,
+        height: picture.height / by as u32,
+        rgb: means.into_iter().map(|mean| mean.round() as u8).collect(),
     }
 }
 

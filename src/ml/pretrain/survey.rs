@@ -5,18 +5,18 @@
 //! learned from crops does not see at all. Defects that are everywhere, such as noise, are told of the picture only: they
 //! are easy, and in every patch they would drown what is in few.
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var};
 use rand::Rng as _;
 use rand::SeedableRng as _;
-use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::course::{Course, Pass};
 use super::cut::{Cut, cut_out};
-use super::optimiser::Optimiser;
-use super::passes::{Passes, State};
-use super::trunk::{Trunk, normal, one_cycle};
+use super::passes::Passes;
+use super::trunk::{Trunk, normal};
 use crate::domain::Picture;
+use crate::ml::layers::softplus;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, cells};
 use crate::ml::vlm::minicpm_v::vision::pixels;
 
@@ -120,47 +120,38 @@ pub fn train_survey(
 ) -> Result<()> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let overview = Overview::new(config, defects, &mut rng)?;
-    let groups = vec![(overview.trained(), 1.0)];
-    let mut optimiser = Optimiser::new(groups, settings.weight_decay, 0.999);
     let loss_of = Losses::new(scenes, defects, settings)?;
-    let mut order: Vec<usize> = (0..scenes.len()).collect();
-    let steps = scenes.len() / settings.batch_size;
-    let done = passes.resume(&mut State {
-        optimiser: &mut optimiser,
-        rng: &mut rng,
-        order: &mut order,
-    })?;
-    for epoch in done + 1..=settings.epochs {
-        order.shuffle(&mut rng);
-        let mut total = 0.0;
-        for (step, batch) in order.chunks_exact(settings.batch_size).enumerate() {
-            let done = ((epoch - 1) * steps + step) as f64 / (settings.epochs * steps) as f64;
-            let (pixels, truth) = shown(scenes, batch, defects, &mut rng)?;
-            let loss = loss_of.both(&overview.forward(&pixels)?, &truth)?;
-            optimiser.step(&loss, one_cycle(done) * settings.learning_rate)?;
-            total += f64::from(loss.to_scalar::<f32>()?);
-        }
-        let calibration = &order[..CALIBRATION_SCENES.min(order.len())];
-        let (pixels, _) = shown(scenes, calibration, defects, &mut rng)?;
-        let stem = overview.trunk.fold(&pixels)?;
-        let seen = match epoch.is_multiple_of(3) || epoch == settings.epochs {
-            true => measured(&overview, &stem.clone().rounded(), val)?,
-            false => Vec::new(),
-        };
-        on_epoch(SurveyEpoch {
-            epoch,
-            loss: total / steps.max(1) as f64,
-            seen,
-            stem,
-        })?;
-        let state = State {
-            optimiser: &mut optimiser,
-            rng: &mut rng,
-            order: &mut order,
-        };
-        passes.save(epoch, &state)?;
-    }
-    Ok(())
+    let course = Course {
+        epochs: settings.epochs,
+        batch_size: settings.batch_size,
+        learning_rate: settings.learning_rate,
+        weight_decay: settings.weight_decay,
+    };
+    course.run(
+        (overview.trained(), scenes.len()),
+        &mut rng,
+        passes,
+        &mut |batch, rng| {
+            let (pixels, truth) = shown(scenes, batch, defects, rng)?;
+            loss_of.both(&overview.forward(&pixels)?, &truth)
+        },
+        &mut |Pass { epoch, loss, order }, rng| {
+            let calibration = &order[..CALIBRATION_SCENES.min(order.len())];
+            let (pixels, _) = shown(scenes, calibration, defects, rng)?;
+            let stem = overview.trunk.fold(&pixels)?;
+            let seen = match epoch.is_multiple_of(3) || epoch == settings.epochs {
+                true => measured(&overview, &stem.clone().rounded(), val)?,
+                false => Vec::new(),
+            };
+            on_epoch(SurveyEpoch {
+                epoch,
+                loss,
+                seen,
+                stem,
+            })?;
+            Ok(true)
+        },
+    )
 }
 
 /// Scenes whose statistics fix the batch norms.
@@ -244,8 +235,7 @@ impl Losses {
 
 /// Cross entropies of logits against 0 and 1, where ones count so many times.
 fn cross_entropies(logits: &Tensor, truth: &Tensor, presence_weight: f64) -> Result<Tensor> {
-    let softplus = (logits.relu()? + (logits.abs()?.neg()?.exp()? + 1.0)?.log()?)?;
-    let counted = (softplus * truth.affine(presence_weight - 1.0, 1.0)?)?;
+    let counted = (softplus(logits)? * truth.affine(presence_weight - 1.0, 1.0)?)?;
     counted - (logits * truth)?.affine(presence_weight, 0.0)?
 }
 
@@ -254,7 +244,7 @@ fn measured(overview: &Overview, stem: &Stem, scenes: &[Scene]) -> Result<Vec<Ve
     let one = |scene: &Scene| -> Result<Vec<f32>> {
         let map = stem.feature_map(&pixels(&scene.picture, &Device::Cpu)?)?;
         let told = overview.told(&map)?.squeeze(0)?;
-        told.max(0)?.to_dtype(DType::F32)?.to_vec1::<f32>()
+        told.max(0)?.to_vec1::<f32>()
     };
     scenes.par_iter().map(one).collect()
 }

@@ -7,15 +7,14 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use rand::Rng as _;
 use rand::SeedableRng as _;
-use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::course::{Course, Pass};
 use super::cut::{Cut, cut_out};
 use super::facts::{Facts, column_means, facts_loss};
-use super::optimiser::Optimiser;
-use super::passes::{Passes, State};
-use super::trunk::{Trunk, normal, one_cycle};
+use super::passes::Passes;
+use super::trunk::{Trunk, normal};
 use crate::domain::Picture;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, mean_and_deviation};
 use crate::ml::vlm::minicpm_v::vision::pixels;
@@ -141,45 +140,31 @@ pub fn train_tower(
         .first()
         .map_or(0, |example| example.facts.labels.len());
     let tower = Tower::new(config, settings.hidden, &means, num_labels, &mut rng)?;
-    let mut optimiser = Optimiser::new(vec![(tower.trained(), 1.0)], settings.weight_decay, 0.999);
-    let mut order: Vec<usize> = (0..examples.len()).collect();
-    let steps = examples.len() / settings.batch_size;
-    let done = passes.resume(&mut State {
-        optimiser: &mut optimiser,
-        rng: &mut rng,
-        order: &mut order,
-    })?;
-    for epoch in done + 1..=settings.epochs {
-        order.shuffle(&mut rng);
-        let mut total = 0.0;
-        for (step, batch) in order.chunks_exact(settings.batch_size).enumerate() {
-            let done = ((epoch - 1) * steps + step) as f64 / (settings.epochs * steps) as f64;
-            let rate = one_cycle(done) * settings.learning_rate;
-            let loss = batch_loss(&tower, examples, batch, settings, &mut rng)?;
-            optimiser.step(&loss, rate)?;
-            total += f64::from(loss.to_scalar::<f32>()?);
-        }
-        let stem = calibrated(&tower, examples, settings, &mut rng)?;
-        let predicted = match is_measured(epoch, settings.epochs) {
-            true => predict(&tower, &stem.clone().rounded(), val, means.len())?,
-            false => Vec::new(),
-        };
-        if !on_epoch(TowerEpoch {
-            epoch,
-            loss: total / steps as f64,
-            predicted,
-            stem,
-        })? {
-            break;
-        }
-        let state = State {
-            optimiser: &mut optimiser,
-            rng: &mut rng,
-            order: &mut order,
-        };
-        passes.save(epoch, &state)?;
-    }
-    Ok(())
+    let course = Course {
+        epochs: settings.epochs,
+        batch_size: settings.batch_size,
+        learning_rate: settings.learning_rate,
+        weight_decay: settings.weight_decay,
+    };
+    course.run(
+        (tower.trained(), examples.len()),
+        &mut rng,
+        passes,
+        &mut |batch, rng| batch_loss(&tower, examples, batch, settings, rng),
+        &mut |Pass { epoch, loss, .. }, rng| {
+            let stem = calibrated(&tower, examples, settings, rng)?;
+            let predicted = match is_measured(epoch, settings.epochs) {
+                true => predict(&tower, &stem.clone().rounded(), val, means.len())?,
+                false => Vec::new(),
+            };
+            on_epoch(TowerEpoch {
+                epoch,
+                loss,
+                predicted,
+                stem,
+            })
+        },
+    )
 }
 
 /// Every sixth pass and the last three: measuring whole pictures costs as much as a third of a pass.

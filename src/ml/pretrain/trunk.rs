@@ -81,16 +81,6 @@ impl Trunk {
     }
 }
 
-/// Rises for three tenths of the way, then falls as a cosine to nothing.
-pub(super) fn one_cycle(done: f64) -> f64 {
-    let peak = 0.3;
-    if done < peak {
-        0.04 + 0.96 * (1.0 - (std::f64::consts::PI * done / peak).cos()) / 2.0
-    } else {
-        1.0f64.midpoint((std::f64::consts::PI * (done - peak) / (1.0 - peak)).cos())
-    }
-}
-
 /// Normal numbers of mean 0 in a matrix.
 pub(super) fn normal(shape: (usize, usize), deviation: f64, rng: &mut ChaCha8Rng) -> Result<Var> {
     let values: Vec<f32> = (0..shape.0 * shape.1)

@@ -255,7 +255,7 @@ fn tokenizer_for(conversations: &[Spoken], vocab_size: usize) -> Result<Tokenize
     train_tokenizer(&texts, vocab_size)
 }
 
-/// Fewest of them that are shown while learning.
+/// Fewest rows and columns of patches that are shown while learning.
 const SMALLEST_WINDOW: usize = 5;
 
 /// Whether a picture has the grid.

@@ -19,6 +19,7 @@ use super::parameter::by_fan_in;
 use crate::ml::layers::causal_conv_silu;
 use crate::ml::layers::linear;
 use crate::ml::layers::rms_norm;
+use crate::ml::layers::softplus;
 
 /// Everything that fixes the shapes of a stack of Mamba2 layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -164,9 +165,4 @@ impl Layer {
         let y = rms_norm(&(y * z.silu()?)?, &self.norm)?;
         linear(&y, &self.out_proj, None)
     }
-}
-
-/// `ln(1 + e^x)`, exact at both ends.
-fn softplus(x: &Tensor) -> Result<Tensor> {
-    x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
 }
