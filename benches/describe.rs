@@ -14,7 +14,7 @@ const REQUEST: &str = "Look at this AI-generated image. It was made from the pro
 const QUESTION: &str = "Judging by what you said, rate the quality. Answer with one word of [bad, poor, fair, good, excellent].";
 
 fn main() {
-    compute::settle_threads();
+    compute::settle();
     divan::main();
 }
 

@@ -32,7 +32,7 @@ const CONFIG: LlmConfig = LlmConfig {
 const ROUNDS: usize = 3;
 
 fn main() -> Result<()> {
-    assay::compute::settle_threads();
+    assay::compute::settle();
     let words: Vec<String> = std::env::args()
         .skip(1)
         .filter(|w| w != "--bench")

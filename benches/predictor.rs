@@ -28,6 +28,7 @@ use candle_nn::VarBuilder;
 const HIDDEN: usize = 192;
 
 fn main() {
+    assay::compute::settle();
     divan::main();
 }
 

@@ -46,6 +46,7 @@ const DIM: usize = 512;
 const IMAGES: usize = 2385;
 
 fn main() {
+    assay::compute::settle();
     let mut arguments = std::env::args().skip(1).filter(|word| word != "--bench");
     let what = arguments.next();
     let number = arguments.next().and_then(|word| word.parse().ok());

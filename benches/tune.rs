@@ -36,7 +36,7 @@ fn main() {
     let steps: u32 = arguments
         .next()
         .map_or(2, |steps| steps.parse().expect("a number"));
-    assay::compute::settle_threads();
+    assay::compute::settle();
     let preset: TunePreset = preset.parse().expect("a preset");
     let settings = TuneSettings {
         dropout: 0.0,

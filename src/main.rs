@@ -10,12 +10,8 @@ use assay::cli;
 use assay::cli::Request;
 use assay::jobs::WorkerOptions;
 
-/// Tensors of many megabytes are taken and given back all the time; this allocator keeps their pages.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
-    assay::compute::settle_threads();
+    assay::compute::settle();
     match cli::run(std::env::args_os()) {
         Request::Ended(exit) => exit,
         Request::Window {

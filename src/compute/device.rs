@@ -67,8 +67,8 @@ impl DeviceChoice {
     }
 }
 
-/// Settles how many threads candle's elementwise operations use, before any of them runs. Matrix products keep all
-/// cores.
+/// Settles what the program computes with, before any thread is started: one thread for candle's elementwise operations,
+/// while matrix products keep all cores, and an allocator that holds on to pages.
 ///
 /// candle's own pool spins while it waits. On two cores shared with a build, describing 60 pictures with the embedded
 /// model took 5.3-5.9 s with it and 4.5-4.9 s without. A user's `CANDLE_NUM_THREADS` is left alone.
@@ -76,11 +76,12 @@ impl DeviceChoice {
     unsafe_code,
     reason = "setting the environment is unsafe where other threads may read it"
 )]
-pub fn settle_threads() {
+pub fn settle() {
     if std::env::var_os("CANDLE_NUM_THREADS").is_none() {
         // SAFETY: called first thing in `main`, before any thread is started.
         unsafe { std::env::set_var("CANDLE_NUM_THREADS", "1") };
     }
+    memory::keep_pages();
 }
 
 fn cpu(reason: &str) -> OpenDevice {

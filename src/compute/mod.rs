@@ -13,6 +13,6 @@ pub mod packed;
 pub mod real;
 pub mod scratch;
 
-pub use device::{DeviceChoice, OpenDevice, settle_threads};
+pub use device::{DeviceChoice, OpenDevice, settle};
 pub use mapped::MappedFile;
-pub use memory::{PeakMeter, free_memory, give_back, has_bf16};
+pub use memory::{PeakMeter, free_memory, give_back, give_back_pages, has_bf16};

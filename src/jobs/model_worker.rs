@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::Receiver;
 use crossbeam_channel::Sender;
 
+use crate::compute::give_back_pages;
 use crate::jobs::choose;
 use crate::jobs::context::JobContext;
 use crate::jobs::describe;
@@ -47,6 +48,7 @@ pub(super) fn start(
         };
         for task in tasks {
             worker.take(task);
+            give_back_pages();
         }
     })
 }

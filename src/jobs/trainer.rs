@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Receiver;
 
+use crate::compute::give_back_pages;
 use crate::domain::Descriptions;
 use crate::domain::Features;
 use crate::domain::HeadInput;
@@ -52,6 +53,8 @@ pub(super) fn start(tasks: Receiver<TrainTask>) -> Result<JoinHandle<()>, JobErr
                 note_stopped(&prepared);
             }
             context.run(|context| train(&prepared, context));
+            drop(prepared);
+            give_back_pages();
         }
     })
 }
