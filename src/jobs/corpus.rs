@@ -44,7 +44,7 @@ pub fn gather(
     Ok(all)
 }
 
-/// Said to take the first step's stem from the folder.
+/// Said to take the first step's stem from the folder, and the overview where there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepStem;
 
@@ -73,7 +73,8 @@ pub fn make_small_model(
     if keep_stem.is_none() {
         sight::see(recipe, &lessons, out, say)?;
     }
-    if let Some(survey) = &recipe.survey {
+    let is_kept = keep_stem.is_some() && sight::has_overview(out);
+    if let Some(survey) = recipe.survey.as_ref().filter(|_| !is_kept) {
         make_overview(survey, out, say)?;
     }
     voice::speak(recipe, (&lessons, &dataset::default_preset()), out, say)?;

@@ -72,7 +72,7 @@ pub(in crate::cli) struct RecipeArgs {
     /// Dataset folder with `conversations`; pictures of any test list are left out
     #[arg(long)]
     pub(in crate::cli) dataset: Option<PathBuf>,
-    /// Take the first step's stem from the folder and go on with the second
+    /// Take the stem from the folder, and the overview where there is one, and go on with what comes behind them
     #[arg(long)]
     pub(in crate::cli) keep_stem: bool,
 }

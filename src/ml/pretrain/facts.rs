@@ -2,6 +2,8 @@
 
 use candle_core::{Device, Result, Tensor};
 
+use crate::ml::layers::softplus;
+
 /// Opinion scores and yes/no labels of a picture.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
@@ -29,9 +31,18 @@ pub fn facts_loss(out: &Tensor, facts: &[&Facts], label_weight: f64) -> Result<T
     let labels = |facts: &&Facts| facts.labels.iter().map(|l| l.map(f32::from)).collect();
     let (target, mask) = known(facts.iter().map(labels).collect())?;
     let logits = out.narrow(1, columns, num_labels)?;
-    let softplus = (logits.abs()?.neg()?.exp()? + 1.0)?.log()?;
-    let labels = (((logits.relu()? - (&logits * &target)?)? + softplus)? * &mask)?;
+    let labels = (cross_entropies(&logits, &target, 1.0)? * &mask)?;
     scores + mean_of_known(&labels, &mask)?.affine(label_weight, 0.0)?
+}
+
+/// Cross entropies of logits against 0 and 1, where ones count so many times.
+pub(super) fn cross_entropies(
+    logits: &Tensor,
+    truth: &Tensor,
+    presence_weight: f64,
+) -> Result<Tensor> {
+    let counted = (softplus(logits)? * truth.affine(presence_weight - 1.0, 1.0)?)?;
+    counted - (logits * truth)?.affine(presence_weight, 0.0)?
 }
 
 /// Means of the known scores, a column each: what an untrained head answers.
@@ -65,6 +76,23 @@ fn mean_of_known(losses: &Tensor, mask: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ones_count_several_times_in_a_cross_entropy() -> Result<()> {
+        let logits = Tensor::new(&[[0.3f32, -1.2], [2.0, 0.7]], &Device::Cpu)?;
+        let truth = Tensor::new(&[[1f32, 0.0], [0.0, 1.0]], &Device::Cpu)?;
+        let found = cross_entropies(&logits, &truth, 4.0)?.flatten_all()?;
+        let minus_log = |logit: f32| (1.0 + (-logit).exp()).ln();
+        let expected = [
+            4.0 * minus_log(0.3),
+            minus_log(1.2),
+            minus_log(-2.0),
+            4.0 * minus_log(0.7),
+        ];
+        let apart = found.to_vec1::<f32>()?.into_iter().zip(expected);
+        assert!(apart.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-6);
+        Ok(())
+    }
 
     #[test]
     fn only_what_is_known_counts() -> Result<()> {

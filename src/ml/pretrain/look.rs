@@ -6,13 +6,12 @@
 
 use candle_core::{Result, Tensor};
 use rand::SeedableRng as _;
-use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::facts::{Facts, facts_loss};
-use super::pupil::{BothPatches, Pupil};
+use super::facts::facts_loss;
+use super::pupil::Pupil;
 use super::speech::schedule;
-use super::view::{View, in_view, views};
+use super::view::{Pictures, View};
 
 /// How it is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,15 +35,11 @@ pub struct LookSettings {
 /// What is learned from.
 #[derive(Debug, Clone, Copy)]
 pub struct LookData<'a> {
-    /// Patches by picture.
-    pub patches: &'a [BothPatches],
-    /// What is known of each picture.
-    pub facts: &'a [Facts],
-    /// Rows and columns of patches.
-    pub grid: [usize; 2],
-    /// Pictures to learn.
+    /// All pictures.
+    pub pictures: Pictures<'a>,
+    /// Those to learn.
     pub train: &'a [usize],
-    /// Pictures to measure.
+    /// Those to measure.
     pub val: &'a [usize],
 }
 
@@ -72,18 +67,19 @@ pub fn train_look(
 ) -> Result<Vec<Vec<f32>>> {
     let mut optimiser = pupil.weights.optimiser(settings.weight_decay, 1.0);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    let mut order = data.train.to_vec();
-    let all = settings.epochs * order.len().div_ceil(settings.batch_size);
+    let pictures = &data.pictures;
+    let in_pass = pictures.count_in_pass(data.train, |picture| *picture);
+    let all = settings.epochs * in_pass.div_ceil(settings.batch_size);
     let (mut step, mut best) = (0_usize, None::<(f64, _, _)>);
     for epoch in 1..=settings.epochs {
-        order.shuffle(&mut rng);
+        let order = pictures.pass(data.train, |picture| *picture, &mut rng);
+        let order: Vec<usize> = order.into_iter().copied().collect();
         let mut total = 0.0;
         for batch in order.chunks(settings.batch_size) {
             let rate = schedule(step as f64 / all as f64) * settings.learning_rate;
-            let views = views(batch.len(), data.grid, settings.smallest_window, &mut rng);
-            let out = told(pupil, &data, (batch, &views))?;
-            let facts: Vec<&Facts> = batch.iter().map(|&picture| &data.facts[picture]).collect();
-            let loss = facts_loss(&out, &facts, settings.label_weight)?;
+            let views = pictures.views(batch, settings.smallest_window, &mut rng);
+            let out = told(pupil, pictures, (batch, &views))?;
+            let loss = facts_loss(&out, &pictures.facts_of(batch), settings.label_weight)?;
             optimiser.step(&loss, rate)?;
             total += f64::from(loss.to_scalar::<f32>()?) * batch.len() as f64;
             step += 1;
@@ -91,7 +87,7 @@ pub fn train_look(
         let seen = measured(pupil, &data, settings.batch_size)?;
         let figure = figure(LookEpoch {
             epoch,
-            loss: total / order.len().max(1) as f64,
+            loss: total / in_pass.max(1) as f64,
             seen: &seen,
         });
         if best.as_ref().is_none_or(|(highest, ..)| figure > *highest) {
@@ -106,10 +102,12 @@ pub fn train_look(
 }
 
 /// Facts `(batch, facts)` of pictures in views.
-fn told(pupil: &Pupil, data: &LookData<'_>, (batch, seen): (&[usize], &[View])) -> Result<Tensor> {
-    let pictures = batch.iter().map(|&picture| &data.patches[picture]);
-    let patches = in_view(pictures, seen, data.grid)?;
-    let images = pupil.model.image_tokens(&patches, seen[0].size)?;
+fn told(
+    pupil: &Pupil,
+    pictures: &Pictures<'_>,
+    (batch, views): (&[usize], &[View]),
+) -> Result<Tensor> {
+    let images = pictures.image_tokens(&pupil.model, batch, views)?;
     pupil.weights.facts_of(&images)
 }
 
@@ -117,8 +115,8 @@ fn told(pupil: &Pupil, data: &LookData<'_>, (batch, seen): (&[usize], &[View])) 
 fn measured(pupil: &Pupil, data: &LookData<'_>, size: usize) -> Result<Vec<Vec<f32>>> {
     let mut all = Vec::with_capacity(data.val.len());
     for batch in data.val.chunks(size) {
-        let whole = vec![View::whole(data.grid); batch.len()];
-        let out = told(pupil, data, (batch, &whole))?;
+        let views = data.pictures.as_they_are(batch.len());
+        let out = told(pupil, &data.pictures, (batch, &views))?;
         all.extend(out.to_vec2::<f32>()?);
     }
     Ok(all)
@@ -129,7 +127,8 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::ml::pretrain::pupil::Tensors;
+    use crate::ml::pretrain::facts::Facts;
+    use crate::ml::pretrain::pupil::{BothPatches, Tensors};
     use crate::ml::vlm::minicpm_v::Config;
     use crate::ml::vlm::minicpm_v::stem::{StemConfig, StemLayer};
 
@@ -163,6 +162,32 @@ mod tests {
     }
 
     #[test]
+    fn image_tokens_of_views_of_two_sizes_stand_in_the_pictures_order() -> Result<()> {
+        let patches: Vec<BothPatches> = (0..6).map(|i| patches(i as f32)).collect();
+        let facts = vec![Facts::default(); 6];
+        let pictures = Pictures {
+            patches: &patches,
+            facts: &facts,
+            is_scene: &[true, false, false].repeat(2),
+            scene_share: 1.0,
+            grid: [2, 2],
+        };
+        let pupil = pupil(&facts);
+        let batch = [4, 0, 5, 3, 1];
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..8 {
+            let views = pictures.views(&batch, 1, &mut rng);
+            let together = pictures.image_tokens(&pupil.model, &batch, &views)?;
+            for (at, view) in views.into_iter().enumerate() {
+                let alone = pictures.image_tokens(&pupil.model, &batch[at..=at], &[view])?;
+                let apart = (together.narrow(0, at, 1)? - alone)?.abs()?.max_all()?;
+                assert!(apart.to_scalar::<f32>()? < 1e-5);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
     fn image_tokens_learn_to_tell_the_score_and_the_best_pass_is_kept() {
         let scores: Vec<f32> = (0..8).map(|i| i as f32 / 2.0).collect();
         let patches: Vec<BothPatches> = scores.iter().map(|score| patches(*score)).collect();
@@ -173,10 +198,15 @@ mod tests {
         let facts: Vec<Facts> = scores.iter().map(fact).collect();
         let pupil = pupil(&facts);
         let all: Vec<usize> = (0..8).collect();
-        let data = LookData {
+        let pictures = Pictures {
             patches: &patches,
             facts: &facts,
+            is_scene: &[false, true].repeat(4),
+            scene_share: 1.0,
             grid: [2, 2],
+        };
+        let data = LookData {
+            pictures,
             train: &all,
             val: &all,
         };

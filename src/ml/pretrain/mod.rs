@@ -17,5 +17,5 @@ pub mod survey;
 pub mod tokens;
 pub mod tower;
 mod trunk;
-mod view;
+pub mod view;
 pub mod voice;

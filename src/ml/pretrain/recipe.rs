@@ -13,6 +13,10 @@ pub struct Recipe {
     pub demo_count: usize,
     /// Their seed.
     pub demo_seed: u64,
+    /// Share of them, others each time, that a pass behind the first steps takes: real pictures are few, and more scenes
+    /// than they are would drown them.
+    #[serde(default = "one")]
+    pub demo_share: f64,
     /// Teacher words that the stem learns as labels.
     pub label_words: usize,
     /// Channels of the stem's six convolutions.
@@ -32,10 +36,10 @@ pub struct Recipe {
     /// Passes of the second step.
     pub speak_epochs: usize,
     /// Share of the second step's learning rate at which what makes image tokens goes on learning.
-    #[serde(default = "whole_rate")]
+    #[serde(default = "one")]
     pub vision_rate: f64,
     /// Times that the first sentence about a demo scene, which says what is wrong with it, counts in the second step.
-    #[serde(default = "once")]
+    #[serde(default = "one")]
     pub lead_weight: f64,
     /// Weight of the opinion scores' squared error beside the words' cross entropy in the second step.
     pub score_weight: f64,
@@ -61,11 +65,7 @@ pub struct Survey {
     pub epochs: usize,
 }
 
-const fn whole_rate() -> f64 {
-    1.0
-}
-
-const fn once() -> f64 {
+const fn one() -> f64 {
     1.0
 }
 

@@ -93,6 +93,11 @@ pub fn is_surveyed(survey: &Survey, out: &Path) -> Result<bool, MlError> {
     Ok(survey_passes(survey, out).begun()? == Some(survey.epochs))
 }
 
+/// Whether a folder has an overview, of whichever survey.
+pub fn has_overview(out: &Path) -> bool {
+    overview_file(out).exists()
+}
+
 /// Scenes a step of the survey.
 const SURVEY_BATCH: usize = 32;
 

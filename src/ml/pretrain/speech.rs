@@ -10,10 +10,10 @@ use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::facts::{Facts, facts_loss};
+use super::facts::facts_loss;
 use super::passes::{Passes, State};
-use super::pupil::{BothPatches, Pupil, Weights};
-use super::view::{View, in_view, views};
+use super::pupil::{Pupil, Weights};
+use super::view::{Pictures, View};
 use crate::ml::vlm::minicpm_v::MiniCpmV;
 
 /// One conversation to learn, as tokens.
@@ -81,15 +81,11 @@ pub struct SpeechEpoch {
     pub val_seen: Vec<Vec<f32>>,
 }
 
-/// What the model learns from: patches `(rows * cols, values)` of each picture, all of one grid, and conversations.
+/// What the model learns from.
 #[derive(Debug, Clone, Copy)]
 pub struct SpeechData<'a> {
-    /// Patches by picture: as it is, and mirrored left to right.
-    pub patches: &'a [BothPatches],
-    /// What is known of each picture.
-    pub facts: &'a [Facts],
-    /// Rows and columns of patches.
-    pub grid: [usize; 2],
+    /// What the conversations are about.
+    pub pictures: Pictures<'a>,
     /// Conversations to learn.
     pub train: &'a [SpeechExample],
     /// Conversations to measure.
@@ -111,7 +107,8 @@ pub fn train_speech(
 ) -> Result<()> {
     let mut optimiser = weights.optimiser(settings.weight_decay, settings.vision_rate);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-    let steps = settings.epochs * data.train.len().div_ceil(settings.batch_size);
+    let in_pass = data.pictures.count_in_pass(data.train, |e| e.picture);
+    let steps = settings.epochs * in_pass.div_ceil(settings.batch_size);
     let mut order = Vec::new();
     let mut state = State {
         optimiser: &mut optimiser,
@@ -126,16 +123,20 @@ pub fn train_speech(
     let (mut step, mut late) = (done * (steps / settings.epochs.max(1)), None);
     for epoch in done + 1..=settings.epochs {
         let (mut total, mut count) = (0.0, 0);
-        for batch in batches(data.train, settings.batch_size, state.rng) {
+        let heard = data.pictures.pass(data.train, |e| e.picture, state.rng);
+        for batch in batches(heard, settings.batch_size, state.rng) {
             let rate = schedule(step as f64 / steps as f64) * settings.learning_rate;
-            let views = views(batch.len(), data.grid, settings.smallest_window, state.rng);
+            let pictures = pictures_of(&batch);
+            let views = data
+                .pictures
+                .views(&pictures, settings.smallest_window, state.rng);
             let shown = Shown {
                 batch: &batch,
                 views: &views,
                 lead_weight: settings.lead_weight,
             };
             let out = forward(model, weights, &data, shown)?;
-            let facts: Vec<&Facts> = batch.iter().map(|e| &data.facts[e.picture]).collect();
+            let facts = data.pictures.facts_of(&pictures);
             let facts = facts_loss(&out.facts, &facts, settings.label_weight)?;
             let loss = (out.words + (out.score_error * settings.score_weight)?)?;
             let loss = (loss + (facts * settings.facts_weight)?)?;
@@ -169,14 +170,12 @@ pub(super) fn schedule(done: f64) -> f64 {
     }
 }
 
-/// Batches of conversations of like length, in random order.
+/// Batches of shuffled conversations of like length, in random order.
 fn batches<'a>(
-    examples: &'a [SpeechExample],
+    mut order: Vec<&'a SpeechExample>,
     size: usize,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Vec<&'a SpeechExample>> {
-    let mut order: Vec<&SpeechExample> = examples.iter().collect();
-    order.shuffle(rng);
     let mut batches = Vec::new();
     for pool in order.chunks_mut(size * 24) {
         pool.sort_by_key(|example| example.ids.len());
@@ -184,6 +183,10 @@ fn batches<'a>(
     }
     batches.shuffle(rng);
     batches
+}
+
+fn pictures_of(batch: &[&SpeechExample]) -> Vec<usize> {
+    batch.iter().map(|example| example.picture).collect()
 }
 
 /// What one step sees.
@@ -219,8 +222,8 @@ fn forward(
         .unwrap_or(0)
         .next_multiple_of(32);
     // 1. Image tokens: (batch, queries, hidden)
-    let pictures = batch.iter().map(|example| &data.patches[example.picture]);
-    let images = model.image_tokens(&in_view(pictures, views, data.grid)?, views[0].size)?;
+    let pictures = pictures_of(batch);
+    let images = data.pictures.image_tokens(model, &pictures, views)?;
     let facts = weights.facts_of(&images)?;
     // 2. Embeddings: all conversations hold the picture at the same place. Padding stands behind and is never seen.
     let ids: Vec<u32> = batch
@@ -346,10 +349,14 @@ fn validate(
 ) -> Result<SpeechEpoch> {
     let (mut words, mut tokens, mut error) = (0.0, 0, 0.0);
     let (mut scores, mut seen) = (Vec::new(), Vec::new());
-    let columns = data.facts.first().map_or(0, |facts| facts.scores.len());
+    let columns = data
+        .pictures
+        .facts
+        .first()
+        .map_or(0, |facts| facts.scores.len());
     for batch in data.val.chunks(size) {
         let batch: Vec<&SpeechExample> = batch.iter().collect();
-        let views = vec![View::whole(data.grid); batch.len()];
+        let views = data.pictures.as_they_are(batch.len());
         let shown = Shown {
             batch: &batch,
             views: &views,

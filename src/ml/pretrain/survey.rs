@@ -13,10 +13,10 @@ use rayon::prelude::*;
 
 use super::course::{Course, Pass};
 use super::cut::{Cut, cut_out};
+use super::facts::cross_entropies;
 use super::passes::Passes;
 use super::trunk::{Trunk, normal};
 use crate::domain::Picture;
-use crate::ml::layers::softplus;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, cells};
 use crate::ml::vlm::minicpm_v::vision::pixels;
 
@@ -233,12 +233,6 @@ impl Losses {
     }
 }
 
-/// Cross entropies of logits against 0 and 1, where ones count so many times.
-fn cross_entropies(logits: &Tensor, truth: &Tensor, presence_weight: f64) -> Result<Tensor> {
-    let counted = (softplus(logits)? * truth.affine(presence_weight - 1.0, 1.0)?)?;
-    counted - (logits * truth)?.affine(presence_weight, 0.0)?
-}
-
 /// [`SurveyEpoch::seen`] of scenes.
 fn measured(overview: &Overview, stem: &Stem, scenes: &[Scene]) -> Result<Vec<Vec<f32>>> {
     let one = |scene: &Scene| -> Result<Vec<f32>> {
@@ -301,23 +295,6 @@ mod tests {
         }
         assert_eq!(seen, sides);
         assert!(seen.contains(&true) && seen.contains(&false));
-        Ok(())
-    }
-
-    #[test]
-    fn ones_count_several_times_in_a_cross_entropy() -> Result<()> {
-        let logits = Tensor::new(&[[0.3f32, -1.2], [2.0, 0.7]], &Device::Cpu)?;
-        let truth = Tensor::new(&[[1f32, 0.0], [0.0, 1.0]], &Device::Cpu)?;
-        let found = cross_entropies(&logits, &truth, 4.0)?.flatten_all()?;
-        let minus_log = |logit: f32| (1.0 + (-logit).exp()).ln();
-        let expected = [
-            4.0 * minus_log(0.3),
-            minus_log(1.2),
-            minus_log(-2.0),
-            4.0 * minus_log(0.7),
-        ];
-        let apart = found.to_vec1::<f32>()?.into_iter().zip(expected);
-        assert!(apart.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-6);
         Ok(())
     }
 

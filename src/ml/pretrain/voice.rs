@@ -18,6 +18,7 @@ use super::recipe::{GRID, Recipe, identity, mini_stem};
 use super::sight::{begun, overview_file, stem_file};
 use super::speech::{SpeechData, SpeechEpoch, SpeechExample, SpeechSettings, train_speech};
 use super::tokens::{Opening, Told, speech_example, train_tokenizer};
+use super::view::Pictures;
 use crate::domain::{Aspect, Conversation, Picture, Preset};
 use crate::ml::MlError;
 use crate::ml::vlm::minicpm_v::spectrum;
@@ -73,9 +74,7 @@ pub fn speak(
     let columns: Vec<usize> = val.iter().map(|c| c.column).collect();
     let (train, val) = (material.examples(&train)?, material.examples(&val)?);
     let data = SpeechData {
-        patches: &material.patches,
-        facts: &material.facts,
-        grid: GRID,
+        pictures: material.pictures(),
         train: &train,
         val: &val,
     };
@@ -115,6 +114,8 @@ struct Material {
     patches: Vec<BothPatches>,
     names: LabelNames,
     facts: Vec<Facts>,
+    is_scene: Vec<bool>,
+    scene_share: f64,
 }
 
 impl Material {
@@ -146,8 +147,20 @@ impl Material {
             frozen,
             patches,
             facts: lessons.iter().map(|lesson| facts(&names, lesson)).collect(),
+            is_scene: lessons.iter().map(|lesson| lesson.is_demo).collect(),
+            scene_share: recipe.demo_share,
             names,
         })
+    }
+
+    fn pictures(&self) -> Pictures<'_> {
+        Pictures {
+            patches: &self.patches,
+            facts: &self.facts,
+            is_scene: &self.is_scene,
+            scene_share: self.scene_share,
+            grid: GRID,
+        }
     }
 
     fn examples(&self, spoken: &[&Spoken]) -> Result<Vec<SpeechExample>, MlError> {
@@ -205,9 +218,7 @@ fn look(
         seed: recipe.seed,
     };
     let data = LookData {
-        patches: &material.patches,
-        facts: &material.facts,
-        grid: GRID,
+        pictures: material.pictures(),
         train: &train,
         val: &val,
     };
