@@ -8,15 +8,16 @@ use super::optimiser::Optimiser;
 use super::passes::{Passes, State};
 
 /// AdamW in one cycle over shuffled examples.
-pub(super) struct Course {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Course {
     /// Passes over the examples.
-    pub(super) epochs: usize,
+    pub epochs: usize,
     /// Examples a step; what is left over waits for the next pass.
-    pub(super) batch_size: usize,
+    pub batch_size: usize,
     /// Peak of the one-cycle schedule.
-    pub(super) learning_rate: f64,
+    pub learning_rate: f64,
     /// Decoupled weight decay.
-    pub(super) weight_decay: f64,
+    pub weight_decay: f64,
 }
 
 /// A pass that is done.

@@ -1,7 +1,7 @@
 //! Making a small model from nothing: the stem learns to see and its overview where something is wrong (`sight`), the
 //! resampler to tell what was seen and the language model to speak (`voice`).
 
-mod course;
+pub mod course;
 mod cut;
 pub mod facts;
 mod figures;

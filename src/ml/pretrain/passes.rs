@@ -152,6 +152,7 @@ impl Passes {
 mod tests {
     use super::*;
     use crate::domain::Picture;
+    use crate::ml::pretrain::course::Course;
     use crate::ml::pretrain::facts::Facts;
     use crate::ml::pretrain::tower::{TowerEpoch, TowerExample, TowerSettings, train_tower};
     use crate::ml::vlm::minicpm_v::stem::{StemConfig, StemLayer};
@@ -190,11 +191,13 @@ mod tests {
             overview: None,
         };
         let settings = TowerSettings {
-            epochs: 5,
-            batch_size: 4,
+            course: Course {
+                epochs: 5,
+                batch_size: 4,
+                learning_rate: 1e-2,
+                weight_decay: 0.05,
+            },
             crop: 16,
-            learning_rate: 1e-2,
-            weight_decay: 0.05,
             label_weight: 1.0,
             hidden: 6,
             dropout: 0.2,

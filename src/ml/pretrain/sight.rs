@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::course::Course;
 use super::facts::Facts;
 use super::figures::{agreement, area_words, facts, mean_of_told};
 use super::lesson::{LabelNames, Lesson};
@@ -14,6 +15,19 @@ use crate::compute::kernels::means_of_squares;
 use crate::domain::Picture;
 use crate::ml::MlError;
 use crate::ml::vlm::minicpm_v::stem::Stem;
+
+/// Pictures a step.
+const BATCH: usize = 32;
+
+/// How both nets are trained.
+const fn course(epochs: usize) -> Course {
+    Course {
+        epochs,
+        batch_size: BATCH,
+        learning_rate: 3e-3,
+        weight_decay: 0.05,
+    }
+}
 
 /// First step: trains the stem and keeps the epoch that ranks the validation pictures best, in `steps/stem.safetensors`.
 ///
@@ -41,11 +55,8 @@ pub fn see(
         names.len()
     ));
     let settings = TowerSettings {
-        epochs: recipe.see_epochs,
-        batch_size: 32,
+        course: course(recipe.see_epochs),
         crop: 256,
-        learning_rate: 3e-3,
-        weight_decay: 0.05,
         label_weight: recipe.label_weight,
         hidden: 128,
         dropout: recipe.see_dropout,
@@ -98,9 +109,6 @@ pub fn has_overview(out: &Path) -> bool {
     overview_file(out).exists()
 }
 
-/// Scenes a step of the survey.
-const SURVEY_BATCH: usize = 32;
-
 /// Trains the overview on scenes that know where they are spoiled, and keeps its last pass, in
 /// `steps/overview.safetensors`; the last scenes, a sixteenth, are not learned from and tell how it does.
 ///
@@ -113,19 +121,16 @@ pub fn survey(
     say: &mut dyn FnMut(String),
 ) -> Result<(), MlError> {
     let (train, val) = scenes.split_at(scenes.len() - scenes.len() / 16);
-    if train.len() < SURVEY_BATCH {
+    if train.len() < BATCH {
         let text = format!(
             "a survey of {} scenes is too small: write at least {} into the recipe",
             scenes.len(),
-            2 * SURVEY_BATCH
+            2 * BATCH
         );
         return Err(MlError::Input(text));
     }
     let settings = SurveySettings {
-        epochs: survey.epochs,
-        batch_size: SURVEY_BATCH,
-        learning_rate: 3e-3,
-        weight_decay: 0.05,
+        course: course(survey.epochs),
         presence_weight: 4.0,
         picture_weight: 0.6,
         seed: survey.seed,

@@ -33,13 +33,7 @@ pub struct Scene {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SurveySettings {
     /// Passes over the scenes.
-    pub epochs: usize,
-    /// Scenes a step.
-    pub batch_size: usize,
-    /// Peak of the one-cycle schedule.
-    pub learning_rate: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
+    pub course: Course,
     /// Times that a cell counts in which something is wrong: most have nothing.
     pub presence_weight: f64,
     /// Weight of what is foretold of pictures as a whole beside what is foretold of cells.
@@ -121,13 +115,7 @@ pub fn train_survey(
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let overview = Overview::new(config, defects, &mut rng)?;
     let loss_of = Losses::new(scenes, defects, settings)?;
-    let course = Course {
-        epochs: settings.epochs,
-        batch_size: settings.batch_size,
-        learning_rate: settings.learning_rate,
-        weight_decay: settings.weight_decay,
-    };
-    course.run(
+    settings.course.run(
         (overview.trained(), scenes.len()),
         &mut rng,
         passes,
@@ -139,7 +127,7 @@ pub fn train_survey(
             let calibration = &order[..CALIBRATION_SCENES.min(order.len())];
             let (pixels, _) = shown(scenes, calibration, defects, rng)?;
             let stem = overview.trunk.fold(&pixels)?;
-            let seen = match epoch.is_multiple_of(3) || epoch == settings.epochs {
+            let seen = match epoch.is_multiple_of(3) || epoch == settings.course.epochs {
                 true => measured(&overview, &stem.clone().rounded(), val)?,
                 false => Vec::new(),
             };
@@ -318,10 +306,12 @@ mod tests {
 
     fn settings() -> SurveySettings {
         SurveySettings {
-            epochs: 12,
-            batch_size: 5,
-            learning_rate: 3e-2,
-            weight_decay: 0.0,
+            course: Course {
+                epochs: 12,
+                batch_size: 5,
+                learning_rate: 3e-2,
+                weight_decay: 0.0,
+            },
             presence_weight: 2.0,
             picture_weight: 0.6,
             seed: 2,

@@ -31,16 +31,10 @@ pub struct TowerExample {
 /// How the stem is trained.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TowerSettings {
-    /// Passes over the examples.
-    pub epochs: usize,
-    /// Crops a step.
-    pub batch_size: usize,
+    /// Passes over the examples, a crop of each.
+    pub course: Course,
     /// Side of a crop in pixels.
     pub crop: usize,
-    /// Peak of the one-cycle schedule.
-    pub learning_rate: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
     /// Weight of the labels' loss beside the scores'.
     pub label_weight: f64,
     /// Width of the hidden layer.
@@ -140,20 +134,14 @@ pub fn train_tower(
         .first()
         .map_or(0, |example| example.facts.labels.len());
     let tower = Tower::new(config, settings.hidden, &means, num_labels, &mut rng)?;
-    let course = Course {
-        epochs: settings.epochs,
-        batch_size: settings.batch_size,
-        learning_rate: settings.learning_rate,
-        weight_decay: settings.weight_decay,
-    };
-    course.run(
+    settings.course.run(
         (tower.trained(), examples.len()),
         &mut rng,
         passes,
         &mut |batch, rng| batch_loss(&tower, examples, batch, settings, rng),
         &mut |Pass { epoch, loss, .. }, rng| {
             let stem = calibrated(&tower, examples, settings, rng)?;
-            let predicted = match is_measured(epoch, settings.epochs) {
+            let predicted = match is_measured(epoch, settings.course.epochs) {
                 true => predict(&tower, &stem.clone().rounded(), val, means.len())?,
                 false => Vec::new(),
             };
