@@ -21,7 +21,7 @@ use super::heads::HeadConfig;
 use super::heads::Init;
 use super::heads::Parameter;
 use super::heads::Regressor;
-use super::layers::project;
+use super::layers::linear;
 use crate::domain::Features;
 use crate::domain::HeadSettings;
 use crate::domain::Pooling;
@@ -125,7 +125,9 @@ impl Network {
     /// Scores `(batch)` of a batch. Padding changes none of them: heads that look ahead are told the lengths, the others
     /// are causal, and poolings see each sequence's own tokens only.
     pub(crate) fn forward(&self, batch: &Batch, dropout: &Dropout) -> Result<Tensor> {
-        let raise = |x: &Tensor| project(x, &self.projection.0, &self.projection.1);
+        // Hidden states are data, to which no gradient leads.
+        let (weight, bias) = &self.projection;
+        let raise = |x: &Tensor| linear(&x.detach(), weight, Some(bias));
         // Without a head between them, projection and a mean over tokens may change places: the mean is taken first.
         if self.head.is_nothing() && self.pooling != Pooling::Max {
             let pooled = heads::pool(&batch.hidden, &batch.lengths, self.pooling)?;

@@ -29,7 +29,16 @@ impl<'a, T> Mat<'a, T> {
         }
     }
 
-    const fn holds(self, rows: usize, cols: usize) -> bool {
+    /// The part that begins at a row and a column, both within it.
+    pub(super) fn from(self, row: usize, col: usize) -> Self {
+        Self {
+            values: &self.values[row * self.rows_apart + col * self.cols_apart..],
+            ..self
+        }
+    }
+
+    /// Whether the slice is as long as a matrix of this shape.
+    pub(super) const fn holds(self, rows: usize, cols: usize) -> bool {
         let last =
             rows.saturating_sub(1) * self.rows_apart + cols.saturating_sub(1) * self.cols_apart;
         rows == 0 || cols == 0 || last < self.values.len()
@@ -78,11 +87,36 @@ pub fn product<T: WithDType>(
     // SAFETY: the assertion above keeps every index within its slice and the rows of `out` apart; `out` is borrowed
     // mutably, so that it overlaps neither operand.
     unsafe {
+        write_product(
+            (out.as_mut_ptr(), apart, into),
+            (lhs, rhs),
+            [m, k, n],
+            scale,
+            threads,
+        );
+    }
+}
+
+/// What [`product`] does, to where `out` points: with [`Put::Set`] nothing needs to stand there.
+///
+/// # Safety
+/// Both operands hold their shape, `out` is valid for `m` rows of `n` values that begin `apart` from each other and do not
+/// overlap, and nothing else reads or writes these meanwhile.
+#[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
+pub(super) unsafe fn write_product<T: WithDType>(
+    (out, apart, into): (*mut T, usize, Put),
+    (lhs, rhs): (Mat<'_, T>, Mat<'_, T>),
+    [m, k, n]: [usize; 3],
+    scale: T,
+    threads: gemm::Parallelism,
+) {
+    // SAFETY: the caller's.
+    unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out,
             1,
             apart as isize,
             into == Put::Add,

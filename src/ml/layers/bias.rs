@@ -77,24 +77,29 @@ impl<T: Real> CustomOp2 for AddBias<T> {
         _res: &Tensor,
         grad_res: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let grad_x = arg1.track_op().then(|| grad_res.clone());
-        if !arg2.track_op() {
-            return Ok((grad_x, None));
-        }
-        let width = arg2.elem_count();
-        let sums = with_values([&grad_res.contiguous()?], |[grad]: [&[T]; 1]| {
-            let partial = grad.par_chunks(ROWS * width).map(|rows| {
-                let mut sums = vec![T::zero(); width];
-                for row in rows.chunks_exact(width) {
-                    sums.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g);
-                }
-                sums
-            });
-            Ok(sum_rows(partial.collect(), width))
-        })?;
-        let grad_bias = Tensor::from_vec(sums, arg2.shape(), arg2.device())?;
-        Ok((grad_x, Some(grad_bias)))
+        let of_x = arg1.track_op().then(|| grad_res.clone());
+        let of_bias = arg2.track_op().then(|| column_sums::<T>(grad_res, arg2));
+        Ok((of_x, of_bias.transpose()?))
     }
+}
+
+/// The gradient of a `bias (width)` that was added to every row of a result, whose own is `grad (..., width)`.
+///
+/// # Errors
+/// Failed tensor operations.
+pub(super) fn column_sums<T: Real>(grad: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    let width = bias.elem_count();
+    let sums = with_values([&grad.contiguous()?], |[grad]: [&[T]; 1]| {
+        let partial = grad.par_chunks(ROWS * width).map(|rows| {
+            let mut sums = vec![T::zero(); width];
+            for row in rows.chunks_exact(width) {
+                sums.iter_mut().zip(row).for_each(|(sum, &g)| *sum += g);
+            }
+            sums
+        });
+        Ok(sum_rows(partial.collect(), width))
+    })?;
+    Tensor::from_vec(sums, bias.shape(), bias.device())
 }
 
 #[cfg(test)]

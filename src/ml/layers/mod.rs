@@ -10,10 +10,10 @@ pub(crate) mod check;
 mod conv;
 mod gelu;
 mod headwise;
+mod linear;
 pub(crate) mod linear_attention;
 mod norm;
 mod panels;
-mod project;
 mod rms;
 pub(crate) mod scan;
 mod silu;
@@ -23,9 +23,9 @@ pub use conv::causal_conv_silu;
 pub(crate) use conv::{by_channel, by_tap, conv_silu_back, convolve};
 pub use gelu::{gelu, quick_gelu};
 pub use headwise::headwise_linear;
+pub use linear::linear;
 pub use norm::{layer_norm, layer_norm_eps, residual_group_norm};
 pub(crate) use norm::{norm_rows, norm_rows_back};
-pub use project::project;
 pub use rms::{rms_norm, rms_norm_eps};
 pub use silu::silu_times;
 
@@ -35,21 +35,4 @@ use candle_core::Tensor;
 /// `ln(1 + e^x)`, exact at both ends.
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
     x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
-}
-
-/// `x W^T + b` over the last dimension: `(..., in)` and `(out, in)` to `(..., out)`.
-///
-/// The leading dimensions are flattened first, so that it is one large matrix product forward and backward.
-pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let mut shape = x.dims().to_vec();
-    let (out, width) = weight.dims2()?;
-    let rows = x.elem_count() / width;
-    let mut y = x.reshape((rows, width))?.matmul(&weight.t()?)?;
-    if let Some(bias) = bias {
-        y = add_bias(&y, bias)?;
-    }
-    if let Some(last) = shape.last_mut() {
-        *last = out;
-    }
-    y.reshape(shape)
 }

@@ -252,10 +252,15 @@ impl Linear {
     /// # Errors
     /// Shapes that do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let out = self.weight.forward(x)?;
-        match &self.bias {
-            Some(bias) => add_bias(&out, bias),
-            None => Ok(out),
+        let Some(bias) = &self.bias else {
+            return self.weight.forward(x);
+        };
+        let rows = x.elem_count() / x.dim(D::Minus1)?.max(1);
+        match self.weight.single_on_cpu() {
+            Some(weight) if rows > kernels::FEW && is_ours(x) => {
+                layers::linear(x, &weight, Some(bias))
+            }
+            _ => add_bias(&self.weight.forward(x)?, bias),
         }
     }
 

@@ -12,6 +12,7 @@ use super::form::Kind;
 use super::packed_product;
 use super::tuned::LowRank;
 use crate::compute::kernels::linear_rounded;
+use crate::ml::layers::linear;
 use crate::ml::vlm::known::known;
 
 /// Elements that are read, quantised or widened at once, by every thread that does so.
@@ -184,7 +185,7 @@ impl Matrix {
     fn product(&self, rows: &Tensor) -> Result<Tensor> {
         match &self.0 {
             Kept::Plain(weight) | Kept::Rounded(weight) => {
-                packed_product::few(rows, weight).unwrap_or_else(|| rows.matmul(&weight.t()?))
+                packed_product::few(rows, weight).unwrap_or_else(|| linear(rows, weight, None))
             }
             Kept::Narrow(weight, _) if weight.device().is_cpu() => narrow_product(rows, weight),
             Kept::Narrow(weight, activations) => rows.matmul(&weight.to_dtype(*activations)?.t()?),
@@ -195,6 +196,9 @@ impl Matrix {
                 .apply_op1_no_bwd(weight.as_ref())?
                 .to_dtype(*activations),
             Kept::Frozen(matrix) => {
+                if let Some(weight) = self.single_on_cpu() {
+                    return linear(rows, &weight, None);
+                }
                 let out = matrix.product(&rows.detach())?;
                 // candle would compute the matrix's own gradient as well, which costs as much as the other one and as
                 // much memory as the matrix.
@@ -262,11 +266,14 @@ impl Matrix {
         }
     }
 
-    /// The plain tensor, where it is one: what training and tied heads read.
-    pub fn as_plain(&self) -> Option<&Tensor> {
+    /// The tensor as it is kept, where that is in single precision on the CPU and nothing is rounded; without a gradient of
+    /// its own where it is frozen.
+    pub(in crate::ml::vlm) fn single_on_cpu(&self) -> Option<Tensor> {
         match &self.0 {
-            Kept::Plain(weight) | Kept::Rounded(weight) => Some(weight),
-            Kept::Frozen(matrix) => matrix.as_plain(),
+            Kept::Plain(weight) if weight.device().is_cpu() && weight.dtype() == DType::F32 => {
+                Some(weight.clone())
+            }
+            Kept::Frozen(matrix) => Some(matrix.single_on_cpu()?.detach()),
             _ => None,
         }
     }

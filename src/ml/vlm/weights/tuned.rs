@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Wanted;
 use super::adapter::{Targets, is_within};
+use crate::ml::layers::linear;
 use crate::ml::vlm::fused::leave_out;
 use crate::stats::{SplitMix64, fnv1a};
 
@@ -127,7 +128,9 @@ impl LowRank {
             Some(seed) if self.dropout > 0.0 => leave_out(x, self.dropout, seed)?,
             _ => x.clone(),
         };
-        x.matmul(&self.a.t()?)?.matmul(&self.b.t()?)? * self.scale
+        // Scaled where it is narrow.
+        let narrow = (linear(&x, &self.a, None)? * self.scale)?;
+        linear(&narrow, &self.b, None)
     }
 
     /// The change itself in single precision, `(out, width)`.
