@@ -98,14 +98,16 @@ pub struct SpeechData<'a> {
 /// # Errors
 /// Failed tensor operations, passes that cannot be read or written, or whatever `on_epoch` answers.
 pub fn train_speech(
-    Pupil { model, weights }: &Pupil,
+    pupil: &Pupil,
     data: SpeechData<'_>,
     settings: &SpeechSettings,
     passes: &Passes,
     on_step: &mut dyn FnMut(usize, usize, f64),
     on_epoch: &mut dyn FnMut(SpeechEpoch, &Weights) -> Result<()>,
 ) -> Result<()> {
-    let mut optimiser = weights.optimiser(settings.weight_decay, settings.vision_rate);
+    let mut optimiser = pupil
+        .weights
+        .optimiser(settings.weight_decay, settings.vision_rate);
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let in_pass = data.pictures.count_in_pass(data.train, |e| e.picture);
     let steps = settings.epochs * in_pass.div_ceil(settings.batch_size);
@@ -126,38 +128,49 @@ pub fn train_speech(
         let heard = data.pictures.pass(data.train, |e| e.picture, state.rng);
         for batch in batches(heard, settings.batch_size, state.rng) {
             let rate = schedule(step as f64 / steps as f64) * settings.learning_rate;
-            let pictures = pictures_of(&batch);
-            let views = data
-                .pictures
-                .views(&pictures, settings.smallest_window, state.rng);
-            let shown = Shown {
-                batch: &batch,
-                views: &views,
-                lead_weight: settings.lead_weight,
-            };
-            let out = forward(model, weights, &data, shown)?;
-            let facts = data.pictures.facts_of(&pictures);
-            let facts = facts_loss(&out.facts, &facts, settings.label_weight)?;
-            let loss = (out.words + (out.score_error * settings.score_weight)?)?;
-            let loss = (loss + (facts * settings.facts_weight)?)?;
+            let loss = batch_loss(pupil, &data, &batch, settings, state.rng)?;
             state.optimiser.step(&loss, rate)?;
             let loss = f64::from(loss.to_scalar::<f32>()?);
             late = Some(late.map_or(loss, |late: f64| 0.95 * late + 0.05 * loss));
             (total, count, step) = (total + loss, count + 1, step + 1);
             on_step(step, steps, late.unwrap_or(loss));
         }
-        let seen = validate(model, weights, &data, settings.batch_size)?;
+        let seen = validate(pupil, &data, settings.batch_size)?;
         on_epoch(
             SpeechEpoch {
                 epoch,
                 loss: total / f64::from(count.max(1)),
                 ..seen
             },
-            weights,
+            &pupil.weights,
         )?;
         passes.save(epoch, &state)?;
     }
     Ok(())
+}
+
+/// All that a step learns from: words, scores and facts.
+fn batch_loss(
+    pupil: &Pupil,
+    data: &SpeechData<'_>,
+    batch: &[&SpeechExample],
+    settings: &SpeechSettings,
+    rng: &mut ChaCha8Rng,
+) -> Result<Tensor> {
+    let pictures = pictures_of(batch);
+    let shown = Shown {
+        batch,
+        pictures: &pictures,
+        views: &data
+            .pictures
+            .views(&pictures, settings.smallest_window, rng),
+        lead_weight: settings.lead_weight,
+    };
+    let out = forward(pupil, data, shown)?;
+    let facts = data.pictures.facts_of(&pictures);
+    let facts = facts_loss(&out.facts, &facts, settings.label_weight)?;
+    let loss = (out.words + (out.score_error * settings.score_weight)?)?;
+    loss + (facts * settings.facts_weight)?
 }
 
 /// Rises over a twentieth of the way, then falls as a cosine to nothing.
@@ -193,6 +206,8 @@ fn pictures_of(batch: &[&SpeechExample]) -> Vec<usize> {
 #[derive(Clone, Copy)]
 struct Shown<'a> {
     batch: &'a [&'a SpeechExample],
+    /// What each is about, in which view.
+    pictures: &'a [usize],
     views: &'a [View],
     /// Times that a leading sentence's tokens count.
     lead_weight: f64,
@@ -208,71 +223,63 @@ struct Outcome {
 }
 
 fn forward(
-    model: &MiniCpmV,
-    weights: &Weights,
+    Pupil { model, weights }: &Pupil,
     data: &SpeechData<'_>,
     shown: Shown<'_>,
 ) -> Result<Outcome> {
-    let Shown { batch, views, .. } = shown;
-    let device = &Device::Cpu;
-    let longest = batch
-        .iter()
-        .map(|example| example.ids.len())
-        .max()
-        .unwrap_or(0)
-        .next_multiple_of(32);
+    let Shown { batch, .. } = shown;
+    let lengths = batch.iter().map(|example| example.ids.len());
+    let longest = lengths.max().unwrap_or(0).next_multiple_of(32);
     // 1. Image tokens: (batch, queries, hidden)
-    let pictures = pictures_of(batch);
-    let images = data.pictures.image_tokens(model, &pictures, views)?;
+    let images = data
+        .pictures
+        .image_tokens(model, shown.pictures, shown.views)?;
     let facts = weights.facts_of(&images)?;
-    // 2. Embeddings: all conversations hold the picture at the same place. Padding stands behind and is never seen.
-    let ids: Vec<u32> = batch
-        .iter()
-        .flat_map(|example| {
-            let padding = std::iter::repeat_n(0, longest - example.ids.len());
-            example.ids.iter().copied().chain(padding)
-        })
-        .collect();
-    let hidden = model.config().llm.hidden_size;
-    let text = model
-        .llm()
-        .embed(&Tensor::from_vec(ids, batch.len() * longest, device)?)?;
-    let text = text.reshape((batch.len(), longest, hidden))?;
-    let [first, last] = batch[0].image;
-    let embeds = Tensor::cat(
-        &[
-            &text.narrow(1, 0, first)?,
-            &images,
-            &text.narrow(1, last, longest - last)?,
-        ],
-        1,
-    )?;
-    // 3. Hidden states as rows, and the rows that foretell the assistant's tokens
+    // 2. Hidden states as rows
     let states = model
         .llm()
-        .forward_whole(&embeds)?
-        .reshape((batch.len() * longest, hidden))?;
+        .forward_whole(&embedded(model, batch, longest, &images)?)?
+        .flatten(0, 1)?;
+    // 3. The assistant's tokens from the rows before them, scores from the user's tokens behind the picture
     let wanted = wanted(batch, longest, shown.lead_weight);
-    let states_at = |rows: &[u32]| states.index_select(&Tensor::new(rows, device)?, 0);
-    let logits = model
-        .llm()
-        .logits(&states_at(&wanted.rows)?.unsqueeze(0)?)?
-        .squeeze(0)?;
-    let words = wanted.cross_entropy(&logits)?;
-    // 4. Scores from the user's tokens behind the picture
-    let (readings, head) = (readings(batch, longest), &weights.score_head);
-    let scores = states_at(&readings.rows)?
-        .matmul(&head.narrow(0, 0, hidden)?.unsqueeze(1)?)?
-        .squeeze(1)?
-        .broadcast_add(&head.narrow(0, hidden, 1)?)?;
-    let error = (&scores - Tensor::new(readings.truth, device)?)?.sqr()?;
-    let score_error = (error * Tensor::new(readings.shares, device)?)?.sum_all()?;
+    let foretelling = rows_of(&states, &wanted.rows)?.unsqueeze(0)?;
+    let logits = model.llm().logits(&foretelling)?.squeeze(0)?;
+    let (score_error, untold) =
+        readings(batch, longest).scores(&states, weights.score_head.as_tensor())?;
     Ok(Outcome {
-        words,
+        words: wanted.cross_entropy(&logits)?,
         facts,
         score_error,
-        untold: scores.index_select(&Tensor::new(readings.untold, device)?, 0)?,
+        untold,
     })
+}
+
+/// A batch's tokens `(batch, longest, hidden)`, with the image tokens in their place, the same in all conversations.
+/// Padding stands behind and is never seen.
+fn embedded(
+    model: &MiniCpmV,
+    batch: &[&SpeechExample],
+    longest: usize,
+    images: &Tensor,
+) -> Result<Tensor> {
+    let mut ids = Vec::with_capacity(batch.len() * longest);
+    for example in batch {
+        ids.extend(&example.ids);
+        ids.resize(ids.len().next_multiple_of(longest), 0);
+    }
+    let ids = Tensor::from_vec(ids, batch.len() * longest, &Device::Cpu)?;
+    let text = model
+        .llm()
+        .embed(&ids)?
+        .reshape((batch.len(), longest, ()))?;
+    let [first, last] = batch[0].image;
+    let before = text.narrow(1, 0, first)?;
+    let behind = text.narrow(1, last, longest - last)?;
+    Tensor::cat(&[&before, images, &behind], 1)
+}
+
+fn rows_of(states: &Tensor, rows: &[u32]) -> Result<Tensor> {
+    states.index_select(&Tensor::new(rows, states.device())?, 0)
 }
 
 /// Rows of a batch's hidden states that foretell the assistant's tokens, those tokens, and how much each counts.
@@ -323,6 +330,21 @@ struct Readings {
     untold: Vec<u32>,
 }
 
+impl Readings {
+    /// Mean squared error of the scores read from `states (rows, hidden)`, and those that no description has told, a
+    /// conversation.
+    fn scores(self, states: &Tensor, head: &Tensor) -> Result<(Tensor, Tensor)> {
+        let (device, hidden) = (states.device(), states.dim(1)?);
+        let scores = rows_of(states, &self.rows)?
+            .matmul(&head.narrow(0, 0, hidden)?.unsqueeze(1)?)?
+            .squeeze(1)?
+            .broadcast_add(&head.narrow(0, hidden, 1)?)?;
+        let error = (&scores - Tensor::new(self.truth, device)?)?.sqr()?;
+        let error = (error * Tensor::new(self.shares, device)?)?.sum_all()?;
+        Ok((error, rows_of(&scores, &self.untold)?))
+    }
+}
+
 fn readings(batch: &[&SpeechExample], longest: usize) -> Readings {
     let mut all = Readings::default();
     for (index, example) in batch.iter().enumerate() {
@@ -341,12 +363,7 @@ fn readings(batch: &[&SpeechExample], longest: usize) -> Readings {
     all
 }
 
-fn validate(
-    model: &MiniCpmV,
-    weights: &Weights,
-    data: &SpeechData<'_>,
-    size: usize,
-) -> Result<SpeechEpoch> {
+fn validate(pupil: &Pupil, data: &SpeechData<'_>, size: usize) -> Result<SpeechEpoch> {
     let (mut words, mut tokens, mut error) = (0.0, 0, 0.0);
     let (mut scores, mut seen) = (Vec::new(), Vec::new());
     let columns = data
@@ -359,10 +376,11 @@ fn validate(
         let views = data.pictures.as_they_are(batch.len());
         let shown = Shown {
             batch: &batch,
+            pictures: &pictures_of(&batch),
             views: &views,
             lead_weight: 1.0,
         };
-        let out = forward(model, weights, data, shown)?;
+        let out = forward(pupil, data, shown)?;
         let count: usize = batch.iter().map(|example| example.targets.len()).sum();
         words += f64::from(out.words.to_scalar::<f32>()?) * count as f64;
         tokens += count;
