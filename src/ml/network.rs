@@ -125,9 +125,7 @@ impl Network {
     /// Scores `(batch)` of a batch. Padding changes none of them: heads that look ahead are told the lengths, the others
     /// are causal, and poolings see each sequence's own tokens only.
     pub(crate) fn forward(&self, batch: &Batch, dropout: &Dropout) -> Result<Tensor> {
-        // Hidden states are data, to which no gradient leads.
-        let (weight, bias) = &self.projection;
-        let raise = |x: &Tensor| linear(&x.detach(), weight, Some(bias));
+        let raise = |x: &Tensor| linear(x, &self.projection.0, Some(&self.projection.1));
         // Without a head between them, projection and a mean over tokens may change places: the mean is taken first.
         if self.head.is_nothing() && self.pooling != Pooling::Max {
             let pooled = heads::pool(&batch.hidden, &batch.lengths, self.pooling)?;

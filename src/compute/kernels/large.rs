@@ -126,13 +126,8 @@ fn add<T: Real>(row: &mut [T], bias: &[T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compute::check::numbers;
     use crate::compute::kernels::{Hands, product};
-
-    fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count)
-            .map(|at| ((at * 37 + seed * 11) % 23) as f32 / 7.0 - 1.5)
-            .collect()
-    }
 
     #[test]
     fn tiles_are_the_product_and_its_bias() {

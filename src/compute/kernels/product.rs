@@ -152,12 +152,7 @@ pub fn multiply(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn numbers(count: usize, seed: usize) -> Vec<f32> {
-        (0..count)
-            .map(|at| ((at * 37 + seed * 11) % 23) as f32 / 7.0 - 1.5)
-            .collect()
-    }
+    use crate::compute::check::numbers;
 
     #[test]
     fn strided_products_equal_sums_of_products() {

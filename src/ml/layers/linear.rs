@@ -91,34 +91,28 @@ impl<T: Real> Linear<T> {
         Ok((T::to_cpu_storage_owned(values), shape.into()))
     }
 
-    /// Gradients of those that lead back to something trained.
+    /// Gradients of those of `x` and `weight` that lead back to something trained.
     fn back(x: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<[Option<Tensor>; 2]> {
-        let of_x = x.track_op().then(|| back_to_x::<T>(x, weight, grad));
-        let of_weight = weight
-            .track_op()
-            .then(|| back_to_weight::<T>(x, weight, grad));
-        Ok([of_x.transpose()?, of_weight.transpose()?])
+        let (out, width) = weight.dims2()?;
+        let rows = grad.elem_count() / out.max(1);
+        let [of_x, of_weight] = with_values([x, weight, grad], |[xs, weights, grads]| {
+            let grads = Mat::<T>::rows(grads, out);
+            let of_x = (grads, Mat::rows(weights, width));
+            let of_weight = (grads.t(), Mat::rows(xs, width));
+            let product = |operands, shape| large_product(operands, None, shape);
+            Ok([
+                x.track_op().then(|| product(of_x, [rows, out, width])),
+                weight
+                    .track_op()
+                    .then(|| product(of_weight, [out, rows, width])),
+            ])
+        })?;
+        let shaped = |values: Option<Vec<T>>, like: &Tensor| {
+            let tensor = values.map(|v| Tensor::from_vec(v, like.shape(), like.device()));
+            tensor.transpose()
+        };
+        Ok([shaped(of_x, x)?, shaped(of_weight, weight)?])
     }
-}
-
-fn back_to_x<T: Real>(x: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let (out, width) = weight.dims2()?;
-    let rows = grad.elem_count() / out.max(1);
-    let values = with_values([grad, weight], |[grad, weight]: [&[T]; 2]| {
-        let operands = (Mat::rows(grad, out), Mat::rows(weight, width));
-        Ok(large_product(operands, None, [rows, out, width]))
-    })?;
-    Tensor::from_vec(values, x.shape(), x.device())
-}
-
-fn back_to_weight<T: Real>(x: &Tensor, weight: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    let (out, width) = weight.dims2()?;
-    let rows = grad.elem_count() / out.max(1);
-    let values = with_values([grad, x], |[grad, x]: [&[T]; 2]| {
-        let operands = (Mat::rows(grad, out).t(), Mat::rows(x, width));
-        Ok(large_product(operands, None, [out, rows, width]))
-    })?;
-    Tensor::from_vec(values, weight.shape(), weight.device())
 }
 
 impl<T: Real> CustomOp2 for Linear<T> {
@@ -173,8 +167,9 @@ impl<T: Real> CustomOp3 for Linear<T> {
         _res: &Tensor,
         grad_res: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [of_x, of_weight] = Self::back(arg1, arg2, &grad_res.contiguous()?)?;
-        let of_bias = arg3.track_op().then(|| column_sums::<T>(grad_res, arg3));
+        let grad = grad_res.contiguous()?;
+        let [of_x, of_weight] = Self::back(arg1, arg2, &grad)?;
+        let of_bias = arg3.track_op().then(|| column_sums::<T>(&grad, arg3));
         Ok((of_x, of_weight, of_bias.transpose()?))
     }
 }

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::facts::{Facts, column_means};
 use super::optimiser::Optimiser;
 use super::trunk::gaussian;
+use crate::ml::layers::linear;
 use crate::ml::vlm::minicpm_v::{Config, MiniCpmV};
 use crate::ml::vlm::ops::Mode;
 use crate::ml::vlm::weights;
@@ -110,7 +111,7 @@ impl Weights {
     /// Shapes that do not fit.
     pub fn facts_of(&self, images: &Tensor) -> Result<Tensor> {
         let [weight, bias] = &self.facts_head;
-        images.mean(1)?.matmul(&weight.t()?)?.broadcast_add(bias)
+        linear(&images.mean(1)?, weight, Some(bias.as_tensor()))
     }
 
     /// What is trained of the way from patches to image tokens and to what they foretell, in the order of the names, and

@@ -17,6 +17,7 @@ use super::facts::cross_entropies;
 use super::passes::Passes;
 use super::trunk::{Trunk, normal};
 use crate::domain::Picture;
+use crate::ml::layers::linear;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, cells};
 use crate::ml::vlm::minicpm_v::vision::pixels;
 
@@ -85,14 +86,8 @@ impl Overview {
     /// Logits `(batch, cells, defects)` of the last feature map.
     fn told(&self, map: &Tensor) -> Result<Tensor> {
         let cells = cells(map, self.cell)?;
-        let (batch, rows, cols, values) = cells.dims4()?;
         let [weight, bias] = &self.head;
-        let logits = cells
-            .reshape((batch * rows * cols, values))?
-            .matmul(&weight.t()?)?;
-        logits
-            .broadcast_add(bias)?
-            .reshape((batch, rows * cols, ()))
+        linear(&cells, weight, Some(bias.as_tensor()))?.flatten(1, 2)
     }
 
     fn forward(&self, pixels: &Tensor) -> Result<Tensor> {

@@ -16,6 +16,7 @@ use super::facts::{Facts, column_means, facts_loss};
 use super::passes::Passes;
 use super::trunk::{Trunk, normal};
 use crate::domain::Picture;
+use crate::ml::layers::linear;
 use crate::ml::vlm::minicpm_v::stem::{Stem, StemConfig, mean_and_deviation};
 use crate::ml::vlm::minicpm_v::vision::pixels;
 
@@ -110,8 +111,8 @@ impl Tower {
         let pooled = mean_and_deviation(&map.reshape((batch, height * width, channels))?, 1)?;
         let [w1, b1, w2, b2] = &self.head;
         let pooled = leave_out(&pooled)?;
-        let hidden = pooled.matmul(&w1.t()?)?.broadcast_add(b1)?.relu()?;
-        leave_out(&hidden)?.matmul(&w2.t()?)?.broadcast_add(b2)
+        let hidden = linear(&pooled, w1, Some(b1.as_tensor()))?.relu()?;
+        linear(&leave_out(&hidden)?, w2, Some(b2.as_tensor()))
     }
 }
 

@@ -257,9 +257,7 @@ impl Linear {
         };
         let rows = x.elem_count() / x.dim(D::Minus1)?.max(1);
         match self.weight.single_on_cpu() {
-            Some(weight) if rows > kernels::FEW && is_ours(x) => {
-                layers::linear(x, &weight, Some(bias))
-            }
+            Some(weight) if rows > kernels::FEW => layers::linear(x, &weight, Some(bias)),
             _ => add_bias(&self.weight.forward(x)?, bias),
         }
     }
